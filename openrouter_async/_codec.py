@@ -1,0 +1,223 @@
+"""Bytes to models, and the only door to cattrs.
+
+Wrong types are refused rather than coerced, unknown fields are kept in ``extra``. The hot path
+decodes without bookkeeping; when it fails, a second, detailed decoding finds the field's path.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, NoReturn, TypeVar, cast, get_args, get_origin
+
+import attrs
+import cattrs
+from cattrs.gen import make_dict_structure_fn, override
+
+from . import models
+
+__all__ = ["DecodeError", "decode"]
+
+T = TypeVar("T")
+Hook = Callable[[Any, Any], Any]
+
+_EXTRA = "\0extra"  # a key that no service sends
+_RENAMED = {"shape": "_shape", "extra": _EXTRA}
+
+
+class DecodeError(ValueError):
+    """The answer is not what was promised; ``path`` names the field."""
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def decode(body: bytes, returns: type[T], *, unwrap: bool = False) -> T:
+    """Read an answer's body as ``returns``; its ``data`` alone if ``unwrap``.
+
+    Raises:
+        DecodeError: It is not JSON, or not of that form.
+    """
+    payload = _parse(body)
+    if isinstance(payload, dict) and payload.get("error"):
+        msg = "an error with the status of a success"
+        raise DecodeError(msg, "error")
+    if unwrap:
+        if not isinstance(payload, dict) or "data" not in payload:
+            msg = "required field missing"
+            raise DecodeError(msg, "data")
+        payload = payload["data"]
+    if not attrs.has(returns):
+        return _untyped(payload, returns)
+    try:
+        return _FAST.structure(payload, returns)
+    except Exception:  # noqa: BLE001 - whatever it was, the detailed decoding names it
+        raise _explain(payload, returns, "data" if unwrap else "") from None
+
+
+def _parse(body: bytes) -> Any:  # noqa: ANN401
+    try:
+        return _JSON.decode(body.decode())
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else "not JSON"
+        raise DecodeError(reason if body else "empty") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _untyped(payload: object, returns: type[T]) -> T:
+    if not isinstance(payload, get_origin(returns) or returns):
+        msg = f"expected {returns.__name__}, got {type(payload).__name__}"
+        raise DecodeError(msg)
+    return cast("T", payload)
+
+
+def _explain(payload: object, returns: type[Any], prefix: str) -> DecodeError:
+    try:
+        _DETAILED.structure(payload, returns)
+    except Exception as error:  # noqa: BLE001 - cattrs raises groups and hooks raise anything
+        text = cattrs.transform_error(error, path="$", format_exception=_format)[0]
+        reason, _, path = text.rpartition(" @ $")
+        return DecodeError(reason, f"{prefix}{path}".lstrip("."))
+    return DecodeError("not of the promised form", prefix)
+
+
+def _format(error: BaseException, _type: type | None) -> str:
+    if isinstance(error, KeyError):
+        return "required field missing"
+    return str(error)
+
+
+def _strict(expected: type, *also: type) -> Hook:
+    """A hook that takes instances of ``expected`` as they are and refuses all else."""
+
+    def structure(value: Any, _: Any) -> Any:  # noqa: ANN401
+        kind = type(value)  # not isinstance: a bool is no int
+        if kind is expected or kind in also:
+            return value
+        msg = f"expected {expected.__name__}, got {kind.__name__}"
+        raise ValueError(msg)
+
+    return structure
+
+
+def _time(value: Any, _: Any) -> datetime:  # noqa: ANN401
+    """ISO 8601, or epoch seconds as OpenAI's shape has them."""
+    if type(value) is int:
+        return datetime.fromtimestamp(value, UTC)
+    if type(value) is not str:
+        msg = f"expected a time, got {type(value).__name__}"
+        raise ValueError(msg)
+    time = datetime.fromisoformat(value)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _true(value: Any, _: Any) -> Literal[True]:  # noqa: ANN401
+    if value is not True:
+        msg = f"expected true, got {value!r:.40}"
+        raise ValueError(msg)
+    return True
+
+
+def _reshape_file(payload: dict[str, Any]) -> dict[str, Any]:
+    """OpenAI's words for what the other shapes call otherwise."""
+    if "size_bytes" in payload or "bytes" not in payload:
+        return payload
+    reshaped = {k: v for k, v in payload.items() if k not in {"bytes", "object"}}
+    return {**reshaped, "size_bytes": payload["bytes"], "type": payload.get("object", "file")}
+
+
+def _reshape_page(payload: dict[str, Any]) -> dict[str, Any]:
+    """A page of before ``_shape`` shows its shape by what else it has."""
+    if "_shape" in payload or "cursor" in payload:
+        return payload
+    if payload.get("object") == "list":
+        return {**payload, "_shape": "openai"}
+    return {**payload, "_shape": "anthropic"}
+
+
+def _reshape_deletion(payload: dict[str, Any]) -> dict[str, Any]:
+    """OpenAI's ``deleted: true`` says the same as ``type: file_deleted``."""
+    if payload.get("deleted") is not True or payload.get("object") != "file":
+        return payload
+    rest = {k: v for k, v in payload.items() if k not in {"deleted", "object"}}
+    return {**rest, "type": "file_deleted"}
+
+
+_RESHAPE: Mapping[type, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    models.FileMetadata: _reshape_file,
+    models.FilePage: _reshape_page,
+    models.FileDeleteResponse: _reshape_deletion,
+}
+
+
+def _model_hook(cls: type[Any], converter: cattrs.Converter) -> Hook:
+    """Structure a model from an object, its unknown fields going into ``extra``."""
+    fields = attrs.fields(cls)
+    known = frozenset(_RENAMED.get(f.name, f.name) for f in fields) - {_EXTRA}
+    reshape = _RESHAPE.get(cls)
+    structure = make_dict_structure_fn(
+        cls,
+        converter,
+        _cattrs_detailed_validation=converter.detailed_validation,
+        shape=override(rename="_shape"),
+        extra=override(rename=_EXTRA, struct_hook=lambda value, _: value),
+    )
+
+    def hook(payload: Any, _: Any) -> Any:  # noqa: ANN401
+        if type(payload) is not dict:
+            msg = f"expected an object, got {type(payload).__name__}"
+            raise ValueError(msg)
+        if reshape:
+            payload = reshape(payload)
+        if not payload.keys() <= known:
+            payload[_EXTRA] = {k: v for k, v in payload.items() if k not in known}
+        return structure(payload, cls)
+
+    return hook
+
+
+
+
+def _sequence_hook(kind: Any, converter: cattrs.Converter) -> Hook:  # noqa: ANN401
+    """Structure a tuple from an array, and from nothing else: a string is a sequence too."""
+    (row,) = get_args(kind)
+    structure_row = converter.get_structure_hook(row)
+
+    def hook(payload: Any, _: Any) -> Any:  # noqa: ANN401
+        if type(payload) is not list:
+            msg = f"expected an array, got {type(payload).__name__}"
+            raise ValueError(msg)
+        if converter.detailed_validation:
+            return converter.structure(payload, tuple[row, ...])
+        return tuple([structure_row(value, row) for value in payload])
+
+    return hook
+
+
+def _converter(*, detailed: bool) -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=detailed)
+    converter.register_structure_hook(str, _strict(str))
+    converter.register_structure_hook(int, _strict(int))
+    converter.register_structure_hook(float, _strict(float, int))
+    converter.register_structure_hook(bool, _strict(bool))
+    converter.register_structure_hook(datetime, _time)
+    converter.register_structure_hook_func(lambda kind: kind == Literal[True], _true)
+    converter.register_structure_hook_factory(
+        lambda kind: get_origin(kind) is Sequence, lambda kind: _sequence_hook(kind, converter)
+    )
+    converter.register_structure_hook_factory(
+        lambda kind: isinstance(kind, type) and issubclass(kind, models.Model),
+        lambda kind: _model_hook(kind, converter),
+    )
+    return converter
+
+
+_FAST = _converter(detailed=False)
+_DETAILED = _converter(detailed=True)

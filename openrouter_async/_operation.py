@@ -1,0 +1,99 @@
+"""What the SDK knows about an endpoint, as a value."""
+
+import enum
+from collections.abc import Mapping
+from typing import Final, Generic, TypeVar
+from urllib.parse import quote
+
+from attrs import field, frozen
+
+from .errors import InvalidRequestError
+
+__all__ = ["UNSET", "Operation", "Repeat", "UnsetType"]
+
+T = TypeVar("T")
+
+
+class UnsetType(enum.Enum):
+    """The type of `UNSET`, so that a signature can name it."""
+
+    UNSET = "UNSET"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNSET: Final = UnsetType.UNSET
+"""Stands for "leave as it is" where ``None`` means "clear"."""
+
+
+class Repeat(enum.Enum):
+    """How safely a request can be sent a second time."""
+
+    SAFE = "safe"
+    """Changes nothing (GET)."""
+    IDEMPOTENT = "idempotent"
+    """Twice is as good as once (PUT, DELETE, and POSTs that set a membership)."""
+    CAUTIOUS = "cautious"
+    """Harmless to repeat once, but somebody else's change may be overwritten (PATCH)."""
+    AMBIGUOUS = "ambiguous"
+    """Each success creates something (POST)."""
+
+
+_BY_METHOD = {
+    "GET": Repeat.SAFE,
+    "HEAD": Repeat.SAFE,
+    "PUT": Repeat.IDEMPOTENT,
+    "DELETE": Repeat.IDEMPOTENT,
+    "PATCH": Repeat.CAUTIOUS,
+}
+
+
+@frozen
+class Operation(Generic[T]):
+    """One endpoint: enough to send its request and to read its answer.
+
+    Example:
+        ``credits = await client.transport.call(Operation("GET", "/credits", dict))``
+    """
+
+    method: str
+    """The HTTP method, in capitals."""
+    path: str
+    """Path below the server URL, parameters in braces: ``/files/{file_id}``."""
+    returns: type[T]
+    """A model of `openrouter_async.models`, or ``dict``/``list`` for the JSON as it came."""
+    repeat: Repeat = field(kw_only=True)
+    """How safely it can be repeated; derived from the method if omitted."""
+    unwrap: bool = field(default=False, kw_only=True)
+    """Whether the answer is an envelope that holds nothing beside ``data``."""
+    transfer: bool = field(default=False, kw_only=True)
+    """Whether a file's content travels, which gives retries more time."""
+
+    @repeat.default
+    def _repeat_by_method(self) -> Repeat:
+        return _BY_METHOD.get(self.method, Repeat.AMBIGUOUS)
+
+    def fill(self, params: Mapping[str, str]) -> str:
+        """The path with each parameter percent-encoded as one segment.
+
+        Raises:
+            InvalidRequestError: A parameter is missing, empty, ``.`` or ``..``, which would
+                address another endpoint.
+        """
+        return self.path.format_map({name: _segment(name, value) for name, value in params.items()})
+
+
+def _segment(name: str, value: str) -> str:
+    # Servers and proxies resolve dot segments even when they are percent-encoded.
+    if not isinstance(value, str) or value in {"", ".", ".."}:
+        msg = f"{name} must be a non-empty string other than '.' and '..', not {value!r}"
+        raise InvalidRequestError(msg)
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        msg = f"{name} holds a lone surrogate, which cannot stand in a URL"
+        raise InvalidRequestError(msg) from None
