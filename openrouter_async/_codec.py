@@ -50,7 +50,7 @@ def decode(body: bytes, returns: type[T], *, unwrap: bool = False) -> T:
     if not attrs.has(returns):
         return _untyped(payload, returns)
     try:
-        return _FAST.structure(payload, returns)
+        return cast("T", _FAST.structure(payload, returns))
     except Exception:  # noqa: BLE001 - whatever it was, the detailed decoding names it
         raise _explain(payload, returns, "data" if unwrap else "") from None
 
@@ -183,8 +183,6 @@ def _model_hook(cls: type[Any], converter: cattrs.Converter) -> Hook:
     return hook
 
 
-
-
 def _sequence_hook(kind: Any, converter: cattrs.Converter) -> Hook:  # noqa: ANN401
     """Structure a tuple from an array, and from nothing else: a string is a sequence too."""
     (row,) = get_args(kind)
@@ -195,7 +193,7 @@ def _sequence_hook(kind: Any, converter: cattrs.Converter) -> Hook:  # noqa: ANN
             msg = f"expected an array, got {type(payload).__name__}"
             raise ValueError(msg)
         if converter.detailed_validation:
-            return converter.structure(payload, tuple[row, ...])
+            return converter.structure(payload, cast("Any", tuple)[row, ...])
         return tuple([structure_row(value, row) for value in payload])
 
     return hook
@@ -210,7 +208,8 @@ def _converter(*, detailed: bool) -> cattrs.Converter:
     converter.register_structure_hook(datetime, _time)
     converter.register_structure_hook_func(lambda kind: kind == Literal[True], _true)
     converter.register_structure_hook_factory(
-        lambda kind: get_origin(kind) is Sequence, lambda kind: _sequence_hook(kind, converter)
+        lambda kind: cast("object", get_origin(kind)) is Sequence,
+        lambda kind: _sequence_hook(kind, converter),
     )
     converter.register_structure_hook_factory(
         lambda kind: isinstance(kind, type) and issubclass(kind, models.Model),

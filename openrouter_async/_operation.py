@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final, Generic, TypeVar
 from urllib.parse import quote
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from .errors import InvalidRequestError
 
@@ -66,16 +66,17 @@ class Operation(Generic[T]):
     """Path below the server URL, parameters in braces: ``/files/{file_id}``."""
     returns: type[T]
     """A model of `openrouter_async.models`, or ``dict``/``list`` for the JSON as it came."""
-    repeat: Repeat = field(kw_only=True)
+    repeat: Repeat = field(
+        kw_only=True,
+        default=Factory(
+            lambda operation: _BY_METHOD.get(operation.method, Repeat.AMBIGUOUS), takes_self=True
+        ),
+    )
     """How safely it can be repeated; derived from the method if omitted."""
     unwrap: bool = field(default=False, kw_only=True)
     """Whether the answer is an envelope that holds nothing beside ``data``."""
     transfer: bool = field(default=False, kw_only=True)
     """Whether a file's content travels, which gives retries more time."""
-
-    @repeat.default
-    def _repeat_by_method(self) -> Repeat:
-        return _BY_METHOD.get(self.method, Repeat.AMBIGUOUS)
 
     def fill(self, params: Mapping[str, str]) -> str:
         """The path with each parameter percent-encoded as one segment.

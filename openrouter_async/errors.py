@@ -4,6 +4,7 @@
 OpenRouterError
 ├── InvalidRequestError (also ValueError)      refused here, nothing was sent
 │   └── UploadSourceError                      the thing to upload cannot be read as promised
+├── DownloadTargetError                        the file to download into cannot be written
 ├── MissingAPIKeyError                         no key anywhere, nothing was sent
 ├── ClientClosedError                          the client was closed
 ├── NoAnswerError                              no complete answer came
@@ -38,6 +39,7 @@ __all__ = [
     "ClientClosedRequestResponseError",
     "ConflictResponseError",
     "ConnectionFailedError",
+    "DownloadTargetError",
     "ForbiddenResponseError",
     "GatewayTimeoutResponseError",
     "IntegrityError",
@@ -98,6 +100,10 @@ class UploadSourceError(InvalidRequestError):
     """
 
 
+class DownloadTargetError(OpenRouterError):
+    """The file to download into exists already, or cannot be written; it is as it was."""
+
+
 class MissingAPIKeyError(OpenRouterError):
     """No API key was passed and ``OPENROUTER_API_KEY`` is not set; nothing was sent."""
 
@@ -121,15 +127,23 @@ class NoAnswerError(OpenRouterError):
         method: The HTTP method.
         url: The URL, without its query.
         maybe_processed: Whether the service may have acted on the request.
+        answered: Whether an answer had begun to arrive.
     """
 
     def __init__(
-        self, message: str, *, method: str = "", url: str = "", maybe_processed: bool = False
+        self,
+        message: str,
+        *,
+        method: str = "",
+        url: str = "",
+        maybe_processed: bool = False,
+        answered: bool = False,
     ) -> None:
         super().__init__(message)
         self.method = method
         self.url = url
         self.maybe_processed = maybe_processed
+        self.answered = answered
 
 
 class ConnectionFailedError(NoAnswerError):
@@ -147,16 +161,8 @@ class RequestTimeoutError(NoAnswerError):
         limit: Which one: ``connect``, ``read``, ``write``, ``pool`` or ``total``.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        limit: str,
-        method: str = "",
-        url: str = "",
-        maybe_processed: bool = False,
-    ) -> None:
-        super().__init__(message, method=method, url=url, maybe_processed=maybe_processed)
+    def __init__(self, message: str, *, limit: str, **circumstances: Any) -> None:  # noqa: ANN401
+        super().__init__(message, **circumstances)
         self.limit = limit
 
 
@@ -168,7 +174,13 @@ class OutcomeUnknownError(NoAnswerError):
     """
 
     def __init__(self, message: str, *, reason: NoAnswerError) -> None:
-        super().__init__(message, method=reason.method, url=reason.url, maybe_processed=True)
+        super().__init__(
+            message,
+            method=reason.method,
+            url=reason.url,
+            maybe_processed=True,
+            answered=reason.answered,
+        )
         self.reason = reason
 
 
@@ -217,7 +229,7 @@ class ResponseError(OpenRouterError):
     advice = ""
     """What to do next, where the status alone tells."""
 
-    def __init__(  # noqa: PLR0913 - an answer has this many parts
+    def __init__(
         self,
         message: str,
         *,

@@ -1,10 +1,380 @@
-"""The Files API: one function per operation, over `AsyncTransport`."""
+"""The Files API: one function per operation, over `AsyncTransport`.
 
+Source of limits and rules: the Files section of OpenRouter's OpenAPI document.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from datetime import datetime
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Unpack
+
+from .._answer import Answer
+from .._bodies import MultipartBody, Progress
+from .._downloads import Download, Target, base_name
 from .._operation import Operation
-from ..models import FileDeleteResponse, FileMetadata, FilePage
+from .._options import CallOptions
+from .._paging import Pager, check_limit
+from .._sources import FileSource, Source, open_source
+from .._transport import Ambiguity, AsyncTransport
+from ..errors import (
+    IntegrityError,
+    InvalidRequestError,
+    NoAnswerError,
+    UploadOutcomeUnknown,
+)
+from ..models import FileDeleteResponse, FileMetadata, FilePage, Query
+
+__all__ = [
+    "DELETE_FILE",
+    "DOWNLOAD_FILE",
+    "LIST_FILES",
+    "RETRIEVE_FILE",
+    "UPLOAD_FILE",
+    "FileProvider",
+    "delete_file",
+    "download_file",
+    "download_file_to",
+    "list_files",
+    "retrieve_file",
+    "upload_file",
+]
+
+T = TypeVar("T")
 
 LIST_FILES = Operation("GET", "/files", FilePage)
 UPLOAD_FILE = Operation("POST", "/files", FileMetadata, transfer=True)
 DELETE_FILE = Operation("DELETE", "/files/{file_id}", FileDeleteResponse)
 RETRIEVE_FILE = Operation("GET", "/files/{file_id}", FileMetadata)
-DOWNLOAD_FILE = Operation("GET", "/files/{file_id}/content", bytes, transfer=True)
+# What it returns depends on who receives the content: memory, a stream or a file.
+DOWNLOAD_FILE: Operation[Any] = Operation("GET", "/files/{file_id}/content", object, transfer=True)
+
+FileProvider = Literal["openai", "anthropic"]
+"""Where to store or read a file with the caller's own key at that provider."""
+
+_MAX_LIMIT = 1000
+# Compressed content could not be told from broken content by its length.
+_RAW = {"accept": "application/octet-stream", "accept-encoding": "identity"}
+
+
+def list_files(
+    transport: AsyncTransport,
+    *,
+    limit: int | None = None,
+    cursor: str | None = None,
+    workspace_id: str | None = None,
+    provider: FileProvider | None = None,
+    after: str | None = None,
+    after_id: str | None = None,
+    before_id: str | None = None,
+    order: Literal["asc", "desc"] | None = None,
+    **options: Unpack[CallOptions],
+) -> Pager[FilePage, FileMetadata]:
+    """List the files of a workspace, oldest first.
+
+    ``async for file in client.files.list()`` visits every file and
+    ``async for page in client.files.list().pages()`` every page;
+    ``await client.files.list(limit=20)`` is one page.
+
+    Args:
+        limit: Files a page, 1 to 1000; the service gives 100 if omitted.
+        cursor: The ``cursor`` of the page before.
+        workspace_id: The workspace (UUID); the key's own if omitted.
+        provider: List what is stored at that provider with your own key.
+        after: The id to list after, as OpenAI names it; not together with ``cursor``.
+        after_id: The id to list after, as Anthropic names it.
+        before_id: The id to list before; OpenRouter's own storage refuses it.
+        order: ``asc`` or ``desc``; OpenRouter's own storage takes only ``asc``.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        A pager over `FilePage` and `FileMetadata`; nothing is sent before it is read.
+
+    Raises:
+        InvalidRequestError: The limit is out of range, or ``cursor`` and ``after`` are both given.
+        PaginationError: The service named a page twice.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    check_limit(limit, _MAX_LIMIT)
+    if cursor is not None and after is not None:
+        msg = "cursor and after do not go together"
+        raise InvalidRequestError(msg)
+
+    async def fetch(query: Query) -> FilePage:
+        return await transport.call(LIST_FILES, query=query, **options)
+
+    return Pager(
+        fetch,
+        limit=limit,
+        cursor=cursor,
+        workspace_id=workspace_id,
+        provider=provider,
+        after=after,
+        after_id=after_id,
+        before_id=before_id,
+        order=order,
+    )
+
+
+async def upload_file(
+    transport: AsyncTransport,
+    file: FileSource,
+    *,
+    filename: str | None = None,
+    content_type: str | None = None,
+    workspace_id: str | None = None,
+    provider: FileProvider | None = None,
+    progress: Progress | None = None,
+    check_size: bool = True,
+    **options: Unpack[CallOptions],
+) -> FileMetadata:
+    """Upload a file, to be referenced in later calls.
+
+    It is read piece by piece in worker threads: the event loop never waits for a disk, and
+    memory stays flat. An attempt that is repeated sends the same bytes from the start; what can
+    be read only once is never sent twice.
+
+    Args:
+        file: A path, bytes, a binary file object (sent from its present position), an iterator
+            of bytes, plain or async, or a tuple ``(filename, content[, content_type])``.
+        filename: Name to store it under, 1 to 255 characters; ``/`` makes folders. The
+            file's own if omitted.
+        content_type: Media type to declare; guessed from the name if omitted. The service goes
+            by the content: PDF, PNG, JPEG, GIF, WebP, DOCX, XLSX, PPTX, MP3, WAV, FLAC, OGG or
+            UTF-8 text.
+        workspace_id: Workspace to store it in (UUID); the key's own if omitted.
+        provider: Store it at that provider with your own key.
+        progress: Called with the bytes sent and the bytes in all (None if unknown).
+        check_size: Whether to refuse 0 bytes and over 104,857,600 before anything is sent,
+            where the size is known; otherwise the service decides.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        The stored file's metadata, its size in bytes, its time as an aware datetime.
+
+    Raises:
+        UploadSourceError: It cannot be read, is empty or too large, or changed while it was
+            read. Nothing was stored.
+        InvalidRequestError: Its name breaks the service's rules. Nothing was sent.
+        PayloadTooLargeResponseError: The service found it larger than 100 MiB.
+        UploadOutcomeUnknown: It was sent whole and the answer was lost: it may exist.
+        IntegrityError: The service stored another number of bytes than were sent.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came, and nothing was stored.
+    """
+    source = await open_source(file, filename, content_type, check_size=check_size)
+    body = MultipartBody(source, progress)
+    scope = {"workspace_id": workspace_id, "provider": provider}
+    listing = partial(
+        list_files, transport, workspace_id=workspace_id, provider=provider, **options
+    )
+
+    def unknown(reason: NoAnswerError, started: datetime) -> UploadOutcomeUnknown:
+        return UploadOutcomeUnknown(
+            filename=source.filename, size=body.sent, started=started, reason=reason
+        )
+
+    async def find(started: datetime) -> FileMetadata | None:
+        return await _find_upload(transport, listing(limit=_MAX_LIMIT), source, body.sent, started)
+
+    stored = await transport.call(
+        UPLOAD_FILE,
+        query=scope,
+        body=body,
+        ambiguity=Ambiguity(unknown=unknown, find=find),
+        **options,
+    )
+    transport.connections.claimed.append(stored.id)
+    if stored.size_bytes != body.sent:
+        counts = f"{body.sent} bytes were sent, {stored.size_bytes} stored"
+        msg = f"{source.filename!r} differs as {stored.id}: {counts}"
+        raise IntegrityError(msg)
+    return stored
+
+
+async def _find_upload(
+    transport: AsyncTransport,
+    listing: Pager[FilePage, FileMetadata],
+    source: Source,
+    size: int,
+    started: datetime,
+) -> FileMetadata | None:
+    """The upload whose answer was lost: by name, size and time, and nobody else's."""
+    found = None
+    async with aclosing(aiter(listing)) as files:
+        async for file in files:
+            if (
+                file.filename == source.filename
+                and file.size_bytes == size
+                and file.created_at >= started
+                and file.id not in transport.connections.claimed
+            ):
+                found = file
+    return found
+
+
+async def delete_file(
+    transport: AsyncTransport,
+    file_id: str,
+    *,
+    workspace_id: str | None = None,
+    provider: FileProvider | None = None,
+    **options: Unpack[CallOptions],
+) -> FileDeleteResponse:
+    """Delete a file, for good.
+
+    Args:
+        file_id: The file's id.
+        workspace_id: The workspace it is in (UUID); the key's own if omitted.
+        provider: Delete it at that provider with your own key.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        The confirmation; the same if a repeated attempt finds that an earlier one had deleted it.
+
+    Raises:
+        NotFoundResponseError: There is no such file in the workspace.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    return await transport.call(
+        DELETE_FILE,
+        {"file_id": file_id},
+        query={"workspace_id": workspace_id, "provider": provider},
+        gone=FileDeleteResponse(id=file_id, type="file_deleted"),
+        **options,
+    )
+
+
+async def retrieve_file(
+    transport: AsyncTransport,
+    file_id: str,
+    *,
+    workspace_id: str | None = None,
+    provider: FileProvider | None = None,
+    **options: Unpack[CallOptions],
+) -> FileMetadata:
+    """Retrieve a file's metadata.
+
+    Args:
+        file_id: The file's id.
+        workspace_id: The workspace it is in (UUID); the key's own if omitted.
+        provider: Look at that provider with your own key.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        The metadata, its size in bytes, its time as an aware datetime.
+
+    Raises:
+        NotFoundResponseError: There is no such file in the workspace.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    query = {"workspace_id": workspace_id, "provider": provider}
+    return await transport.call(RETRIEVE_FILE, {"file_id": file_id}, query=query, **options)
+
+
+def download_file(
+    transport: AsyncTransport,
+    file_id: str,
+    *,
+    workspace_id: str | None = None,
+    provider: FileProvider | None = None,
+    **options: Unpack[CallOptions],
+) -> Download:
+    """Download a file's content as a stream.
+
+    ``async with client.files.download(file_id) as download`` gives ``download.size``,
+    ``download.content_type``, ``async for chunk in download`` and ``await download.read()``.
+
+    Args:
+        file_id: The file's id.
+        workspace_id: The workspace it is in (UUID); the key's own if omitted.
+        provider: Read it at that provider with your own key.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        The download, which is requested when its block is entered.
+
+    Raises:
+        BadRequestResponseError: The file was uploaded: only those that the service itself
+            created are downloadable.
+        NotFoundResponseError: There is no such file in the workspace.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came, or it broke off.
+    """
+    query = {"workspace_id": workspace_id, "provider": provider}
+    DOWNLOAD_FILE.fill({"file_id": file_id})  # a wrong id is an error of the call, not of the block
+
+    def fetch(receive: Callable[[Answer], Awaitable[T]]) -> Awaitable[T]:
+        return transport.call(
+            DOWNLOAD_FILE,
+            {"file_id": file_id},
+            query=query,
+            headers=_RAW,
+            receive=receive,
+            **options,
+        )
+
+    return Download(fetch)
+
+
+async def download_file_to(
+    transport: AsyncTransport,
+    file_id: str,
+    path: str | PathLike[str] | None = None,
+    *,
+    directory: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    workspace_id: str | None = None,
+    provider: FileProvider | None = None,
+    **options: Unpack[CallOptions],
+) -> Path:
+    """Download a file's content into a file.
+
+    It is written beside the target and renamed when it is complete: no partial file is ever
+    seen under the final name. Content that breaks off is fetched again from its start.
+
+    Args:
+        file_id: The file's id.
+        path: The file to write.
+        directory: Instead of ``path``: the directory to write into, under the last part of the
+            name that the service has for the file.
+        overwrite: Whether to replace a file that is there already.
+        progress: Called with the bytes received and the bytes in all (None if unknown).
+        workspace_id: The workspace it is in (UUID); the key's own if omitted.
+        provider: Read it at that provider with your own key.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        DownloadTargetError: The target exists, cannot be written, or would have an unsafe name.
+        IntegrityError: The content is not as long as it was announced.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    where = {"workspace_id": workspace_id, "provider": provider}
+    if path is not None and directory is None:
+        target_path = Path(path)
+    elif directory is not None and path is None:
+        file = await transport.call(RETRIEVE_FILE, {"file_id": file_id}, query=where, **options)
+        target_path = Path(directory, base_name(file.filename))
+    else:
+        msg = "pass either path or directory"
+        raise InvalidRequestError(msg)
+    target = Target(target_path, overwrite=overwrite, progress=progress)
+    await target.check()
+    return await transport.call(
+        DOWNLOAD_FILE,
+        {"file_id": file_id},
+        query=where,
+        headers=_RAW,
+        receive=target.receive,
+        **options,
+    )

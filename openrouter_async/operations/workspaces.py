@@ -1,7 +1,50 @@
-"""The Workspaces API: one function per operation, over `AsyncTransport`."""
+"""The Workspaces API: one function per operation, over `AsyncTransport`.
+
+All of it needs a management key. Wherever a ``workspace_id`` is taken, a slug will do. Source
+of limits and rules: the Workspaces section of OpenRouter's OpenAPI document.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, Unpack, get_args
 
 from .. import models
-from .._operation import Operation, Repeat
+from .._operation import UNSET, Operation, Repeat, UnsetType
+from .._options import CallOptions
+from .._paging import Pager, check_limit
+from .._transport import Ambiguity, AsyncTransport
+from ..errors import InvalidRequestError, NotFoundResponseError
+
+__all__ = [
+    "ADD_MEMBERS",
+    "CREATE_WORKSPACE",
+    "DELETE_BUDGET",
+    "DELETE_WORKSPACE",
+    "GET_BUDGET",
+    "GET_WORKSPACE",
+    "LIST_BUDGETS",
+    "LIST_MEMBERS",
+    "LIST_WORKSPACES",
+    "REMOVE_MEMBERS",
+    "SET_BUDGET",
+    "UPDATE_WORKSPACE",
+    "BudgetInterval",
+    "WorkspaceSettings",
+    "bulk_add_members",
+    "bulk_remove_members",
+    "create_workspace",
+    "delete_budget",
+    "delete_workspace",
+    "get_budget",
+    "get_workspace",
+    "list_budgets",
+    "list_members",
+    "list_workspaces",
+    "set_budget",
+    "update_workspace",
+]
 
 _ONE = "/workspaces/{workspace_id}"
 _BUDGET = "/workspaces/{workspace_id}/budgets/{interval}"
@@ -28,3 +71,483 @@ REMOVE_MEMBERS = Operation(
     models.BulkRemoveWorkspaceMembersResponse,
     repeat=Repeat.IDEMPOTENT,
 )
+
+BudgetInterval = Literal["daily", "weekly", "monthly", "lifetime"]
+"""When a budget's spend starts anew; a lifetime budget's never does."""
+
+_MAX_LIMIT = 100
+_MAX_USERS = 100
+_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+class WorkspaceSettings(CallOptions, total=False):
+    """What a workspace is created or updated with, and the options of the call.
+
+    `UNSET` (or leaving it out) leaves a setting as it is; None clears it, where None is allowed.
+
+    Attributes:
+        description: At most 500 characters.
+        default_text_model: Slug of the model for text.
+        default_image_model: Slug of the model for images.
+        default_provider_sort: ``price``, ``throughput``, ``latency`` or ``exacto``.
+        disabled_server_tools: Server tools that requests in the workspace may not invoke.
+        io_logging_api_key_ids: The API keys whose traffic is logged; None logs all.
+        io_logging_sampling_rate: Share of requests that are logged, 0.0001 to 1.
+        is_data_discount_logging_enabled: Whether prompts are logged for a discount.
+        is_observability_broadcast_enabled: Whether traces are broadcast.
+        is_observability_io_logging_enabled: Whether inputs and outputs are logged privately.
+    """
+
+    description: str | UnsetType | None
+    default_text_model: str | UnsetType | None
+    default_image_model: str | UnsetType | None
+    default_provider_sort: str | UnsetType | None
+    disabled_server_tools: Sequence[str] | UnsetType | None
+    io_logging_api_key_ids: Sequence[int] | UnsetType | None
+    io_logging_sampling_rate: float | UnsetType
+    is_data_discount_logging_enabled: bool | UnsetType
+    is_observability_broadcast_enabled: bool | UnsetType
+    is_observability_io_logging_enabled: bool | UnsetType
+
+
+def list_workspaces(
+    transport: AsyncTransport,
+    *,
+    offset: int | None = None,
+    limit: int | None = None,
+    **options: Unpack[CallOptions],
+) -> Pager[models.WorkspacePage, models.Workspace]:
+    """List the workspaces.
+
+    Args:
+        offset: Workspaces to pass over, 0 or more.
+        limit: Workspaces a page, 1 to 100; the service gives 50 if omitted.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        A pager over `WorkspacePage` and `Workspace`; nothing is sent before it is read.
+
+    Raises:
+        InvalidRequestError: The limit or the offset is out of range.
+        UnauthorizedResponseError: The key is missing or wrong.
+        ForbiddenResponseError: It is no management key.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    _check_window(offset, limit)
+
+    async def fetch(query: models.Query) -> models.WorkspacePage:
+        return await transport.call(LIST_WORKSPACES, query=query, **options)
+
+    return Pager(fetch, offset=offset, limit=limit)
+
+
+async def create_workspace(
+    transport: AsyncTransport,
+    *,
+    name: str,
+    slug: str,
+    **settings: Unpack[WorkspaceSettings],
+) -> models.Workspace:
+    """Create a workspace.
+
+    Args:
+        name: 1 to 100 characters.
+        slug: 1 to 50 characters: lower-case letters and digits, in groups joined by hyphens.
+        **settings: Its settings (`WorkspaceSettings`) and overrides of the client's options.
+
+    Returns:
+        The workspace as it was created.
+
+    Raises:
+        InvalidRequestError: A value breaks a documented limit. Nothing was sent.
+        BadRequestResponseError: The service refused, for instance a slug that is taken.
+        OutcomeUnknownError: The answer was lost: the workspace may exist. With
+            ``on_ambiguous_upload="reconcile"`` it is looked up by its slug instead.
+        ForbiddenResponseError: The key is no management key.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came, and nothing was created.
+    """
+    document, options = _split(settings, name=name, slug=slug)
+
+    async def find(started: datetime) -> models.Workspace | None:
+        try:
+            found = await get_workspace(transport, slug, **options)
+        except NotFoundResponseError:
+            return None
+        return found if found.name == name and found.created_at >= started else None
+
+    return await transport.call(
+        CREATE_WORKSPACE, json=document, ambiguity=Ambiguity(find=find), **options
+    )
+
+
+async def get_workspace(
+    transport: AsyncTransport, workspace_id: str, **options: Unpack[CallOptions]
+) -> models.Workspace:
+    """Get a workspace.
+
+    Args:
+        workspace_id: Its UUID or slug.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        The workspace.
+
+    Raises:
+        NotFoundResponseError: There is no such workspace.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    return await transport.call(GET_WORKSPACE, {"workspace_id": workspace_id}, **options)
+
+
+async def update_workspace(
+    transport: AsyncTransport,
+    workspace_id: str,
+    *,
+    name: str | UnsetType = UNSET,
+    slug: str | UnsetType = UNSET,
+    **settings: Unpack[WorkspaceSettings],
+) -> models.Workspace:
+    """Update a workspace: what is left out stays as it is, None clears.
+
+    Args:
+        workspace_id: Its UUID or slug.
+        name: 1 to 100 characters.
+        slug: 1 to 50 characters: lower-case letters and digits, in groups joined by hyphens.
+        **settings: Its settings (`WorkspaceSettings`) and overrides of the client's options.
+
+    Returns:
+        The workspace as it is now.
+
+    Raises:
+        InvalidRequestError: A value breaks a documented limit. Nothing was sent.
+        NotFoundResponseError: There is no such workspace.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    document, options = _split(settings, name=name, slug=slug)
+    return await transport.call(
+        UPDATE_WORKSPACE, {"workspace_id": workspace_id}, json=document, **options
+    )
+
+
+async def delete_workspace(
+    transport: AsyncTransport,
+    workspace_id: str,
+    *,
+    confirm_default_workspace_deletion: bool | None = None,
+    **options: Unpack[CallOptions],
+) -> models.DeleteWorkspaceResponse:
+    """Delete a workspace with its budgets and guardrails, for good.
+
+    Args:
+        workspace_id: Its UUID or slug.
+        confirm_default_workspace_deletion: Needed for the default workspace, where the account
+            is enabled for that at all; ignored for others.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        The confirmation; the same if a repeated attempt finds that an earlier one had deleted it.
+
+    Raises:
+        BadRequestResponseError: It has active API keys, or it is the default workspace.
+        NotFoundResponseError: There is no such workspace.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    return await transport.call(
+        DELETE_WORKSPACE,
+        {"workspace_id": workspace_id},
+        query={"confirm_default_workspace_deletion": confirm_default_workspace_deletion},
+        gone=models.DeleteWorkspaceResponse(deleted=True),
+        **options,
+    )
+
+
+async def list_budgets(
+    transport: AsyncTransport, workspace_id: str, **options: Unpack[CallOptions]
+) -> models.ListWorkspaceBudgetsResponse:
+    """List a workspace's budgets, four at most.
+
+    Args:
+        workspace_id: Its UUID or slug.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        The budgets in ``data``.
+
+    Raises:
+        NotFoundResponseError: There is no such workspace.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    return await transport.call(LIST_BUDGETS, {"workspace_id": workspace_id}, **options)
+
+
+async def get_budget(
+    transport: AsyncTransport,
+    workspace_id: str,
+    interval: BudgetInterval,
+    **options: Unpack[CallOptions],
+) -> models.GetWorkspaceBudgetResponse:
+    """Get a workspace's budget for one interval.
+
+    Args:
+        workspace_id: Its UUID or slug.
+        interval: ``daily``, ``weekly``, ``monthly`` or ``lifetime``.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        The budget in ``data``, its limit in US dollars.
+
+    Raises:
+        InvalidRequestError: There is no such interval. Nothing was sent.
+        NotFoundResponseError: There is no such workspace, or no such budget.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    return await transport.call(GET_BUDGET, _budget(workspace_id, interval), **options)
+
+
+async def set_budget(
+    transport: AsyncTransport,
+    workspace_id: str,
+    interval: BudgetInterval,
+    limit_usd: float,
+    *,
+    include_byok_in_budgets: bool | None = None,
+    **options: Unpack[CallOptions],
+) -> models.UpsertWorkspaceBudgetResponse:
+    """Set a workspace's budget for one interval.
+
+    Limits fall strictly as the interval narrows: lifetime > monthly > weekly > daily.
+
+    Args:
+        workspace_id: Its UUID or slug.
+        interval: ``daily``, ``weekly``, ``monthly`` or ``lifetime``.
+        limit_usd: US dollars, above 0.
+        include_byok_in_budgets: Whether spend on your own provider keys counts, in all of the
+            workspace's budgets; left as it is if omitted.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        The budget in ``data``.
+
+    Raises:
+        InvalidRequestError: There is no such interval, or the limit is not above 0. Nothing
+            was sent.
+        BadRequestResponseError: It would break the order of the limits; the message names both.
+        NotFoundResponseError: There is no such workspace.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    number = isinstance(limit_usd, int | float) and not isinstance(limit_usd, bool)
+    if not (number and limit_usd > 0 and math.isfinite(limit_usd)):
+        msg = f"limit_usd is a number of US dollars above 0, not {limit_usd!r}"
+        raise InvalidRequestError(msg)
+    document: dict[str, Any] = {"limit_usd": limit_usd}
+    if include_byok_in_budgets is not None:
+        document["include_byok_in_budgets"] = include_byok_in_budgets
+    return await transport.call(
+        SET_BUDGET, _budget(workspace_id, interval), json=document, **options
+    )
+
+
+async def delete_budget(
+    transport: AsyncTransport,
+    workspace_id: str,
+    interval: BudgetInterval,
+    **options: Unpack[CallOptions],
+) -> models.DeleteWorkspaceBudgetResponse:
+    """Delete a workspace's budget for one interval; no error if there is none.
+
+    Args:
+        workspace_id: Its UUID or slug.
+        interval: ``daily``, ``weekly``, ``monthly`` or ``lifetime``.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        The confirmation.
+
+    Raises:
+        InvalidRequestError: There is no such interval. Nothing was sent.
+        NotFoundResponseError: There is no such workspace.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    return await transport.call(
+        DELETE_BUDGET,
+        _budget(workspace_id, interval),
+        gone=models.DeleteWorkspaceBudgetResponse(deleted=True),
+        **options,
+    )
+
+
+def list_members(
+    transport: AsyncTransport,
+    workspace_id: str,
+    *,
+    offset: int | None = None,
+    limit: int | None = None,
+    **options: Unpack[CallOptions],
+) -> Pager[models.WorkspaceMemberPage, models.WorkspaceMember]:
+    """List a workspace's members; of the default workspace, all of the organisation's.
+
+    Args:
+        workspace_id: Its UUID or slug.
+        offset: Members to pass over, 0 or more.
+        limit: Members a page, 1 to 100; the service gives 50 if omitted.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        A pager over `WorkspaceMemberPage` and `WorkspaceMember`; nothing is sent before it is
+        read.
+
+    Raises:
+        InvalidRequestError: The limit or the offset is out of range.
+        NotFoundResponseError: There is no such workspace.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    _check_window(offset, limit)
+    params = {"workspace_id": workspace_id}
+    LIST_MEMBERS.fill(params)  # a wrong id is an error of the call, not of the reading
+
+    async def fetch(query: models.Query) -> models.WorkspaceMemberPage:
+        return await transport.call(LIST_MEMBERS, params, query=query, **options)
+
+    return Pager(fetch, offset=offset, limit=limit)
+
+
+async def bulk_add_members(
+    transport: AsyncTransport,
+    workspace_id: str,
+    user_ids: Sequence[str],
+    **options: Unpack[CallOptions],
+) -> models.BulkAddWorkspaceMembersResponse:
+    """Add members of the organisation to a workspace, in the role they hold there.
+
+    Args:
+        workspace_id: Its UUID or slug.
+        user_ids: 1 to 100 user ids.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        The memberships in ``data`` and their number in ``added_count``.
+
+    Raises:
+        InvalidRequestError: Not 1 to 100 user ids. Nothing was sent.
+        BadRequestResponseError: One of them is not in the organisation.
+        NotFoundResponseError: There is no such workspace.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    document = _user_ids(user_ids)
+    return await transport.call(
+        ADD_MEMBERS, {"workspace_id": workspace_id}, json=document, **options
+    )
+
+
+async def bulk_remove_members(
+    transport: AsyncTransport,
+    workspace_id: str,
+    user_ids: Sequence[str],
+    **options: Unpack[CallOptions],
+) -> models.BulkRemoveWorkspaceMembersResponse:
+    """Remove members from a workspace.
+
+    Args:
+        workspace_id: Its UUID or slug.
+        user_ids: 1 to 100 user ids.
+        **options: Overrides of the client's options (`CallOptions`).
+
+    Returns:
+        How many were removed, in ``removed_count``.
+
+    Raises:
+        InvalidRequestError: Not 1 to 100 user ids. Nothing was sent.
+        BadRequestResponseError: One of them has active API keys.
+        NotFoundResponseError: There is no such workspace.
+        ResponseError: The service refused.
+        NoAnswerError: No answer came.
+    """
+    document = _user_ids(user_ids)
+    return await transport.call(
+        REMOVE_MEMBERS, {"workspace_id": workspace_id}, json=document, **options
+    )
+
+
+# What is checked before it is sent
+
+
+def _check_window(offset: int | None, limit: int | None) -> None:
+    check_limit(limit, _MAX_LIMIT)
+    if offset is not None and not (type(offset) is int and offset >= 0):
+        msg = f"offset is a whole number from 0 on, not {offset!r}"
+        raise InvalidRequestError(msg)
+
+
+def _budget(workspace_id: str, interval: str) -> dict[str, str]:
+    if interval not in get_args(BudgetInterval):
+        msg = f"interval is one of {', '.join(get_args(BudgetInterval))}, not {interval!r}"
+        raise InvalidRequestError(msg)
+    return {"workspace_id": workspace_id, "interval": interval}
+
+
+def _user_ids(user_ids: Sequence[str]) -> dict[str, list[str]]:
+    ids = [] if isinstance(user_ids, str) else list(user_ids)
+    if not 1 <= len(ids) <= _MAX_USERS or not all(isinstance(i, str) and i for i in ids):
+        msg = f"user_ids is a list of 1 to {_MAX_USERS} user ids"
+        raise InvalidRequestError(msg)
+    return {"user_ids": ids}
+
+
+def _split(
+    settings: WorkspaceSettings, **names: str | UnsetType
+) -> tuple[dict[str, Any], CallOptions]:
+    """The document to send, checked, and the options of the call."""
+    options = CallOptions()
+    document: dict[str, Any] = {}
+    for field, value in (names | dict(settings)).items():
+        if field in CallOptions.__annotations__:
+            options[field] = value  # type: ignore[literal-required]
+        elif field not in names and field not in WorkspaceSettings.__annotations__:
+            msg = f"unknown setting: {field}"
+            raise TypeError(msg)
+        elif value is not UNSET:
+            document[field] = _checked(field, value)
+    return document, options
+
+
+def _length(most: int, *, least: int = 0) -> tuple[Any, str]:
+    return (
+        lambda value: isinstance(value, str) and least <= len(value) <= most,
+        f"a string of {least} to {most} characters",
+    )
+
+
+_RULES: Mapping[str, tuple[Any, str]] = {
+    "name": _length(100, least=1),
+    "slug": (
+        lambda value: isinstance(value, str) and len(value) <= 50 and _SLUG.fullmatch(value),  # noqa: PLR2004
+        "1 to 50 lower-case letters and digits, in groups joined by single hyphens",
+    ),
+    "description": (
+        lambda value: value is None or (isinstance(value, str) and len(value) <= 500),  # noqa: PLR2004
+        "None or a string of at most 500 characters",
+    ),
+    "io_logging_sampling_rate": (
+        lambda value: type(value) in {int, float} and 0.0001 <= value <= 1,  # noqa: PLR2004
+        "a number from 0.0001 to 1",
+    ),
+}
+
+
+def _checked(field: str, value: object) -> object:
+    fits, rule = _RULES.get(field, (lambda _: True, ""))
+    if not fits(value):
+        msg = f"{field} is {rule}, not {value!r:.200}"
+        raise InvalidRequestError(msg)
+    return list(value) if isinstance(value, tuple) else value

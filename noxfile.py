@@ -1,0 +1,47 @@
+"""What the project checks: ``nox`` alone runs what CI runs."""
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["lint", "types", "tests", "core"]
+nox.options.reuse_existing_virtualenvs = True
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def group(name: str) -> list[str]:
+    return list(nox.project.dependency_groups(PYPROJECT, name))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Formatting and style."""
+    session.install(*group("lint"))
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, by both checkers, of the package and of what users write with it."""
+    session.install("-e", ".[cli,emulator]", *group("test"), *group("types"))
+    session.run("mypy")
+    session.run("mypy", "tests/typing")
+    session.run("pyright")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, against a live emulator, with the branch coverage gate."""
+    session.install("-e", ".[cli,emulator]", *group("test"))
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session
+def core(session: nox.Session) -> None:
+    """A bare install brings five packages and what they need, and imports nothing else."""
+    session.install(".")
+    session.run("python", "tests/bare_install.py")

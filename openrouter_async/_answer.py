@@ -1,0 +1,226 @@
+"""What comes back from an exchange: an `Answer` to read, or one of our own errors.
+
+What httpx raises is told apart here and raised anew without the original: its traceback leads
+through frames whose local variables hold the request's headers, and so the key.
+"""
+
+import asyncio
+import math
+import ssl
+import time
+import zlib
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from typing import Any, Final, cast
+
+import anyio
+import httpx
+from attrs import frozen
+
+from ._bodies import Outgoing
+from .errors import (
+    MAX_BODY,
+    ConnectionFailedError,
+    NoAnswerError,
+    OpenRouterError,
+    RequestTimeoutError,
+    ResponseError,
+    ResponseValidationError,
+    TLSError,
+    error_from_answer,
+)
+
+__all__ = ["Answer", "Exchange", "no_answer", "out_of_time"]
+
+_ERROR_BODY_SECONDS: Final = 5.0
+_INFLATED_PIECE: Final = 65_536
+
+
+@frozen(kw_only=True)
+class Exchange:
+    """One request on its way, as errors describe it."""
+
+    method: str
+    url: str
+    """Without its query."""
+    deadline: float
+    """By the monotonic clock."""
+    outgoing: Outgoing
+
+    def remaining(self) -> float:
+        """Seconds left of the whole call."""
+        return math.inf if self.deadline == math.inf else self.deadline - time.monotonic()
+
+
+def out_of_time(exchange: Exchange, *, answered: bool) -> RequestTimeoutError:
+    """The error for a call whose time in all ran out."""
+    return RequestTimeoutError(
+        f"{exchange.method} {exchange.url} took longer than its total limit",
+        limit="total",
+        method=exchange.method,
+        url=exchange.url,
+        maybe_processed=exchange.outgoing.whole,
+        answered=answered,
+    )
+
+
+def no_answer(error: Exception, exchange: Exchange, *, answered: bool) -> NoAnswerError:
+    """Our own error for one of httpx's, with its words and nothing else of it."""
+    unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    where: dict[str, Any] = {
+        "method": exchange.method,
+        "url": exchange.url,
+        "maybe_processed": exchange.outgoing.whole and not unsent,
+        "answered": answered,
+    }
+    text = f"{exchange.method} {exchange.url}: {str(error) or type(error).__name__}"
+    if isinstance(error, httpx.TimeoutException):
+        limit = type(error).__name__.removesuffix("Timeout").lower()
+        return RequestTimeoutError(f"{text} ({limit} limit)", limit=limit, **where)
+    if isinstance(error, httpx.ConnectError) and _is_tls(error):
+        return TLSError(text, **where)
+    return ConnectionFailedError(text, **where)
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    """Whether a failure to connect was the handshake's; a mere break during it is none."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    # An async generator in fact, whatever its annotation says, and it has to be closed.
+    return cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+
+
+class Answer:
+    """An answer whose headers have arrived, and whose body is still to be read."""
+
+    def __init__(self, response: httpx.Response, exchange: Exchange) -> None:
+        self._response = response
+        self._exchange = exchange
+        self.status_code = response.status_code
+        self.headers = response.headers
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        self.encoded = encoding in {"gzip", "deflate", "x-gzip"}
+        """Whether the body travels compressed, so that its length says little."""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is a 2XX."""
+        return self._response.is_success
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type, if the headers tell."""
+        return cast("str | None", self.headers.get("content-type"))
+
+    @property
+    def size(self) -> int | None:
+        """The length of the content in bytes, if the headers tell."""
+        length = self.headers.get("content-length", "")
+        return int(length) if length.isdecimal() and not self.encoded else None
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The content as it arrives.
+
+        Raises:
+            NoAnswerError: It broke off, was damaged, or took too long.
+        """
+        inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32) if self.encoded else None
+        async with aclosing(_raw(self._response)) as raw:
+            while (chunk := await self._next(raw)) is not None:
+                if inflate is None:
+                    yield chunk
+                    continue
+                for piece in self._inflate(inflate, chunk):
+                    yield piece
+        if inflate is not None and not inflate.eof:
+            failure = self._damaged("ends early")
+            raise failure
+
+    async def _next(self, raw: AsyncGenerator[bytes, None]) -> bytes | None:
+        # The scope stands around this one await: none may be held across a yield.
+        with anyio.move_on_after(self._exchange.remaining()):
+            try:
+                return await anext(raw, None)
+            except (httpx.HTTPError, httpx.StreamError) as error:
+                failure = no_answer(error, self._exchange, answered=True)
+            raise failure
+        raise out_of_time(self._exchange, answered=True)
+
+    def _inflate(self, inflate: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+        while data:
+            try:
+                yield inflate.decompress(data, _INFLATED_PIECE)
+            except zlib.error:
+                failure = self._damaged("is damaged")
+            else:
+                data = inflate.unconsumed_tail
+                continue
+            raise failure
+
+    def _damaged(self, how: str) -> ConnectionFailedError:
+        return ConnectionFailedError(
+            f"{self._exchange.method} {self._exchange.url}: the compressed answer {how}",
+            method=self._exchange.method,
+            url=self._exchange.url,
+            maybe_processed=True,
+            answered=True,
+        )
+
+    async def read(self, most: int) -> bytes:
+        """The content, or its first ``most`` bytes and then some."""
+        body = bytearray()
+        async with aclosing(self.chunks()) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > most:
+                    break
+        return bytes(body)
+
+    async def error(self) -> ResponseError:
+        """The exception that this answer is, whatever becomes of its body."""
+        body = bytearray()
+        with anyio.move_on_after(_ERROR_BODY_SECONDS):
+            try:
+                async with aclosing(self.chunks()) as chunks:
+                    async for chunk in chunks:
+                        body += chunk[:MAX_BODY]
+                        if len(body) >= MAX_BODY:
+                            break
+            except OpenRouterError:
+                pass  # the status is known, and it is what counts
+        return error_from_answer(
+            self.status_code,
+            dict(self.headers),
+            bytes(body[:MAX_BODY]),
+            method=self._exchange.method,
+            url=self._exchange.url,
+        )
+
+    def invalid(
+        self, message: str, *, path: str = "", body: bytes = b""
+    ) -> ResponseValidationError:
+        """The exception for a success that is not what was promised."""
+        return ResponseValidationError(
+            message,
+            path=path,
+            status_code=self.status_code,
+            headers=dict(self.headers),
+            body=body,
+            method=self._exchange.method,
+            url=self._exchange.url,
+        )
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it if there is more to come."""
+        try:
+            await self._response.aclose()
+        except asyncio.CancelledError as error:
+            raise error.with_traceback(None) from None
+        except httpx.HTTPError:
+            pass  # it is of no use any more, which is what was asked for

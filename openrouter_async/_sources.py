@@ -1,0 +1,290 @@
+"""What can be uploaded, and how it is read again on a retry.
+
+Whatever a caller hands over becomes a `Source`: a name, a type, a size if it can be known, and
+pieces of bytes from the start, each time anew. Files are read in worker threads, so the event
+loop never waits for a disk, and one piece at a time, so memory stays flat.
+"""
+
+import io
+import mimetypes
+import os
+import re
+import stat
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import IO, Final, TypeAlias, cast
+from unicodedata import category
+
+import anyio.to_thread
+from attrs import frozen
+
+from ._threads import in_thread
+from .errors import InvalidRequestError, UploadSourceError
+
+__all__ = ["MAX_FILE_SIZE", "FileContent", "FileSource", "Source", "open_source"]
+
+FileContent: TypeAlias = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | IO[bytes]
+    | AsyncIterable[bytes]
+    | Iterable[bytes]
+)
+"""A path, bytes, a binary file object, or an iterator of bytes, plain or async."""
+
+FileSource: TypeAlias = FileContent | tuple[str, FileContent] | tuple[str, FileContent, str | None]
+"""Content, or ``(filename, content)``, or ``(filename, content, content_type)``."""
+
+MAX_FILE_SIZE: Final = 104_857_600
+"""What the service stores in one file, in bytes: 100 MiB."""
+
+_PIECE: Final = 524_288
+_MAX_NAME: Final = 255
+_FORBIDDEN: Final = frozenset('<>:"|?*\\')
+
+Pieces: TypeAlias = AsyncGenerator[bytes, None]
+
+
+@frozen(kw_only=True)
+class Source:
+    """Something to upload."""
+
+    filename: str
+    content_type: str
+    size: int | None
+    """In bytes; None if only reading to the end tells."""
+    replayable: bool
+    """Whether ``pieces`` gives the same again when called again."""
+    pieces: Callable[[], Pieces]
+    """The content from its start, none of them empty or over half a mebibyte."""
+
+
+async def open_source(
+    file: FileSource, filename: str | None, content_type: str | None, *, check_size: bool
+) -> Source:
+    """Look at what is to be uploaded, and refuse what cannot be.
+
+    Raises:
+        UploadSourceError: It cannot be read, is empty, or is larger than the service takes.
+        InvalidRequestError: Its name is missing or breaks the service's rules.
+    """
+    content, filename, content_type = _untuple(file, filename, content_type)
+    name = filename if filename is not None else _own_name(content)
+    check_filename(name)
+    if content_type is not None and not re.fullmatch("[!-~]([ -~]*[!-~])?", content_type):
+        msg = f"content_type cannot stand in a header: {content_type!r:.100}"
+        raise InvalidRequestError(msg)
+    size, replayable, pieces = await _examine(content)
+    if check_size and size is not None:
+        check_file_size(size, name)
+    return Source(
+        filename=name,
+        # As the vendor's client guesses; the service goes by the content anyway.
+        content_type=content_type or mimetypes.guess_type(name)[0] or "application/octet-stream",
+        size=size,
+        replayable=replayable,
+        pieces=pieces,
+    )
+
+
+def check_file_size(size: int, name: str) -> None:
+    """Refuse a size that the service refuses.
+
+    Raises:
+        UploadSourceError: It is 0 or above 104,857,600 bytes.
+    """
+    if size == 0:
+        msg = f"{name!r} is empty, and the service refuses empty files"
+        raise UploadSourceError(msg)
+    if size > MAX_FILE_SIZE:
+        msg = f"{name!r} has {size} bytes; the service takes {MAX_FILE_SIZE} (100 MiB) at most"
+        raise UploadSourceError(msg)
+
+
+def check_filename(name: str) -> None:
+    """Refuse a filename that the service refuses.
+
+    Raises:
+        InvalidRequestError: It breaks a rule; the message says which.
+    """
+    if not isinstance(name, str) or not 1 <= len(name) <= _MAX_NAME:
+        reason = f"a filename has 1 to {_MAX_NAME} characters"
+    elif any(char in _FORBIDDEN or category(char) == "Cc" for char in name):
+        reason = 'a filename holds none of < > : " | ? * \\ and no control characters'
+    elif any(category(char) == "Cs" for char in name):
+        reason = "a filename holds no lone surrogates"
+    elif any(segment in {"", ".", ".."} for segment in name.split("/")):
+        reason = "a filename's segments between slashes are neither empty nor '.' nor '..'"
+    else:
+        return
+    msg = f"{reason}: {name!r:.300}; pass filename= to store it under another name"
+    raise InvalidRequestError(msg)
+
+
+def _untuple(
+    file: FileSource, filename: str | None, content_type: str | None
+) -> tuple[FileContent, str | None, str | None]:
+    if not isinstance(file, tuple):
+        return file, filename, content_type
+    if len(file) not in {2, 3}:
+        msg = "a tuple to upload is (filename, content) or (filename, content, content_type)"
+        raise UploadSourceError(msg)
+    declared = str(file[2]) if len(file) == 3 and file[2] is not None else None  # noqa: PLR2004
+    return cast("FileContent", file[1]), filename or str(file[0]), content_type or declared
+
+
+def _own_name(content: FileContent) -> str:
+    if isinstance(content, str | os.PathLike):
+        return Path(content).name
+    name = getattr(content, "name", None)
+    if isinstance(name, str) and (base := Path(name).name):
+        return base
+    msg = "what is uploaded has no name of its own: pass filename="
+    raise UploadSourceError(msg)
+
+
+async def _examine(content: FileContent) -> tuple[int | None, bool, Callable[[], Pieces]]:
+    """Its size, whether it can be read again, and how it is read."""
+    if isinstance(content, str | os.PathLike):
+        return await _examine_path(Path(content))
+    if isinstance(content, bytes | bytearray | memoryview):
+        view = _view(content)
+        return len(view), True, lambda: _slices(view)
+    if hasattr(content, "read"):
+        return await in_thread(_unreadable, _examine_file, cast("IO[bytes]", content))
+    if isinstance(content, AsyncIterable):
+        return None, content.__aiter__() is not content, lambda: _from_async(content)
+    if isinstance(content, Iterable):
+        return None, iter(content) is not content, lambda: _from_iterable(content)
+    msg = (
+        "cannot upload a "
+        f"{type(content).__name__}: pass a path, bytes, a binary file or an iterator of bytes"
+    )
+    raise UploadSourceError(msg)
+
+
+def _unreadable(reason: str) -> UploadSourceError:
+    return UploadSourceError(f"cannot read what is to be uploaded: {reason}")
+
+
+# Paths
+
+
+async def _examine_path(path: Path) -> tuple[int, bool, Callable[[], Pieces]]:
+    size, content = await in_thread(_unreadable, _probe, path)
+    if content is not None:
+        return len(content), True, lambda: _slices(memoryview(content))
+    return size, True, lambda: _from_path(path, size)
+
+
+def _probe(path: Path) -> tuple[int, bytes | None]:
+    """A file's size, and its content too if one piece holds it: one hop for a small file."""
+    # Looked at before it is opened: to open a FIFO waits for its other end.
+    if not stat.S_ISREG(path.stat().st_mode):
+        msg = f"{str(path)!r} is not a regular file"
+        raise UploadSourceError(msg)
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _PIECE:
+            return size, None
+        return size, b"".join(iter(lambda: _read(file, None), b""))
+
+
+async def _from_path(path: Path, size: int) -> Pieces:
+    file = await in_thread(_unreadable, _open, path, size)
+    try:
+        async with aclosing(_from_file(file, size)) as pieces:
+            async for piece in pieces:
+                yield piece
+    finally:
+        file.close()
+
+
+def _open(path: Path, size: int) -> IO[bytes]:
+    file = path.open("rb", buffering=0)
+    if os.fstat(file.fileno()).st_size == size:
+        return file
+    file.close()
+    msg = f"{str(path)!r} changed its size since the upload began"
+    raise UploadSourceError(msg)
+
+
+# File objects
+
+
+def _examine_file(file: IO[bytes]) -> tuple[int | None, bool, Callable[[], Pieces]]:
+    if isinstance(file, io.TextIOBase):
+        msg = "the file to upload is open in text mode: open it with 'rb'"
+        raise UploadSourceError(msg)
+    if not file.seekable():
+        return None, False, lambda: _from_file(file, None)
+    start = file.tell()
+    size = max(0, file.seek(0, os.SEEK_END) - start)
+    file.seek(start)
+    return size, True, lambda: _from_seekable(file, start, size)
+
+
+async def _from_seekable(file: IO[bytes], start: int, size: int) -> Pieces:
+    await in_thread(_unreadable, file.seek, start)
+    async with aclosing(_from_file(file, size)) as pieces:
+        async for piece in pieces:
+            yield piece
+
+
+async def _from_file(file: IO[bytes], size: int | None) -> Pieces:
+    remaining = size
+    while remaining != 0:
+        piece = await in_thread(_unreadable, _read, file, remaining)
+        if not piece:
+            return
+        if remaining is not None:
+            remaining -= len(piece)
+        yield piece
+
+
+def _read(file: IO[bytes], remaining: int | None) -> bytes:
+    """The next piece; if the length was promised, the last one only if it is kept."""
+    piece = file.read(_PIECE if remaining is None else min(_PIECE, remaining))
+    if not isinstance(piece, bytes):
+        kind = type(piece).__name__
+        msg = f"the file to upload gave {kind}, not bytes: open it blocking and with 'rb'"
+        raise UploadSourceError(msg)
+    if remaining is not None and (not piece or (len(piece) == remaining and file.read(1))):
+        msg = f"the file {'grew' if piece else 'shrank'} while it was uploaded"
+        raise UploadSourceError(msg)
+    return piece
+
+
+# Bytes and iterators
+
+
+async def _slices(view: memoryview) -> Pieces:
+    for start in range(0, len(view), _PIECE):
+        yield bytes(view[start : start + _PIECE])
+
+
+async def _from_async(content: AsyncIterable[bytes]) -> Pieces:
+    async for chunk in content:
+        async for piece in _slices(_view(chunk)):
+            yield piece
+
+
+async def _from_iterable(content: Iterable[bytes]) -> Pieces:
+    # An iterator may wait for a disk or a socket of its own, so it runs in a thread too.
+    iterator: Iterator[bytes] = await anyio.to_thread.run_sync(iter, content)
+    while (chunk := await anyio.to_thread.run_sync(next, iterator, None)) is not None:
+        async for piece in _slices(_view(chunk)):
+            yield piece
+
+
+def _view(chunk: object) -> memoryview:
+    if not isinstance(chunk, bytes | bytearray | memoryview):
+        msg = f"the iterator to upload gave {type(chunk).__name__}, not bytes"
+        raise UploadSourceError(msg)
+    view = memoryview(chunk)
+    # Only a contiguous view can be read as bytes where it lies.
+    return view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())

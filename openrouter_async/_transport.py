@@ -1,0 +1,402 @@
+"""`AsyncTransport`: one exchange, its retries, its deadline."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any, Final, Generic, Self, TypeVar, Unpack
+from urllib.parse import urlencode
+
+import anyio
+import httpx
+from attrs import evolve, field, frozen
+
+from ._answer import Answer, Exchange, no_answer, out_of_time
+from ._bodies import Body, JSONBody, Outgoing
+from ._codec import DecodeError, decode
+from ._connections import Connections
+from ._hooks import Hooks, RequestEvent, ResponseEvent, RetryEvent, notify
+from ._operation import UNSET, Operation, Repeat
+from ._options import (
+    APIKey,
+    CallOptions,
+    Timeout,
+    check_headers,
+    parse_server_url,
+    resolve_api_key,
+    to_timeout,
+)
+from ._retry import Failure, RetryConfig, Schedule, classify, is_done, may_repeat
+from .errors import NoAnswerError, OpenRouterError, OutcomeUnknownError
+
+__all__ = ["Ambiguity", "AsyncTransport", "Settings"]
+
+T = TypeVar("T")
+Query = Mapping[str, str | int | bool | None]
+Receive = Callable[[Answer], Awaitable[T]]
+
+logger = logging.getLogger("openrouter_async")
+
+_MAX_ANSWER: Final = 67_108_864
+"""Bytes of a JSON answer that are read: far above 1,000 files a page."""
+
+_APP_HEADERS: Final = {
+    "http_referer": "http-referer",
+    "x_open_router_title": "x-openrouter-title",
+    "x_open_router_categories": "x-openrouter-categories",
+}
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What a client sets for all its calls."""
+
+    api_key: APIKey
+    server_url: str
+    headers: Mapping[str, str] = field(repr=False)  # a caller may have put a secret among them
+    timeout: Timeout
+    retries: RetryConfig
+    hooks: Hooks
+
+    def merged(self, options: CallOptions) -> "Settings":
+        """These settings, with a call's own in their place.
+
+        Raises:
+            InvalidRequestError: One of the options cannot be right.
+        """
+        if not options:
+            return self
+        if unknown := options.keys() - CallOptions.__annotations__.keys():
+            msg = f"unknown option: {', '.join(sorted(unknown))}"
+            raise TypeError(msg)
+        app: dict[str, Any] = {h: options.get(name) for name, h in _APP_HEADERS.items()}
+        given = {header: value for header, value in app.items() if value is not None}
+        headers = check_headers(given) | check_headers(options.get("http_headers") or {})
+        timeout, server_url = options.get("timeout"), options.get("server_url")
+        return evolve(
+            self,
+            headers={**self.headers, **headers},
+            timeout=self.timeout if timeout is None else to_timeout(timeout),
+            retries=options.get("retries") or self.retries,
+            server_url=self.server_url if server_url is None else parse_server_url(server_url),
+        )
+
+
+def _generic_unknown(reason: NoAnswerError, _: datetime) -> OutcomeUnknownError:
+    msg = f"{reason.method} {reason.url} was sent whole, but its answer was lost ({reason})"
+    return OutcomeUnknownError(msg, reason=reason)
+
+
+async def _find_nothing(_: datetime) -> None:
+    return None
+
+
+@frozen(kw_only=True)
+class Ambiguity(Generic[T]):
+    """What to make of a creation whose answer was lost."""
+
+    unknown: Callable[[NoAnswerError, datetime], OutcomeUnknownError] = _generic_unknown
+    """The error that says so, from the failure and the time at which the attempt began."""
+    find: Callable[[datetime], Awaitable[T | None]] = _find_nothing
+    """Looks whether it was done, given that time."""
+
+
+@frozen(kw_only=True)
+class _Call(Generic[T]):
+    """A call as it was prepared: all that its attempts have in common."""
+
+    operation: Operation[T]
+    url: httpx.URL
+    headers: Mapping[str, str] = field(repr=False)
+    settings: Settings
+    body: Body | None
+    deadline: float
+    gone: T | None
+    ambiguity: Ambiguity[T]
+    receive: Receive[T]
+
+    def exchange(self) -> Exchange:
+        """A new attempt to describe in errors."""
+        return Exchange(
+            method=self.operation.method,
+            url=str(self.url.copy_with(query=None)),
+            deadline=self.deadline,
+            outgoing=Outgoing(),
+        )
+
+    def is_lost(self, error: OpenRouterError) -> bool:
+        """Whether this may have created something, and nobody knows."""
+        creates = self.operation.repeat is Repeat.AMBIGUOUS
+        return creates and isinstance(error, NoAnswerError) and error.maybe_processed
+
+
+class _Stream(httpx.AsyncByteStream):
+    """A body's pieces in the form that httpx's transports read."""
+
+    def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
+        self._pieces = pieces
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+
+async def _nothing(outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
+    outgoing.whole = True
+    return
+    yield b""
+
+
+class AsyncTransport:
+    """Sends operations and decodes their answers: what every operation is a function over."""
+
+    def __init__(self, settings: Settings, connections: Connections) -> None:
+        self.settings = settings
+        self.connections = connections
+
+    def __repr__(self) -> str:
+        return f"<AsyncTransport {self.settings.server_url}>"
+
+    def with_options(self, **options: Unpack[CallOptions]) -> Self:
+        """A transport with other defaults over the same connections."""
+        return type(self)(self.settings.merged(options), self.connections)
+
+    async def call(
+        self,
+        operation: Operation[T],
+        params: Mapping[str, str] | None = None,
+        *,
+        query: Query | None = None,
+        json: object = UNSET,
+        body: Body | None = None,
+        headers: Mapping[str, str] | None = None,
+        receive: Receive[T] | None = None,
+        gone: T | None = None,
+        ambiguity: Ambiguity[T] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> T:
+        """Carry out an operation, with its retries.
+
+        Args:
+            operation: The endpoint and what it returns.
+            params: Values for the braces in the operation's path.
+            query: Query parameters; those that are None are left out.
+            json: A document to send as the body.
+            body: A body to send, where it is not JSON.
+            headers: Defaults of the operation, under the caller's own.
+            receive: Reads the answer of each attempt that was a success; it leaves the answer
+                read to its end, or closed, or in the hands of somebody who closes it. The
+                default decodes it as ``operation.returns``.
+            gone: What a deletion returns when a repeated attempt finds nothing to delete.
+            ambiguity: What to make of a lost answer, for operations that create.
+            **options: Overrides of the client's options.
+
+        Returns:
+            The decoded answer, or what ``receive`` returned.
+
+        Raises:
+            OpenRouterError: Any branch of the tree in `openrouter_async.errors`.
+        """
+        settings = self.settings.merged(options)
+        url = httpx.URL(settings.server_url + operation.fill(params or {}) + _encode(query))
+        total = settings.timeout.total
+        if json is not UNSET:
+            body = JSONBody(json)
+        return await self._run(
+            _Call(
+                operation=operation,
+                url=url,
+                headers={
+                    "host": url.netloc.decode(),
+                    "accept": "application/json",
+                    "accept-encoding": "gzip, deflate",
+                    **(headers or {}),
+                    **settings.headers,
+                    **(body.headers if body else {}),
+                },
+                settings=settings,
+                body=body,
+                deadline=math.inf if total is None else time.monotonic() + total,
+                gone=gone,
+                ambiguity=ambiguity or Ambiguity(),
+                receive=receive or partial(_decode_answer, operation),
+            )
+        )
+
+    async def _run(self, call: _Call[T]) -> T:
+        """Attempt the call until it succeeds, or until another attempt would not help."""
+        config, operation = call.settings.retries, call.operation
+        most = config.max_transfer_time if operation.transfer else config.max_elapsed_time
+        schedule = Schedule(config, min(call.deadline, time.monotonic() + most))
+        earlier: set[Failure | None] = set()
+        number = 0
+        while True:
+            number += 1
+            began = time.monotonic()
+            exchange = call.exchange()
+            try:
+                return await self._attempt(call, exchange, number)
+            except OpenRouterError as error:
+                failure = error
+            if call.gone is not None and is_done(failure, earlier):
+                return call.gone
+            kind = classify(failure, config)
+            repeat = operation.repeat
+            lost = call.is_lost(failure)
+            if lost and isinstance(failure, NoAnswerError):
+                failure = call.ambiguity.unknown(failure, self.service_time(began))
+                if config.on_ambiguous_upload != "raise":
+                    repeat = Repeat.IDEMPOTENT
+            again = may_repeat(kind, repeat, number, config) and _resendable(call, exchange)
+            retry_after = getattr(failure, "retry_after", None)
+            wait = schedule.next_wait(retry_after, time.monotonic()) if again else None
+            if wait is not None:
+                await _announce(call, exchange, number, failure, began, wait)
+                await anyio.sleep(wait)
+            if lost and config.on_ambiguous_upload == "reconcile":
+                found = await self._reconcile(call, failure, began)
+                if found is not None:
+                    return found
+            if wait is None:
+                raise failure
+            earlier.add(kind)
+
+    async def _reconcile(self, call: _Call[T], failure: OpenRouterError, began: float) -> T | None:
+        try:
+            return await call.ambiguity.find(self.service_time(began))
+        except OpenRouterError:
+            pass  # as unknown as before, and that is what the caller has to hear of
+        raise failure
+
+    async def _attempt(self, call: _Call[T], exchange: Exchange, number: int) -> T:
+        """Send the request once and read its answer, within the call's time."""
+        began = time.monotonic()
+        shown: dict[str, Any] = {"method": exchange.method, "url": exchange.url, "attempt": number}
+        hooks = call.settings.hooks
+        answered = False
+        with anyio.move_on_after(exchange.remaining()):
+            if hooks.on_request:
+                await notify(hooks.on_request, RequestEvent(**shown))
+            answer = await self._send(call, exchange)
+            answered = True
+            elapsed = time.monotonic() - began
+            logger.debug(
+                "%s %s: attempt %d answered %d after %.3f s",
+                *shown.values(),
+                answer.status_code,
+                elapsed,
+            )
+            try:
+                if hooks.on_response:
+                    event = ResponseEvent(**shown, status_code=answer.status_code, elapsed=elapsed)
+                    await notify(hooks.on_response, event)
+                if answer.is_success:
+                    return await call.receive(answer)
+                failure = await answer.error()
+            except BaseException:
+                await answer.aclose()
+                raise
+            await answer.aclose()
+            raise failure
+        raise out_of_time(exchange, answered=answered)
+
+    async def _send(self, call: _Call[T], exchange: Exchange) -> Answer:
+        secret = await resolve_api_key(call.settings.api_key)
+        body = call.body.pieces if call.body else _nothing
+        async with aclosing(body(exchange.outgoing)) as pieces:
+            request = httpx.Request(
+                call.operation.method,
+                call.url,
+                headers={"authorization": secret.bearer(), **call.headers},
+                stream=_Stream(pieces),
+                extensions=call.settings.timeout.extensions(),
+            )
+            try:
+                response = await self.connections.send(request)
+            except httpx.HTTPError as error:
+                failure = no_answer(error, exchange, answered=False)
+            except asyncio.CancelledError as error:
+                # Frames below hold the request's headers in local variables.
+                raise error.with_traceback(None) from None
+            else:
+                self._note_clock(response)
+                return Answer(response, exchange)
+        raise failure
+
+    def _note_clock(self, response: httpx.Response) -> None:
+        if date := response.headers.get("date"):
+            self.connections.service_clock = (date, time.monotonic())
+
+    def service_time(self, moment: float) -> datetime:
+        """A moment of the monotonic clock by the service's own, in whole seconds.
+
+        Rounded down, as times of files are compared with it; by our own clock until an answer
+        has carried a ``Date``.
+        """
+        then = datetime.now(UTC) - timedelta(seconds=time.monotonic() - moment)
+        if self.connections.service_clock:
+            date, at = self.connections.service_clock
+            with suppress(ValueError):  # nonsense of a proxy's: our own clock has to do
+                then = parsedate_to_datetime(date) + timedelta(seconds=moment - at)
+        return then.astimezone(UTC).replace(microsecond=0)
+
+
+def _encode(query: Query | None) -> str:
+    given = {name: value for name, value in (query or {}).items() if value is not None}
+    if not given:
+        return ""
+    words = {True: "true", False: "false"}
+    return "?" + urlencode(
+        {name: words[value] if isinstance(value, bool) else value for name, value in given.items()}
+    )
+
+
+def _resendable(call: _Call[T], exchange: Exchange) -> bool:
+    """Whether the body is still there: one that can be read only once must be untouched."""
+    return call.body is None or call.body.replayable or not exchange.outgoing.begun
+
+
+async def _announce(
+    call: _Call[T],
+    exchange: Exchange,
+    number: int,
+    error: OpenRouterError,
+    began: float,
+    wait: float,
+) -> None:
+    logger.debug(
+        "%s %s: attempt %d failed (%s), the next follows in %.3f s",
+        exchange.method,
+        exchange.url,
+        number,
+        type(error).__name__,
+        wait,
+    )
+    if call.settings.hooks.on_retry:
+        event = RetryEvent(
+            method=exchange.method,
+            url=exchange.url,
+            attempt=number,
+            error=error,
+            status_code=getattr(error, "status_code", None),
+            elapsed=time.monotonic() - began,
+            wait=wait,
+        )
+        await notify(call.settings.hooks.on_retry, event)
+
+
+async def _decode_answer(operation: Operation[T], answer: Answer) -> T:
+    body = await answer.read(_MAX_ANSWER)
+    await answer.aclose()
+    if len(body) > _MAX_ANSWER:
+        message = f"over {_MAX_ANSWER} bytes"
+        raise answer.invalid(message)
+    try:
+        return decode(body, operation.returns, unwrap=operation.unwrap)
+    except DecodeError as error:
+        failure = answer.invalid(str(error), path=error.path, body=body)
+    raise failure

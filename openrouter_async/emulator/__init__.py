@@ -1,0 +1,13 @@
+"""A local OpenRouter: the Files and Workspaces APIs, for development and tests without an account.
+
+`run_emulator` serves it on a real socket from a background thread, `serve` from this one, and
+`create_app` gives the bare ASGI application. Needs the extra ``emulator``.
+"""
+
+from ._app import create_app
+from ._client import Emulator
+from ._faults import Fault
+from ._server import run_emulator, serve
+from ._service import EmulatorOptions
+
+__all__ = ["Emulator", "EmulatorOptions", "Fault", "create_app", "run_emulator", "serve"]

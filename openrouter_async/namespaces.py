@@ -1,0 +1,34 @@
+"""What ``client.files`` and ``client.workspaces`` offer, on either face."""
+
+from ._faces import Face, Namespace, method
+from .operations import files, workspaces
+
+__all__ = ["Files", "Workspaces"]
+
+
+class Files(Namespace[Face]):
+    """``client.files``: the files of a workspace."""
+
+    list = method(files.list_files)
+    upload = method(files.upload_file)
+    delete = method(files.delete_file)
+    retrieve = method(files.retrieve_file)
+    download = method(files.download_file)
+    download_to = method(files.download_file_to)
+
+
+class Workspaces(Namespace[Face]):
+    """``client.workspaces``: workspaces, their budgets and members. Needs a management key."""
+
+    list = method(workspaces.list_workspaces)
+    create = method(workspaces.create_workspace)
+    get = method(workspaces.get_workspace)
+    update = method(workspaces.update_workspace)
+    delete = method(workspaces.delete_workspace)
+    list_budgets = method(workspaces.list_budgets)
+    get_budget = method(workspaces.get_budget)
+    set_budget = method(workspaces.set_budget)
+    delete_budget = method(workspaces.delete_budget)
+    list_members = method(workspaces.list_members)
+    bulk_add_members = method(workspaces.bulk_add_members)
+    bulk_remove_members = method(workspaces.bulk_remove_members)

@@ -1,0 +1,81 @@
+"""A live emulator for all tests, and one ``client`` that is both faces in turn."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from support.faces import FACES, Client
+from support.servers import RawServer
+
+from openrouter_async import AsyncOpenRouter, OpenRouter, RetryConfig
+from openrouter_async.emulator import Emulator, run_emulator
+
+pytest_plugins = ["pytester"]
+
+QUICK = RetryConfig(initial_interval=0.01, max_interval=0.02)
+"""Retries as users have them, without their waits."""
+
+
+@pytest.fixture(scope="session")
+def anyio_backend():
+    """The SDK is for asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch):
+    """No setting of the machine's reaches a test."""
+    for name in [n for n in os.environ if n.upper().startswith("OPENROUTER_")]:
+        monkeypatch.delenv(name)
+    for name in [n for n in os.environ if n.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def _emulator() -> Iterator[Emulator]:
+    with run_emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(_emulator: Emulator) -> Emulator:
+    """The service, empty."""
+    _emulator.reset()
+    return _emulator
+
+
+@pytest.fixture(params=FACES)
+async def client(request, emulator) -> AsyncIterator[Client]:
+    """A client of the emulator with the management key, on each face in turn.
+
+    The blocking face is called in a thread, so that one test awaits both.
+    """
+    async with request.param(
+        emulator.management_key, server_url=emulator.base_url, retries=QUICK
+    ) as client:
+        yield client
+
+
+@pytest.fixture(params=FACES)
+def make_client(request):
+    """Makes clients for servers of the test's own, on each face in turn."""
+    return request.param
+
+
+@pytest.fixture
+async def raw_server():
+    """Starts servers that answer with exactly the bytes a test wants: ``raw_server(handler)``."""
+    servers = []
+
+    async def start(handler):
+        server = RawServer(handler)
+        await server.start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        await server.aclose()
+
+
+__all__ = ["QUICK", "AsyncOpenRouter", "OpenRouter"]

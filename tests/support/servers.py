@@ -1,0 +1,120 @@
+"""Servers that say exactly what a test wants, byte for byte, over real sockets."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+from attrs import define, field
+
+
+@define
+class Request:
+    """One request as it came over the wire."""
+
+    head: bytes
+    body: bytes
+    reader: asyncio.StreamReader = field(repr=False)
+    writer: asyncio.StreamWriter = field(repr=False)
+
+    @property
+    def method(self):
+        return self.head.split(b" ", 1)[0].decode()
+
+    @property
+    def target(self):
+        return self.head.split(b" ", 2)[1].decode()
+
+    def headers(self, name):
+        """All values of a header."""
+        lines = self.head.split(b"\r\n")[1:]
+        pairs = [line.split(b":", 1) for line in lines if b":" in line]
+        return [v.strip().decode("latin-1") for n, v in pairs if n.lower() == name.lower().encode()]
+
+
+Handler = Callable[[Request, int], Awaitable[bytes | None]]
+
+
+class RawServer:
+    """Reads requests and answers what ``handler(request, number)`` returns.
+
+    ``number`` counts all requests from 1. None, or a closed writer, ends the connection. A
+    handler with ``reads_body = False`` set gets the request as soon as its head is there.
+    """
+
+    def __init__(self, handler: Handler):
+        self._handler = handler
+        self.requests: list[Request] = []
+        self.connections = 0
+
+    async def start(self, **options):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, **options)
+        scheme = "https" if "ssl" in options else "http"
+        host, self.port = self._server.sockets[0].getsockname()[:2]
+        self.url = f"{scheme}://{host}:{self.port}/api/v1"
+
+    async def aclose(self):
+        self._server.close()
+        self._server.close_clients()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader, writer):
+        self.connections += 1
+        try:
+            while not writer.is_closing():
+                head = await reader.readuntil(b"\r\n\r\n")
+                request = Request(head, b"", reader, writer)
+                if getattr(self._handler, "reads_body", True):
+                    request.body = await read_body(request)
+                self.requests.append(request)
+                answer = await self._handler(request, len(self.requests))
+                if answer is None:
+                    break
+                writer.write(answer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+async def read_body(request: Request) -> bytes:
+    """The rest of the request, by its length or its chunks."""
+    if lengths := request.headers("content-length"):
+        return await request.reader.readexactly(int(lengths[0]))
+    body = b""
+    if request.headers("transfer-encoding"):
+        while size := int(await request.reader.readline(), 16):
+            body += await request.reader.readexactly(size)
+            await request.reader.readexactly(2)
+        await request.reader.readexactly(2)
+    return body
+
+
+def answer(status: int = 200, body: object = b"", *headers: str) -> bytes:
+    """An answer with its length; a body that is not bytes is sent as JSON."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
+    lines = [
+        f"HTTP/1.1 {status} Because",
+        f"content-type: {kind}",
+        f"content-length: {len(content)}",
+        *headers,
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
+
+
+def abort(request: Request) -> None:
+    """Reset the connection, as a crashed server does."""
+    request.writer.transport.abort()
+
+
+FILE = {
+    "id": "or_file_011CNha8iCJcU1wXNR6q4V8w",
+    "type": "file",
+    "filename": "document.pdf",
+    "mime_type": "application/pdf",
+    "size_bytes": 1024000,
+    "created_at": "2025-01-01T00:00:00Z",
+    "downloadable": False,
+}
+"""The document's own example."""
