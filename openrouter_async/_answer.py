@@ -91,9 +91,10 @@ def _is_tls(error: BaseException | None) -> bool:
     return False
 
 
-def _raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    # An async generator in fact, whatever its annotation says, and it has to be closed.
-    return cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+async def _raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    # Not ``aiter_raw``, which refuses what a transport of the caller's own has read already.
+    async for chunk in cast("httpx.AsyncByteStream", response.stream):
+        yield chunk
 
 
 class Answer:

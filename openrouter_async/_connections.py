@@ -17,14 +17,14 @@ __all__ = ["Connections", "HTTPTransport"]
 HTTPTransport = httpx.AsyncBaseTransport | httpx.AsyncClient
 """What a caller can bring instead of our own connections."""
 
-_Pools = dict[str | None, httpx.AsyncHTTPTransport]
+_Pools = dict[tuple[bool, str | None], httpx.AsyncHTTPTransport]
 
 # Under the shortest keep-alive time in common use, so that a request seldom meets a closing door.
 _KEEPALIVE_SECONDS = 4.0
 
 
 class Connections:
-    """One pool for each event loop and proxy; nothing crosses a fork."""
+    """A pool for each event loop, scheme and proxy; nothing crosses a fork."""
 
     def __init__(self, max_connections: int, http_transport: HTTPTransport | None) -> None:
         self._limits = httpx.Limits(
@@ -59,10 +59,14 @@ class Connections:
             self._pools = WeakKeyDictionary()
             self._pid = os.getpid()
         pools = self._pools.setdefault(asyncio.get_running_loop(), {})
-        proxy = _proxy_for(str(url))
-        if proxy not in pools:
-            pools[proxy] = httpx.AsyncHTTPTransport(limits=self._limits, proxy=proxy)
-        return pools[proxy]
+        secure = url.scheme == "https"
+        key = (secure, _proxy_for(str(url)))
+        if key not in pools:
+            # Trusted certificates take long to load, and plain HTTP has no use for them.
+            pools[key] = httpx.AsyncHTTPTransport(
+                verify=secure, limits=self._limits, proxy=key[1]
+            )
+        return pools[key]
 
     async def aclose(self) -> None:
         """Close the connections; a transport that the caller brought stays the caller's."""

@@ -45,6 +45,7 @@ class RawServer:
         self._handler = handler
         self.requests: list[Request] = []
         self.connections = 0
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def start(self, **options):
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, **options)
@@ -54,11 +55,13 @@ class RawServer:
 
     async def aclose(self):
         self._server.close()
-        self._server.close_clients()
+        for writer in self._writers:
+            writer.transport.abort()
         await self._server.wait_closed()
 
     async def _serve(self, reader, writer):
         self.connections += 1
+        self._writers.append(writer)
         try:
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")

@@ -1,0 +1,410 @@
+"""What holds for the clients as such: their life, their options, their transports."""
+
+import asyncio
+import contextvars
+import gc
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import anyio
+import httpx
+import pytest
+from support.servers import FILE, answer
+
+from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, Operation, RetryConfig, Timeout
+from openrouter_async.errors import (
+    ClientClosedError,
+    InvalidRequestError,
+    OpenRouterDefaultError,
+    RequestTimeoutError,
+)
+
+
+def run_script(script, *args, **options):
+    """Run a program as a user would, with our package and the emulator's address."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(script), *args],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        **options,
+    )
+
+
+# Construction and closing
+
+
+@pytest.mark.parametrize("face", [AsyncOpenRouter, OpenRouter])
+def test_constructing_opens_nothing(face, monkeypatch):
+    """No thread, no TLS context, no descriptor before the first call."""
+    monkeypatch.setattr(ssl, "SSLContext", None)
+    threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    client = face("sk-test")
+    assert threading.active_count() == threads
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert "sk-test" not in repr(client)
+
+
+async def test_a_closed_client_says_so(make_client, emulator):
+    """On its own and through a client that shares its connections."""
+    client = make_client(emulator.management_key, server_url=emulator.base_url)
+    other = client.with_options(timeout=5)
+    await other.workspaces.get("default")
+    await client.aclose()
+    await client.aclose()
+    for closed in (client, other):
+        with pytest.raises(ClientClosedError):
+            await closed.workspaces.get("default")
+
+
+async def test_a_client_closed_before_its_first_call_says_so(make_client):
+    """Nothing is opened only to be closed."""
+    client = make_client("sk-test")
+    await client.aclose()
+    with pytest.raises(ClientClosedError):
+        await client.files.retrieve("x")
+
+
+async def test_closing_ends_a_blocking_call_under_way(raw_server):
+    """The thread that waits hears of it at once."""
+
+    async def handler(_, __):
+        await anyio.sleep(30)
+
+    server = await raw_server(handler)
+    client = OpenRouter("sk-test", server_url=server.url)
+    async with anyio.create_task_group() as group:
+        group.start_soon(_close_soon, client, server)
+        with pytest.raises(ClientClosedError):
+            await anyio.to_thread.run_sync(client.files.retrieve, "x", abandon_on_cancel=True)
+    await client.aclose()
+
+
+async def _close_soon(client, server):
+    while not server.requests:
+        await anyio.sleep(0.01)
+    await client.aclose()
+
+
+# One client, many surroundings
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_one_client_serves_several_runs(emulator):
+    """A client from module scope, used in one ``asyncio.run`` after another."""
+    client = AsyncOpenRouter(emulator.management_key, server_url=emulator.base_url)
+
+    async def use():
+        workspace = await client.workspaces.get("default")
+        return workspace.slug
+
+    assert [asyncio.run(use()) for _ in range(3)] == ["default"] * 3
+    del client, use
+    gc.collect()  # the sockets of loops that are gone, within this test's filter
+
+
+async def test_the_blocking_face_works_where_a_loop_runs(emulator):
+    """As in a notebook."""
+    with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
+        assert client.workspaces.get("default").slug == "default"
+
+
+def test_threads_share_a_blocking_client(emulator):
+    """Every answer belongs to its request."""
+    with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
+        slugs = [f"w-{number}" for number in range(8)]
+        for slug in slugs:
+            client.workspaces.create(name=slug, slug=slug)
+        wrong = []
+
+        def use(slug):
+            wrong.extend(
+                slug for _ in range(10) if client.workspaces.get(slug).slug != slug
+            )
+
+        threads = [threading.Thread(target=use, args=(slug,)) for slug in slugs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+
+
+def test_context_variables_reach_the_hooks(emulator):
+    """What the caller's thread has set is seen in the loop's."""
+    variable = contextvars.ContextVar("variable", default="unset")
+    seen = []
+    hooks = Hooks(on_request=lambda _: seen.append(variable.get()))
+    with OpenRouter(
+        emulator.management_key, server_url=emulator.base_url, hooks=hooks
+    ) as client:
+        variable.set("set by the caller")
+        client.workspaces.get("default")
+    assert seen == ["set by the caller"]
+
+
+def test_a_forgotten_blocking_client_ends_its_thread(emulator):
+    """Garbage collection is enough."""
+    client = OpenRouter(emulator.management_key, server_url=emulator.base_url)
+    client.workspaces.get("default")
+    thread = next(t for t in threading.enumerate() if t.name == "openrouter_async")
+    del client
+    gc.collect()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("face", ["OpenRouter", "AsyncOpenRouter"])
+def test_an_unclosed_client_lets_the_interpreter_exit(face, emulator, tmp_path):
+    """At once, with nothing on standard error, even after file reads in worker threads."""
+    (tmp_path / "large.txt").write_bytes(b"x" * 3_000_000)
+    began = time.monotonic()
+    done = run_script(
+        f"""
+        import asyncio, sys, warnings
+        import openrouter_async
+        warnings.simplefilter("ignore", ResourceWarning)  # which an unclosed socket deserves
+        client = openrouter_async.{face}(sys.argv[1], server_url=sys.argv[2])
+        if {face == "OpenRouter"}:
+            client.files.upload(sys.argv[3])
+        else:
+            asyncio.run(client.files.upload(sys.argv[3]))
+        print("uploaded")
+        """,
+        emulator.api_key,
+        emulator.base_url,
+        str(tmp_path / "large.txt"),
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "uploaded\n", "")
+    assert time.monotonic() - began < 10
+
+
+def test_a_forked_child_gets_connections_of_its_own(emulator):
+    """Parent and child go on, each over its own socket, on both faces."""
+    done = run_script(
+        """
+        import asyncio, os, sys, warnings
+        from openrouter_async import AsyncOpenRouter, OpenRouter
+        warnings.simplefilter("ignore")  # of forking beside threads, which is the point here
+        blocking = OpenRouter(sys.argv[1], server_url=sys.argv[2])
+        anew = AsyncOpenRouter(sys.argv[1], server_url=sys.argv[2])
+
+        def use():
+            assert blocking.workspaces.get("default").slug == "default"
+            assert asyncio.run(anew.workspaces.get("default")).slug == "default"
+
+        use()
+        child = os.fork()
+        for _ in range(20):
+            use()
+        if child == 0:
+            blocking.close()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert status == 0, status
+        use()
+        blocking.close()
+        print("ok")
+        """,
+        emulator.management_key,
+        emulator.base_url,
+    )
+    assert done.stdout == "ok\n", done.stderr
+
+
+async def test_an_interrupt_cancels_what_runs(raw_server):
+    """Ctrl-C on the blocking face: the call ends, and the server sees the connection go."""
+    gone = anyio.Event()
+
+    async def handler(request, _):
+        await request.reader.read()
+        gone.set()
+
+    server = await raw_server(handler)
+    script = """
+        import sys
+        from openrouter_async import OpenRouter
+        client = OpenRouter("sk-test", server_url=sys.argv[1])
+        try:
+            client.files.retrieve("x")
+        except KeyboardInterrupt:
+            print("interrupted")
+            client.close()
+    """
+    process = await anyio.open_process(
+        [sys.executable, "-c", textwrap.dedent(script), server.url]
+    )
+    async with process:
+        while not server.requests:
+            await anyio.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        with anyio.fail_after(5):
+            await gone.wait()
+            assert await process.wait() == 0
+        assert (await process.stdout.receive()).strip() == b"interrupted"
+
+
+# Transports and options
+
+
+class Recording(httpx.AsyncBaseTransport):
+    """A caller's own transport."""
+
+    def __init__(self):
+        self.requests = []
+        self.closed = False
+
+    async def handle_async_request(self, request):
+        self.requests.append(request)
+        return httpx.Response(
+            302 if "moved" in str(request.url) else 200,
+            headers={"location": "https://example.org/", "set-cookie": "a=b"},
+            json=FILE,
+        )
+
+    async def aclose(self):
+        self.closed = True
+
+
+@pytest.mark.parametrize("wrap", [lambda t: t, lambda t: httpx.AsyncClient(transport=t)])
+async def test_a_transport_of_the_callers_own_is_used_and_left_open(wrap):
+    """Without redirects and cookies, whatever the client given would do."""
+    transport = Recording()
+    own = wrap(transport)
+    if isinstance(own, httpx.AsyncClient):
+        own.follow_redirects = True
+    async with AsyncOpenRouter("sk-test", http_transport=own) as client:
+        for _ in range(2):
+            assert (await client.files.retrieve("x")).id == FILE["id"]
+        with pytest.raises(OpenRouterDefaultError, match="302"):
+            await client.files.retrieve("moved")
+    assert len(transport.requests) == 3
+    assert not any("cookie" in request.headers for request in transport.requests)
+    assert not transport.closed
+
+
+async def test_an_endpoint_without_a_method_is_called_all_the_same(make_client, raw_server):
+    """The way out: an `Operation` of the caller's own."""
+
+    async def handler(_, __):
+        return answer(200, {"data": {"total_credits": 5}})
+
+    server = await raw_server(handler)
+    client = AsyncOpenRouter("sk-test", server_url=server.url)
+    credits = await client.transport.call(Operation("GET", "/credits", dict))
+    assert credits == {"data": {"total_credits": 5}}
+    await client.aclose()
+
+
+async def test_with_options_overrides_and_shares(make_client, raw_server):
+    """One connection serves both; only the second client sends the header."""
+
+    async def handler(_, __):
+        return answer(200, FILE)
+
+    server = await raw_server(handler)
+    async with make_client("sk-test", server_url=server.url) as client:
+        other = client.with_options(x_open_router_title="Other", http_headers={"X-One": "1"})
+        await client.files.retrieve("x")
+        await other.files.retrieve("x")
+    assert server.connections == 1
+    assert [r.headers("x-openrouter-title") for r in server.requests] == [[], ["Other"]]
+    assert [r.headers("x-one") for r in server.requests] == [[], ["1"]]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"api_key": 3},
+        {"api_key": ""},
+        {"timeout": 0},
+        {"timeout": -1},
+        {"timeout": float("nan")},
+        {"timeout": True},
+        {"max_connections": 0},
+        {"max_connections": 2.5},
+        {"default_headers": {"Content-Length": "0"}},
+        {"default_headers": {"Bad Name": "x"}},
+        {"http_referer": "https://example.org/\r\nX-Evil: 1"},
+    ],
+)
+@pytest.mark.parametrize("face", [AsyncOpenRouter, OpenRouter])
+def test_a_wrong_option_is_refused_at_construction(face, options):
+    """Not at the first call."""
+    with pytest.raises(InvalidRequestError):
+        face(**{"api_key": "sk-test", **options})
+
+
+# Time
+
+
+async def _silent(request, _):
+    await request.reader.read()
+
+
+async def _dripping(request, _):
+    request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+    for _ in range(100):
+        request.writer.write(b" ")
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("handler", "timeout", "limit"),
+    [
+        (_silent, 0.3, "total"),
+        (_silent, Timeout(total=0.3), "total"),
+        (_silent, Timeout(read=0.3), "read"),
+        (_dripping, Timeout(read=5, total=0.3), "total"),
+    ],
+)
+async def test_a_limit_fires_and_says_which_it_is(make_client, raw_server, handler, timeout, limit):
+    """Within a fifth of a second of its time."""
+    server = await raw_server(handler)
+    async with make_client(
+        "sk-test", server_url=server.url, timeout=timeout, retries=RetryConfig.none()
+    ) as client:
+        began = time.monotonic()
+        with pytest.raises(RequestTimeoutError) as caught:
+            await client.files.retrieve("x")
+        assert 0.25 < time.monotonic() - began < 0.6
+        assert caught.value.limit == limit
+
+
+async def test_the_total_limit_covers_all_attempts_and_waits(make_client, raw_server):
+    """A retry does not start the clock anew."""
+
+    async def handler(_, __):
+        await asyncio.sleep(0.1)
+        return answer(503)
+
+    server = await raw_server(handler)
+    retries = RetryConfig(max_attempts=None, initial_interval=0.01, max_interval=0.01)
+    async with make_client("sk-test", server_url=server.url, retries=retries) as client:
+        began = time.monotonic()
+        with pytest.raises((RequestTimeoutError, OpenRouterDefaultError, Exception)) as caught:
+            await client.files.retrieve("x", timeout=0.45)
+        assert time.monotonic() - began < 0.7
+        assert type(caught.value).__name__ in {
+            "RequestTimeoutError",
+            "ServiceUnavailableResponseError",
+        }
+
+
+async def test_a_limit_also_ends_a_download_under_way(make_client, raw_server):
+    """The total counts while the content is read."""
+    server = await raw_server(_dripping)
+    async with (
+        make_client("sk-test", server_url=server.url, timeout=0.4) as client,
+        client.files.download("x") as download,
+    ):
+        with pytest.raises(RequestTimeoutError) as caught:
+            await download.read()
+        assert caught.value.limit == "total"
