@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO, Final, TypeAlias, cast
 from unicodedata import category
 
-import anyio.to_thread
 from attrs import frozen
 
 from ._threads import in_thread
@@ -268,15 +267,18 @@ async def _slices(view: memoryview) -> Pieces:
 
 
 async def _from_async(content: AsyncIterable[bytes]) -> Pieces:
-    async for chunk in content:
-        async for piece in _slices(_view(chunk)):
-            yield piece
+    try:
+        async for chunk in content:
+            async for piece in _slices(_view(chunk)):
+                yield piece
+    except OSError as error:
+        raise _unreadable(str(error)) from error
 
 
 async def _from_iterable(content: Iterable[bytes]) -> Pieces:
     # An iterator may wait for a disk or a socket of its own, so it runs in a thread too.
-    iterator: Iterator[bytes] = await anyio.to_thread.run_sync(iter, content)
-    while (chunk := await anyio.to_thread.run_sync(next, iterator, None)) is not None:
+    iterator: Iterator[bytes] = await in_thread(_unreadable, iter, content)
+    while (chunk := await in_thread(_unreadable, next, iterator, None)) is not None:
         async for piece in _slices(_view(chunk)):
             yield piece
 

@@ -106,7 +106,9 @@ class _Client(Generic[Face]):
         self.workspaces = Workspaces(transport, portal)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.transport.settings.server_url}>"
+        # A traceback with local variables shows a client whose construction failed, too.
+        transport = getattr(self, "transport", None)
+        return f"<{type(self).__name__} {transport and transport.settings.server_url}>"
 
     def with_options(self, **options: Unpack[CallOptions]) -> Self:
         """A client with other defaults that shares this one's connections.

@@ -22,7 +22,7 @@ _EXTRA = ("puremagic", "python_multipart", "starlette", "uvicorn")
 def openrouter_emulator() -> "Iterator[Emulator]":
     """A local OpenRouter on a real socket, with a fresh store."""
     try:
-        from openrouter_async.emulator import run_emulator  # noqa: PLC0415
+        from openrouter_async.emulator import run_emulator
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:
             raise
@@ -37,7 +37,7 @@ def openrouter_emulator() -> "Iterator[Emulator]":
 @pytest.fixture
 def openrouter_client(openrouter_emulator: "Emulator") -> "Iterator[OpenRouter]":
     """A blocking client of the emulator, with its management key."""
-    from openrouter_async import OpenRouter  # noqa: PLC0415
+    from openrouter_async import OpenRouter
 
     emulator = openrouter_emulator
     with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
@@ -47,10 +47,10 @@ def openrouter_client(openrouter_emulator: "Emulator") -> "Iterator[OpenRouter]"
 @pytest.fixture
 def async_openrouter_client(openrouter_emulator: "Emulator") -> "Iterator[AsyncOpenRouter]":
     """An async client of the emulator, with its management key."""
-    import asyncio  # noqa: PLC0415
-    import threading  # noqa: PLC0415
+    import asyncio
+    import threading
 
-    from openrouter_async import AsyncOpenRouter  # noqa: PLC0415
+    from openrouter_async import AsyncOpenRouter
 
     emulator = openrouter_emulator
     client = AsyncOpenRouter(emulator.management_key, server_url=emulator.base_url)

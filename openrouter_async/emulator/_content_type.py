@@ -39,14 +39,15 @@ _CHUNK = 1024 * 1024
 # gigabytes to parse, and the first lines of a list tell as much as all of them.
 _SAMPLE = 1024 * 1024
 _LINES = 1000
+# Each alternative is linear, also for a MiB of brackets or empty lines.
 _MARKDOWN = re.compile(
-    r"""\A\s*\#{1,6}\s+\S               # a heading at the top,
-      | ^\#{1,6}\s+\S[^\n]*\n\s*(?:\n|\Z)  # or one with an empty line after it,
-      | ^(?:```|~~~)                    # a fence,
-      | \[[^\]\n]+\]\([^)\s]+\)         # a link,
-      | ^\s*\|?\s*:?-{3,}:?\s*\|        # a table's rule,
-      | \*\*[^\s*][^*\n]*\*\*           # bold,
-      | ^(?:[-*+]|\d+\.)\s+\S[^\n]*\n(?:[-*+]|\d+\.)\s+\S  # or a list
+    r"""\A\s*\#{1,6}[ \t]+\S                    # a heading at the top,
+      | ^\#{1,6}[ \t]+\S.*\n[ \t]*(?:\n|\Z)    # or one with an empty line after it,
+      | ^(?:```|~~~)                          # a fence,
+      | \[[^\[\]\n]+\]\([^()\s]+\)            # a link,
+      | ^[ \t]*(?:\|[ \t]*)?:?-{3,}:?[ \t]*\|  # a table's rule,
+      | \*\*[^\s*][^*\n]*\*\*                 # bold,
+      | ^(?:[-*+]|\d{1,3}\.)[ \t]+\S.*\n(?:[-*+]|\d{1,3}\.)[ \t]+\S  # or a list
     """,
     re.MULTILINE | re.VERBOSE,
 )
@@ -78,7 +79,8 @@ def _magic(path: Path, head: bytes) -> str | None:
     if _MP3_SYNC.match(head):  # puremagic knows but one of the frame headers
         return "audio/mpeg"
     for match in puremagic.magic_file(path):
-        if match.mime_type in _BY_MAGIC:
+        # RIFF alone is a container, which puremagic also offers as each of its formats.
+        if match.mime_type in _BY_MAGIC and match.byte_match != b"RIFF":
             return _BY_MAGIC[match.mime_type]
     return None
 

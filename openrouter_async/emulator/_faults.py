@@ -40,7 +40,7 @@ def _optional(*checks: Any) -> Any:  # noqa: ANN401
 
 
 def _check_operation(_: object, __: object, value: object) -> None:
-    if value != "*" and value not in OPERATIONS:
+    if not isinstance(value, str) or value not in {"*", *OPERATIONS}:
         msg = f"operation: must be * or one of {', '.join(sorted(OPERATIONS))}, not {value!r}"
         raise ValueError(msg)
 

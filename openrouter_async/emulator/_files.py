@@ -1,12 +1,11 @@
 """The Files API."""
 
 import sqlite3
-from collections.abc import AsyncIterator
-from io import FileIO
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from . import _file_rows as rows
 from . import _workspace_rows as workspaces
@@ -81,21 +80,27 @@ async def download_file(request: Request) -> Response:
     row = await _row(request)
     if not row["downloadable"]:
         raise ApiError(400, "File is not downloadable: only files created by the service are")
-    path = store.blob(row["blob"])
-    file = await store.run(lambda: path.open("rb", buffering=0))
-    return StreamingResponse(
-        _chunks(store, file),
-        media_type="application/octet-stream",
-        headers={"content-length": str(row["size_bytes"])},
-    )
+    return _Content(store, row)
 
 
-async def _chunks(store: Store, file: FileIO) -> AsyncIterator[bytes]:
-    try:
-        while chunk := await store.run(lambda: file.read(_CHUNK)):
-            yield chunk
-    finally:
-        file.close()
+class _Content(Response):
+    """A stored content; Starlette's own would read it in threads that outlive the store."""
+
+    media_type = "application/octet-stream"
+
+    def __init__(self, store: Store, row: sqlite3.Row) -> None:
+        super().__init__(headers={"content-length": str(row["size_bytes"])})
+        self._store = store
+        self._path = store.blob(row["blob"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        file = await self._store.run(lambda: self._path.open("rb", buffering=0))
+        with file:
+            await send(start)
+            while chunk := await self._store.run(lambda: file.read(_CHUNK)):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
 
 
 async def read_upload(request: Request, spool: Spool, limit: int) -> str:

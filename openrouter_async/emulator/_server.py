@@ -72,12 +72,12 @@ class _Server(uvicorn.Server):
         """Stop at once: what was answered is stored, and nobody waits for the rest."""
         for server in self.servers:
             server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
         tasks = list(self.server_state.tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
         while self.server_state.connections:  # noqa: ASYNC110 - uvicorn's, and it tells nobody
             await asyncio.sleep(0)
 

@@ -19,6 +19,10 @@ class ClosableH11Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Show the transport to the application, through the state of each request."""
         super().connection_made(transport)
+        # asyncio sets this only on sockets made with an explicit protocol number, which
+        # socket.create_server does not give; without it each answer waits 40 ms for an ACK.
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.app_state = {**self.app_state, _TRANSPORT: transport}
 
 

@@ -86,7 +86,7 @@ async def read_body(request: Request) -> bytes:
         return await request.reader.readexactly(int(lengths[0]))
     body = b""
     if request.headers("transfer-encoding"):
-        while size := int(await request.reader.readline(), 16):
+        while size := int(await request.reader.readuntil(b"\n"), 16):
             body += await request.reader.readexactly(size)
             await request.reader.readexactly(2)
         await request.reader.readexactly(2)

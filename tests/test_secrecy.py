@@ -1,0 +1,183 @@
+"""The key is nowhere but in the ``Authorization`` header."""
+
+import asyncio
+import logging
+import pickle
+import socket
+import traceback
+
+import pytest
+from support.servers import FILE, abort, answer
+
+from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, RetryConfig, Timeout
+from openrouter_async.errors import InvalidRequestError, OpenRouterError
+
+KEY = "sk-or-v1-do-not-show-this-anywhere"
+PART = "do-not-show"
+
+
+def texts(error):
+    """All that a logger, a debugger or a crash reporter could print of an error."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield repr(error)
+        yield str(error)
+        yield repr(vars(error))
+        if isinstance(error, OpenRouterError):
+            yield repr(pickle.dumps(error))
+        full = traceback.TracebackException.from_exception(error, capture_locals=True)
+        yield "".join(full.format())
+        yield from texts(error.__cause__)
+        error = error.__context__
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+async def _reset(request, _):
+    abort(request)
+
+
+async def _stall(request, _):
+    await request.reader.read()
+
+
+async def _truncate(request, _):
+    request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
+
+
+def _answers(*args):
+    async def handler(_, __):
+        return answer(*args)
+
+    return handler
+
+
+def _half():
+    yield b"x" * 1000
+    raise OSError(5, "Input/output error")
+
+
+FAILURES = {
+    "reset": (_reset, "retrieve", ("x",), {}),
+    "stall": (_stall, "retrieve", ("x",), {"timeout": 0.1}),
+    "read limit": (_stall, "retrieve", ("x",), {"timeout": Timeout(read=0.1)}),
+    "truncated": (_truncate, "retrieve", ("x",), {}),
+    "lost upload": (_reset, "upload", (b"x",), {"filename": "x.txt"}),
+    "401": (_answers(401, {"error": {"code": 401, "message": "no"}}), "delete", ("x",), {}),
+    "500": (_answers(500), "retrieve", ("x",), {}),
+    "HTML": (_answers(200, b"<html>"), "retrieve", ("x",), {}),
+    "redirect": (_answers(302, b"", "location: http://127.0.0.1:1/"), "retrieve", ("x",), {}),
+    "source": (_answers(200, FILE), "upload", (_half(),), {"filename": "x.txt"}),
+    "header": (_answers(200, FILE), "retrieve", ("x",), {"http_referer": "a\nb"}),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+async def test_no_failure_shows_the_key(make_client, raw_server, caplog, name):
+    """Not in its text, its attributes, its pickle, its traceback with locals, nor in a log."""
+    handler, operation, args, options = FAILURES[name]
+    caplog.set_level(logging.DEBUG)
+    server = await raw_server(handler)
+    retries = RetryConfig(max_attempts=2, initial_interval=0.01)
+    async with make_client(KEY, server_url=server.url, retries=retries) as client:
+        try:
+            await getattr(client.files, operation)(*args, **options)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must be silent
+            shown = "\n".join(texts(error))
+        else:
+            pytest.fail("the call was to fail")
+    assert PART not in shown
+    assert PART not in caplog.text
+    assert "\n".join(map(str, caplog.records)).count(PART) == 0
+
+
+async def test_a_refused_connection_does_not_show_the_key(make_client):
+    """Nor does a name that does not resolve."""
+    for host in (f"127.0.0.1:{free_port()}", "nowhere.localhost:1"):
+        url = f"http://{host}/api/v1"
+        async with make_client(KEY, server_url=url, retries=RetryConfig.none()) as client:
+            with pytest.raises(OpenRouterError) as caught:
+                await client.files.retrieve("x")
+            assert PART not in "\n".join(texts(caught.value))
+
+
+async def test_a_cancelled_call_does_not_show_the_key(raw_server):
+    """Wherever it is cancelled."""
+    server = await raw_server(_stall)
+    async with AsyncOpenRouter(KEY, server_url=server.url) as client:
+        for turns in range(40):
+            task = asyncio.create_task(client.files.upload(b"x" * 100, filename="x.txt"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            try:
+                await task
+            except asyncio.CancelledError as error:
+                assert PART not in "\n".join(texts(error))
+
+
+@pytest.mark.parametrize("face", [AsyncOpenRouter, OpenRouter])
+def test_no_repr_shows_the_key(face):
+    """Of the client and of whatever hangs on it."""
+    client = face(KEY)
+    other = client.with_options(timeout=3)
+    parts = [client, other, client.files, client.workspaces, client.transport]
+    parts += [client.transport.settings, client.files.list, client.files.list()]
+    assert PART not in "\n".join(map(repr, parts))
+    with pytest.raises(TypeError):
+        pickle.dumps(client.transport.settings)
+
+
+@pytest.mark.parametrize("end", ["\r\nX: y", "\n", "\x00", "\u2013", " x", "\x7f"])
+@pytest.mark.parametrize("face", [AsyncOpenRouter, OpenRouter])
+def test_a_key_that_no_header_can_carry_is_refused_without_echo(face, end):
+    """At construction, and not even in the traceback's local variables."""
+    keys = iter([f"{KEY}{end}x"])
+    with pytest.raises(InvalidRequestError) as caught:
+        face(next(keys))
+    shown = "\n".join(texts(caught.value))
+    assert PART not in shown
+    assert "API key" in shown
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+async def test_a_wrong_key_of_a_callable_is_not_echoed(make_client, raw_server, awaited):
+    """Nor is anything sent."""
+
+    def give():
+        return f"{KEY}\n x"
+
+    async def give_later():
+        return f"{KEY}\n x"
+
+    server = await raw_server(_stall)
+    async with make_client(give_later if awaited else give, server_url=server.url) as client:
+        with pytest.raises(InvalidRequestError) as caught:
+            await client.files.retrieve("x")
+    assert PART not in "\n".join(texts(caught.value))
+    assert server.requests == []
+
+
+async def test_hooks_and_events_do_not_see_the_key(make_client, raw_server):
+    """Whatever they are given."""
+    server = await raw_server(_answers(503))
+    seen = []
+    hooks = Hooks(on_request=seen.append, on_response=seen.append, on_retry=seen.append)
+    retries = RetryConfig(max_attempts=2, initial_interval=0.01)
+    async with make_client(KEY, server_url=server.url, hooks=hooks, retries=retries) as client:
+        with pytest.raises(OpenRouterError):
+            await client.files.retrieve("x")
+    assert [type(event).__name__ for event in seen] == [
+        "RequestEvent",
+        "ResponseEvent",
+        "RetryEvent",
+        "RequestEvent",
+        "ResponseEvent",
+    ]
+    assert PART not in repr(seen)
+    assert server.requests[0].headers("authorization") == [f"Bearer {KEY}"]
