@@ -96,17 +96,19 @@ async def _close_soon(client, server):
 # One client, many surroundings
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_one_client_serves_several_runs(emulator):
-    """A client from module scope, used in one ``asyncio.run`` after another."""
+def use_in_three_loops(emulator):
     client = AsyncOpenRouter(emulator.management_key, server_url=emulator.base_url)
 
     async def use():
-        workspace = await client.workspaces.get("default")
-        return workspace.slug
+        return (await client.workspaces.get("default")).slug
 
-    assert [asyncio.run(use()) for _ in range(3)] == ["default"] * 3
-    del client, use
+    return [asyncio.run(use()) for _ in range(3)]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_one_client_serves_several_runs(emulator):
+    """A client from module scope, used in one ``asyncio.run`` after another."""
+    assert use_in_three_loops(emulator) == ["default"] * 3
     gc.collect()  # the sockets of loops that are gone, within this test's filter
 
 
@@ -125,9 +127,7 @@ def test_threads_share_a_blocking_client(emulator):
         wrong = []
 
         def use(slug):
-            wrong.extend(
-                slug for _ in range(10) if client.workspaces.get(slug).slug != slug
-            )
+            wrong.extend(slug for _ in range(10) if client.workspaces.get(slug).slug != slug)
 
         threads = [threading.Thread(target=use, args=(slug,)) for slug in slugs]
         for thread in threads:
@@ -142,9 +142,7 @@ def test_context_variables_reach_the_hooks(emulator):
     variable = contextvars.ContextVar("variable", default="unset")
     seen = []
     hooks = Hooks(on_request=lambda _: seen.append(variable.get()))
-    with OpenRouter(
-        emulator.management_key, server_url=emulator.base_url, hooks=hooks
-    ) as client:
+    with OpenRouter(emulator.management_key, server_url=emulator.base_url, hooks=hooks) as client:
         variable.set("set by the caller")
         client.workspaces.get("default")
     assert seen == ["set by the caller"]
@@ -238,9 +236,7 @@ async def test_an_interrupt_cancels_what_runs(raw_server):
             print("interrupted")
             client.close()
     """
-    process = await anyio.open_process(
-        [sys.executable, "-c", textwrap.dedent(script), server.url]
-    )
+    process = await anyio.open_process([sys.executable, "-c", textwrap.dedent(script), server.url])
     async with process:
         while not server.requests:
             await anyio.sleep(0.01)
@@ -298,8 +294,8 @@ async def test_an_endpoint_without_a_method_is_called_all_the_same(make_client, 
 
     server = await raw_server(handler)
     client = AsyncOpenRouter("sk-test", server_url=server.url)
-    credits = await client.transport.call(Operation("GET", "/credits", dict))
-    assert credits == {"data": {"total_credits": 5}}
+    found = await client.transport.call(Operation("GET", "/credits", dict))
+    assert found == {"data": {"total_credits": 5}}
     await client.aclose()
 
 

@@ -1,0 +1,347 @@
+"""The error tree: a status picks its class whatever the body is, and nothing shows the key."""
+
+import asyncio
+import copy
+import inspect
+import pickle
+from datetime import UTC, datetime
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.servers import FILE, answer
+from support.wire import KEY, QUICK, TRUNCATED, raised, replies, reset, shown
+
+from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
+from openrouter_async.errors import error_from_answer
+
+STATUSES = {
+    400: errors.BadRequestResponseError,
+    401: errors.UnauthorizedResponseError,
+    402: errors.PaymentRequiredResponseError,
+    403: errors.ForbiddenResponseError,
+    404: errors.NotFoundResponseError,
+    408: errors.RequestTimeoutResponseError,
+    409: errors.ConflictResponseError,
+    413: errors.PayloadTooLargeResponseError,
+    429: errors.TooManyRequestsResponseError,
+    499: errors.ClientClosedRequestResponseError,
+    500: errors.InternalServerResponseError,
+    502: errors.BadGatewayResponseError,
+    503: errors.ServiceUnavailableResponseError,
+    504: errors.GatewayTimeoutResponseError,
+}
+OTHERS = [300, 301, 302, 307, 308, 405, 410, 418, 422, 425, 451, 501, 505, 520, 529, 599]
+BODIES = {
+    "nothing": b"",
+    "HTML": b"<html><h1>Bad Gateway</h1></html>",
+    "bad UTF-8": b'{"error": {"message": "\xff\xfe"}}',
+    "a string": b'{"error": "no"}',
+    "a list": b'{"error": ["no"]}',
+    "null": b'{"error": null}',
+    "a number": b'{"error": 7}',
+    "no error": b'{"detail": "no"}',
+    "a bare string": b'"no"',
+    "a bare null": b"null",
+    "odd types": b'{"error": {"code": "x", "message": 5, "metadata": [1]}}',
+    "deep": b'{"error":' * 100_000,
+    "deep lists": b"[" * 100_000 + b"]" * 100_000,
+    "huge number": b'{"error": {"code": 1' + b"0" * 9_000 + b"}}",
+    "half": b'{"error": {"code": 400, "mess',
+}
+TREE = [
+    cls
+    for name in errors.__all__
+    if inspect.isclass(cls := getattr(errors, name)) and issubclass(cls, BaseException)
+]
+
+
+async def fetch(make_client, raw_server, *steps, **options):
+    """The error that a server's answer becomes."""
+    server = await raw_server(replies(*steps))
+    config = options.pop("retries", RetryConfig.none())
+    async with make_client(KEY, server_url=server.url, retries=config, **options) as client:
+        return await raised(
+            errors.OpenRouterError, client.files.retrieve, "x", workspace_id="secret-query"
+        )
+
+
+@pytest.mark.parametrize("status", [*STATUSES, *OTHERS])
+async def test_every_status_has_its_class(make_client, raw_server, status):
+    """And carries what the service said."""
+    document = {
+        "error": {"code": status, "message": "No way", "metadata": {"error_type": "server"}},
+        "user_id": "user_1",
+    }
+    error = await fetch(make_client, raw_server, answer(status, document, "X-Request-Id: req-7"))
+    assert type(error) is STATUSES.get(status, errors.OpenRouterDefaultError)
+    assert (error.status_code, error.code, error.message) == (status, status, "No way")
+    assert error.metadata == {"error_type": "server"}
+    assert error.headers["content-type"] == "application/json"
+    assert b"user_1" in error.body
+    assert error.request_id == "req-7"
+    assert error.retry_after is None
+    assert error.method == "GET"
+    assert error.url.endswith("/api/v1/files/x")
+    assert "No way" in str(error)
+    assert str(status) in str(error)
+
+
+@pytest.mark.parametrize("name", BODIES)
+async def test_a_status_picks_its_class_whatever_the_body_is(make_client, raw_server, name):
+    """A proxy's words never hide what happened."""
+    error = await fetch(make_client, raw_server, answer(413, BODIES[name]))
+    assert type(error) is errors.PayloadTooLargeResponseError
+    assert error.body == BODIES[name][:65_536]
+    assert isinstance(error.message, str)
+    assert error.message
+    assert error.code is None or type(error.code) is int
+    assert error.metadata is None
+    if name == "a string":
+        assert error.message == "no"
+
+
+@given(
+    status=st.integers(300, 599),
+    body=st.binary(max_size=60) | st.sampled_from([*BODIES.values()]),
+)
+def test_any_answer_that_is_no_success_becomes_an_error(status, body):
+    """Never another exception."""
+    error = error_from_answer(status, {}, body, method="GET", url="https://x/y")
+    assert type(error) is STATUSES.get(status, errors.OpenRouterDefaultError)
+    assert str(error)
+
+
+async def test_not_modified_is_no_success_either(make_client, raw_server):
+    """Nobody asked whether it was."""
+    error = await fetch(make_client, raw_server, b"HTTP/1.1 304 Not Modified\r\n\r\n")
+    assert type(error) is errors.OpenRouterDefaultError
+    assert error.status_code == 304
+
+
+async def test_at_most_64_kib_of_a_body_are_kept(make_client, raw_server):
+    """Exactly those at its beginning."""
+    body = bytes(range(256)) * 1024
+    error = await fetch(make_client, raw_server, answer(500, body))
+    assert error.body == body[:65_536]
+
+
+async def test_an_endless_error_is_read_no_further_than_it_is_kept(make_client, raw_server):
+    """A gigabyte of words costs neither time nor memory."""
+
+    async def pour(request):
+        request.writer.write(b"HTTP/1.1 400 No\r\ncontent-length: 1073741824\r\n\r\n")
+        for _ in range(4096):
+            request.writer.write(b"x" * 262_144)
+            await request.writer.drain()
+
+    error = await fetch(make_client, raw_server, pour)
+    assert type(error) is errors.BadRequestResponseError
+    assert error.body == b"x" * 65_536
+
+
+async def test_an_error_whose_body_breaks_off_keeps_its_status(make_client, raw_server):
+    """The status is what counts."""
+
+    async def broken(request):
+        request.writer.write(b"HTTP/1.1 403 No\r\ncontent-length: 500\r\n\r\nhalf")
+        await request.writer.drain()
+
+    error = await fetch(make_client, raw_server, broken)
+    assert type(error) is errors.ForbiddenResponseError
+    assert error.body == b"half"
+
+
+@pytest.mark.parametrize("header", ["X-Request-Id", "request-id", "X-Generation-Id", "CF-Ray"])
+async def test_the_request_id_is_found_under_its_usual_names(make_client, raw_server, header):
+    """To be quoted to the service's support."""
+    error = await fetch(make_client, raw_server, answer(400, b"", f"{header}: abc"))
+    assert error.request_id == "abc"
+    assert (await fetch(make_client, raw_server, answer(400))).request_id is None
+
+
+async def test_retry_after_is_told_in_seconds(make_client, raw_server):
+    """Where the service said any."""
+    error = await fetch(make_client, raw_server, answer(429, b"", "Retry-After: 7"))
+    assert error.retry_after == 7
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(413, ["104857600", "100 MiB"]), (401, ["OPENROUTER_API_KEY"]), (403, ["management key"])],
+)
+async def test_a_message_says_what_to_do_next(make_client, raw_server, status, words):
+    """Where that is known."""
+    error = await fetch(make_client, raw_server, answer(status))
+    for word in words:
+        assert word in str(error).replace(",", "")
+
+
+async def test_a_missing_key_names_the_variable(make_client):
+    """So that one knows what to set."""
+    async with make_client(server_url="http://127.0.0.1:9") as client:
+        error = await raised(errors.MissingAPIKeyError, client.files.retrieve, "x")
+    assert "OPENROUTER_API_KEY" in str(error)
+
+
+async def test_the_url_of_an_error_has_no_query(make_client, raw_server):
+    """A query may hold what is nobody's business."""
+    for step in (answer(500), reset, TRUNCATED, answer(200, b"")):
+        error = await fetch(make_client, raw_server, step)
+        assert error.url.endswith("/files/x")
+        assert "secret-query" not in f"{error} {error.args} {error.__dict__}"
+
+
+REASON = errors.ConnectionFailedError(
+    "broke", method="POST", url="https://x/files", maybe_processed=True, answered=True
+)
+ANSWERED = {
+    "status_code": 429,
+    "headers": {"retry-after": "3", "x-request-id": "r"},
+    "body": b"\xff",
+    "code": 429,
+    "metadata": {"a": [1]},
+    "method": "GET",
+    "url": "https://x/files",
+}
+
+
+def make(cls):
+    """An error of a class with all its attributes."""
+    if issubclass(cls, errors.ResponseValidationError):
+        return cls("words", path="data[3].created_at", **ANSWERED)
+    if issubclass(cls, errors.ResponseError):
+        return cls("words", **ANSWERED)
+    if cls is errors.UploadOutcomeUnknown:
+        return cls(filename="a.txt", size=3, started=datetime.now(UTC), reason=REASON)
+    if cls is errors.OutcomeUnknownError:
+        return cls("words", reason=REASON)
+    if cls is errors.RequestTimeoutError:
+        return cls("words", limit="read", method="GET", url="u", maybe_processed=True)
+    if issubclass(cls, errors.NoAnswerError):
+        return cls("words", method="GET", url="u", maybe_processed=True, answered=True)
+    return cls("words")
+
+
+def state(error):
+    """What an error tells, errors inside it included."""
+    told = {
+        name: getattr(error, name)
+        for name in dir(error)
+        if not name.startswith("_") and not callable(getattr(error, name))
+    }
+    inner = told.pop("reason", None)
+    return type(error), str(error), error.args, told, inner and state(inner)
+
+
+@pytest.mark.parametrize("cls", TREE)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_every_error_survives_pickling(cls, protocol):
+    """With its type, its words and all its attributes."""
+    error = make(cls)
+    assert isinstance(error, errors.OpenRouterError)
+    assert state(pickle.loads(pickle.dumps(error, protocol))) == state(error)
+    assert state(copy.copy(error)) == state(error)
+    assert state(copy.deepcopy(error)) == state(error)
+
+
+def test_the_tree_holds_every_documented_name():
+    """So that a name from the documents can be imported."""
+    assert {cls.__name__ for cls in STATUSES.values()} <= set(errors.__all__)
+    assert "OpenRouterDefaultError" in errors.__all__
+    assert all(issubclass(cls, errors.ResponseError) for cls in STATUSES.values())
+    assert not issubclass(errors.NoAnswerError, errors.ResponseError)
+    assert issubclass(errors.UploadOutcomeUnknown, errors.NoAnswerError)
+
+
+async def test_no_report_of_an_answer_shows_the_key(make_client, raw_server, caplog):
+    """Neither words, nor attributes, nor the local variables of any frame, nor the log."""
+    caplog.set_level("DEBUG")
+    for step in (
+        answer(400),
+        answer(500),
+        answer(302, b"", "Location: /elsewhere"),
+        answer(200, b"<html>"),
+        answer(200, FILE | {"size_bytes": "x"}),
+        TRUNCATED,
+        reset,
+    ):
+        error = await fetch(make_client, raw_server, step, retries=QUICK)
+        assert KEY not in shown(error)
+        assert KEY.encode() not in pickle.dumps(error)
+    assert "attempt" in caplog.text
+    assert KEY not in caplog.text
+
+
+async def test_no_report_of_a_missing_answer_shows_the_key(make_client, raw_server):
+    """A refused connection, a handshake that fails, a limit that runs out, a cancellation."""
+
+    async def silence(request):
+        await anyio.sleep_forever()
+
+    async def babble(reader, writer):
+        writer.write(b"HTTP/1.1 400 No TLS here\r\n\r\n")
+        writer.close()
+
+    server = await raw_server(replies(silence))
+    plain = await asyncio.start_server(babble, "127.0.0.1", 0)
+    https = f"https://127.0.0.1:{plain.sockets[0].getsockname()[1]}"
+    none = RetryConfig.none()
+    async with plain, make_client(KEY, server_url=server.url, retries=none) as client:
+        for options, kind in (
+            ({"server_url": "http://127.0.0.1:9"}, errors.ConnectionFailedError),
+            ({"server_url": https}, errors.TLSError),
+            ({"timeout": Timeout(read=0.05)}, errors.RequestTimeoutError),
+            ({"timeout": 0.05}, errors.RequestTimeoutError),
+        ):
+            error = await raised(kind, client.files.retrieve, "x", **options)
+            assert KEY not in shown(error)
+            assert KEY.encode() not in pickle.dumps(error)
+            error = await raised(kind, client.files.upload, b"x", filename="a", **options)
+            assert KEY not in shown(error)
+
+
+async def test_a_cancelled_call_shows_no_key(raw_server):
+    """Its traceback is somebody else's to print."""
+    started = anyio.Event()
+
+    async def silence(request):
+        started.set()
+        await anyio.sleep_forever()
+
+    server = await raw_server(replies(silence))
+    caught = []
+
+    async def call(client):
+        try:
+            await client.files.retrieve("x")
+        except BaseException as error:
+            caught.append(error)
+            raise
+
+    async with (
+        AsyncOpenRouter(KEY, server_url=server.url) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(call, client)
+        await started.wait()
+        tasks.cancel_scope.cancel()
+    assert KEY not in shown(caught[0])
+
+
+@pytest.mark.parametrize(
+    ("timeout", "limit"),
+    [(Timeout(read=0.05), "read"), (0.05, "total"), (Timeout(total=0.05), "total")],
+)
+async def test_a_limit_that_runs_out_is_named(make_client, raw_server, timeout, limit):
+    """So that one knows which to raise."""
+
+    async def silence(request):
+        await anyio.sleep_forever()
+
+    error = await fetch(make_client, raw_server, silence, timeout=timeout)
+    assert type(error) is errors.RequestTimeoutError
+    assert error.limit == limit
+    assert limit in str(error)
+    assert error.url.endswith("/files/x")

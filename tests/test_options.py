@@ -1,0 +1,597 @@
+"""What a caller can set, checked before anything is sent."""
+
+import asyncio
+import re
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.servers import FILE, answer
+from support.wire import KEY, QUICK, raised, replies, shown
+
+from openrouter_async import AsyncOpenRouter, OpenRouter, RetryConfig, Timeout, __version__
+from openrouter_async._options import check_headers, parse_server_url
+from openrouter_async.errors import (
+    InvalidRequestError,
+    MissingAPIKeyError,
+    OpenRouterDefaultError,
+    OpenRouterError,
+)
+
+CLIENTS = [AsyncOpenRouter, OpenRouter]
+OK = answer(200, FILE)
+
+
+# Where the service is
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://openrouter.ai/api/v1",
+        "https://example.com",
+        "https://example.com:8443/deep/path",
+        "https://[2001:db8::1]/v1",
+        "http://localhost:8787/api/v1",
+        "http://127.0.0.1:1",
+        "http://127.9.9.9:1",
+        "http://[::1]:8787/api/v1",
+        "http://dev.localhost:3000",
+        "HTTPS://EXAMPLE.COM/v1",
+        "http://LOCALHOST:1",
+    ],
+)
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_https_is_taken_and_http_from_loopback(url, slash):
+    """With and without a slash at its end."""
+    assert parse_server_url(url + slash) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://openrouter.ai/api/v1",
+        "http://10.0.0.1",
+        "http://0.0.0.0:80",
+        "http://localhost.evil.com",
+        "http://127.0.0.1.evil.com",
+        "http://notlocalhost",
+        "http://[::2]",
+        "ftp://example.com",
+        "file:///etc/passwd",
+        "openrouter.ai/api/v1",
+        "//openrouter.ai",
+        "https://",
+        "https:///api",
+        "https://user@example.com",
+        "https://user:pw@example.com",
+        "https://:pw@example.com",
+        "https://@example.com",
+        "http://localhost@evil.com",
+        "https://example.com?x=1",
+        "https://example.com/?",
+        "https://example.com#f",
+        "https://example.com/#",
+        "https://example.com:port",
+        "https://example.com:99999",
+        "https://exa mple.com",
+        "https://example.com/a b",
+        "https://example.com/\r\nX: y",
+        "https://example.com\\@evil.com",
+        " ",
+        "http://[::1",
+    ],
+)
+async def test_any_other_server_url_is_refused(make_client, raw_server, url):
+    """At construction, and per call before anything is sent."""
+    for client in CLIENTS:
+        with pytest.raises(InvalidRequestError):
+            client(KEY, server_url=url)
+    server = await raw_server(replies(OK))
+    async with make_client(KEY, server_url=server.url) as client:
+        await raised(InvalidRequestError, client.files.retrieve, "x", server_url=url)
+        with pytest.raises(InvalidRequestError):
+            client.with_options(server_url=url)
+    assert server.requests == []
+
+
+def test_a_refused_server_url_does_not_repeat_its_password():
+    """It may end up in a log."""
+    for client in CLIENTS:
+        with pytest.raises(InvalidRequestError) as caught:
+            client(KEY, server_url="https://user:hunter2@example.com")
+        assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_server_url_comes_from_the_environment_or_is_the_services(client, monkeypatch):
+    """An argument comes first."""
+    assert "https://openrouter.ai/api/v1" in repr(client(KEY))
+    monkeypatch.setenv("OPENROUTER_BASE_URL", "https://env.example/v9/")
+    assert client(KEY).transport.settings.server_url == "https://env.example/v9"
+    assert client(KEY, server_url="https://a.example").transport.settings.server_url == (
+        "https://a.example"
+    )
+    monkeypatch.setenv("OPENROUTER_BASE_URL", "http://evil.example")
+    with pytest.raises(InvalidRequestError):
+        client(KEY)
+
+
+async def test_a_call_can_go_to_another_server(make_client, raw_server):
+    """That call alone."""
+    one, two = await raw_server(replies(OK)), await raw_server(replies(OK))
+    async with make_client(KEY, server_url=one.url) as client:
+        await client.files.retrieve("x", server_url=two.url + "/")
+        await client.files.retrieve("y")
+    assert [r.target for r in two.requests] == ["/api/v1/files/x"]
+    assert [r.target for r in one.requests] == ["/api/v1/files/y"]
+    assert two.requests[0].headers("host") == [f"127.0.0.1:{two.port}"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_not_followed(make_client, raw_server, status):
+    """Not even on the same host: the key goes where it was told to go."""
+    other = await raw_server(replies(OK))
+    server = await raw_server(replies(answer(status, b"", f"Location: {other.url}/files/x")))
+    async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
+        error = await raised(OpenRouterDefaultError, client.files.retrieve, "x")
+        await raised(OpenRouterDefaultError, client.files.upload, b"x", filename="x.txt")
+    assert error.status_code == status
+    assert error.headers["location"].startswith(other.url)
+    assert other.connections == 0
+    assert len(server.requests) == 2
+
+
+async def test_cookies_are_not_kept(make_client, raw_server):
+    """A call says nothing about an earlier one."""
+    server = await raw_server(replies(answer(200, FILE, "Set-Cookie: session=1; Path=/")))
+    async with make_client(KEY, server_url=server.url) as client:
+        await client.files.retrieve("x")
+        await client.files.retrieve("x")
+    assert [r.headers("cookie") for r in server.requests] == [[], []]
+
+
+# Headers
+
+
+async def test_a_request_says_what_it_must_and_no_more(make_client, raw_server):
+    """Each header once."""
+    server = await raw_server(replies(OK))
+    async with make_client(KEY, server_url=server.url) as client:
+        await client.files.retrieve("x")
+    (request,) = server.requests
+    names = re.findall(rb"\r\n([^:\r\n]+):", request.head)
+    lower = [name.lower() for name in names]
+    assert sorted(lower) == sorted(set(lower))
+    assert request.headers("authorization") == [f"Bearer {KEY}"]
+    assert request.headers("user-agent") == [f"openrouter-async/{__version__}"]
+    assert request.headers("accept") == ["application/json"]
+    assert request.headers("host") == [f"127.0.0.1:{server.port}"]
+    assert request.headers("http-referer") == []
+    assert request.headers("x-openrouter-title") == []
+    assert request.body == b""
+
+
+async def test_app_headers_of_a_call_stand_over_the_clients_one_by_one(make_client, raw_server):
+    """What a call leaves out stays the client's."""
+    server = await raw_server(replies(OK))
+    app = {
+        "http_referer": "https://client.example",
+        "x_open_router_title": "Client",
+        "x_open_router_categories": "a,b",
+    }
+    names = ["http-referer", "x-openrouter-title", "x-openrouter-categories"]
+    async with make_client(KEY, server_url=server.url, **app) as client:
+        await client.files.retrieve("x")
+        for option in app:
+            await client.files.retrieve("x", **{option: "call"})
+        await client.with_options(x_open_router_title="Other").files.retrieve("x")
+        await client.files.retrieve("x", x_open_router_title=None)
+    came = [[request.headers(name) for name in names] for request in server.requests]
+    own = [[value] for value in app.values()]
+    assert came == [
+        own,
+        [["call"], own[1], own[2]],
+        [own[0], ["call"], own[2]],
+        [own[0], own[1], ["call"]],
+        [own[0], ["Other"], own[2]],
+        own,
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["authorization", "AUTHORIZATION", "User-Agent", "ACCEPT", "accept-encoding", "hTTp-Referer"],
+)
+async def test_a_header_overrides_by_name_and_is_never_a_second_copy(make_client, raw_server, name):
+    """Whatever its case, on every level."""
+    server = await raw_server(replies(OK))
+    async with make_client(
+        KEY, server_url=server.url, http_referer="https://a", default_headers={name: "client"}
+    ) as client:
+        await client.files.retrieve("x")
+        await client.files.retrieve("x", http_headers={name.swapcase(): "call"})
+        await client.with_options(http_headers={name.upper(): "options"}).files.retrieve("x")
+    came = [request.headers(name) for request in server.requests]
+    if name.lower() == "http-referer":  # the argument of that name says it more plainly
+        assert came[0] in (["https://a"], ["client"])
+        assert came[1:] == [["call"], ["options"]]
+    else:
+        assert came == [["client"], ["call"], ["options"]]
+    for request in server.requests:
+        assert request.head.lower().count(b"\r\n" + name.lower().encode() + b":") == 1
+
+
+async def test_a_header_overrides_in_uploads_and_documents_too(make_client, raw_server):
+    """Where the SDK sets headers of its own."""
+    server = await raw_server(replies(answer(200, FILE | {"size_bytes": 1})))
+    async with make_client(KEY, server_url=server.url) as client:
+        await client.files.upload(b"x", filename="x", http_headers={"ACCEPT": "a/b", "X-Own": "1"})
+    assert server.requests[0].headers("accept") == ["a/b"]
+    assert server.requests[0].headers("x-own") == ["1"]
+
+
+BAD_VALUES = [
+    "a\r\nX-Injected: 1",
+    "a\nb",
+    "a\rb",
+    "a\0b",
+    "é",
+    "–",
+    "☃",
+    "a\x7fb",
+    "\x1b",
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("value", BAD_VALUES)
+@pytest.mark.parametrize(
+    "option", ["http_referer", "x_open_router_title", "x_open_router_categories", "http_headers"]
+)
+async def test_a_value_that_http_cannot_carry_is_refused_unsent(
+    make_client, raw_server, option, value
+):
+    """In every option that becomes a header, for a client as for a call."""
+    given = {"X-Some": value} if option == "http_headers" else value
+    server = await raw_server(replies(OK))
+    async with make_client(KEY, server_url=server.url) as client:
+        error = await raised(InvalidRequestError, client.files.retrieve, "x", **{option: given})
+        await raised(
+            InvalidRequestError, client.files.upload, b"x", filename="x", **{option: given}
+        )
+        with pytest.raises(InvalidRequestError):
+            client.with_options(**{option: given})
+        listing = client.files.list(**{option: given})
+        await raised(InvalidRequestError, listing.page)
+    assert "X-Injected" not in str(error)
+    assert server.requests == []
+    name = "default_headers" if option == "http_headers" else option
+    for client in CLIENTS:
+        with pytest.raises(InvalidRequestError):
+            client(KEY, **{name: given})
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "a\r\nb", "é", "a\0", "(x)", 5, None, b"x"])
+def test_what_cannot_be_the_name_of_a_header_is_refused(name):
+    """Nor can it end the one before."""
+    with pytest.raises(InvalidRequestError):
+        check_headers({name: "value"})
+
+
+@pytest.mark.parametrize("value", [5, None, b"x", ["a"]])
+def test_a_value_that_is_no_string_is_refused(value):
+    """As an error of ours."""
+    with pytest.raises(InvalidRequestError):
+        check_headers({"x": value})
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "HOST", "connection"])
+async def test_the_framing_of_a_message_is_not_the_callers(make_client, raw_server, name):
+    """A second opinion on its length would let one request hide in another."""
+    server = await raw_server(replies(OK))
+    async with make_client(KEY, server_url=server.url) as client:
+        await raised(
+            InvalidRequestError, client.files.upload, b"x", filename="x", http_headers={name: "5"}
+        )
+    assert server.requests == []
+
+
+def test_one_header_in_two_spellings_is_refused():
+    """There is no telling which is meant."""
+    with pytest.raises(InvalidRequestError):
+        check_headers({"X-A": "1", "x-a": "2"})
+
+
+@given(st.dictionaries(st.text(max_size=5), st.text(max_size=8), max_size=3))
+def test_headers_that_pass_cannot_break_a_message(headers):
+    """Neither a line break, nor a control character, nor white space at an end."""
+    try:
+        checked = check_headers(headers)
+    except InvalidRequestError:
+        return
+    for name, value in checked.items():
+        assert name == name.lower()
+        assert name.isascii()
+        assert value == value.strip()
+        assert all(" " <= char <= "~" or char == "\t" for char in value)
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("retrieve", {"workspace_id": "a&b=c\r\nX-Injected: 1", "provider": "x y\n"}),
+        ("list", {"cursor": "c\r\nX-Injected: 1&limit=9"}),
+        ("upload", {"workspace_id": "w\r\nX-Injected: 1"}),
+    ],
+)
+async def test_a_query_cannot_inject_a_header(make_client, raw_server, method, arguments):
+    """What a caller passes stays one value of one parameter."""
+    page = {"data": [], "has_more": False, "cursor": None}
+    server = await raw_server(replies(answer(200, FILE | {"size_bytes": 1} | page)))
+    async with make_client(KEY, server_url=server.url) as client:
+        if method == "list":
+            await client.files.list(**arguments)
+        elif method == "upload":
+            await client.files.upload(b"x", filename="x.txt", **arguments)
+        else:
+            await client.files.retrieve("x", **arguments)
+    (request,) = server.requests
+    assert request.headers("x-injected") == []
+    assert request.target.count("&") == len(arguments) - 1
+
+
+# The key
+
+BAD_KEYS = [
+    "sk-or-v1-hidden\r\nX-Injected: 1",
+    "sk-or-v1-hidden\nmore",
+    "sk-or-v1-hidden\rmore",
+    "sk-or-v1-hidden\0more",
+    "sk-or-v1\u2013hidden",
+    "sk-or-v1-hidden more",
+    "sk-or-v1-hidden\u00a0more",
+    "sk-or-v1-hidden\ud800",
+    "sk-or-v1-hidden\x7f",
+]
+
+
+@pytest.mark.parametrize("key", BAD_KEYS)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_key_that_cannot_stand_in_a_header_is_refused_unseen(client, key):
+    """At construction; no word, argument or local variable of the error repeats it."""
+    with pytest.raises(InvalidRequestError) as caught:
+        client(key)
+    assert "hidden" not in shown(caught.value)
+    assert "key" in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["", "  ", "\n"])
+@pytest.mark.parametrize("client", CLIENTS)
+def test_an_empty_key_is_refused(client, key, monkeypatch):
+    """It does not mean the environment's."""
+    monkeypatch.setenv("OPENROUTER_API_KEY", KEY)
+    with pytest.raises(InvalidRequestError):
+        client(key)
+
+
+@pytest.mark.parametrize(
+    "key", [5, b"sk-or-v1-hidden", ["sk-or-v1-hidden"], {"k": "sk-or-v1-hidden"}]
+)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_key_of_another_type_is_refused_unseen(client, key):
+    """Bytes may well be a real key."""
+    with pytest.raises(InvalidRequestError) as caught:
+        client(key)
+    assert "hidden" not in shown(caught.value)
+
+
+@pytest.mark.parametrize("key", BAD_KEYS)
+@pytest.mark.parametrize("way", ["plain", "async", "environment"])
+async def test_a_bad_key_from_elsewhere_is_refused_unseen_and_unsent(
+    make_client, raw_server, monkeypatch, key, way
+):
+    """When it is asked for."""
+    if way == "environment":
+        if "\0" in key or "\ud800" in key:
+            pytest.skip("no environment can hold it")
+        monkeypatch.setenv("OPENROUTER_API_KEY", key)
+        source = None
+    elif way == "plain":
+
+        def source():
+            return BAD_KEYS[BAD_KEYS.index(key)]
+    else:
+
+        async def source():
+            return BAD_KEYS[BAD_KEYS.index(key)]
+
+    server = await raw_server(replies(OK))
+    async with make_client(source, server_url=server.url) as client:
+        error = await raised(InvalidRequestError, client.files.retrieve, "x")
+    if way == "environment":
+        assert "hidden" not in shown(error)
+    else:
+        assert "hidden" not in f"{error} {error.args} {error.__dict__}"
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("way", ["plain", "async"])
+async def test_a_key_callable_is_asked_before_each_request(make_client, raw_server, way):
+    """Each retry included, so that a new key takes effect at once."""
+    keys = iter(["key-1", " key-2\n", "key-3"])
+    if way == "plain":
+
+        def source():
+            return next(keys)
+    else:
+
+        async def source():
+            await asyncio.sleep(0)
+            return next(keys)
+
+    server = await raw_server(replies(answer(503), OK))
+    async with make_client(source, server_url=server.url, retries=QUICK) as client:
+        await client.files.retrieve("x")
+        await client.files.retrieve("x")
+    assert [r.headers("authorization") for r in server.requests] == [
+        ["Bearer key-1"],
+        ["Bearer key-2"],
+        ["Bearer key-3"],
+    ]
+
+
+@pytest.mark.parametrize("given", [None, 5, b"key", ""])
+async def test_a_key_callable_has_to_give_a_key(make_client, raw_server, given):
+    """Nothing is sent without one."""
+    server = await raw_server(replies(OK))
+    async with make_client(lambda: given, server_url=server.url) as client:
+        await raised(OpenRouterError, client.files.retrieve, "x")
+    assert server.requests == []
+
+
+async def test_what_a_key_callable_raises_reaches_the_caller(make_client, raw_server):
+    """It is not ours to hide."""
+
+    def source():
+        msg = "the vault is closed"
+        raise LookupError(msg)
+
+    server = await raw_server(replies(OK))
+    async with make_client(source, server_url=server.url) as client:
+        error = await raised(LookupError, client.files.retrieve, "x")
+    assert "vault" in str(error)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+async def test_without_a_key_nothing_is_sent(make_client, raw_server, monkeypatch, value):
+    """The first call says so clearly; construction does not."""
+    if value is not None:
+        monkeypatch.setenv("OPENROUTER_API_KEY", value)
+    server = await raw_server(replies(OK))
+    async with make_client(server_url=server.url, retries=QUICK) as client:
+        error = await raised(MissingAPIKeyError, client.files.retrieve, "x")
+        await raised(MissingAPIKeyError, client.files.upload, b"x", filename="x")
+        await raised(MissingAPIKeyError, client.files.list().page)
+    assert "OPENROUTER_API_KEY" in str(error)
+    assert server.connections == 0
+
+
+async def test_the_key_comes_from_the_environment_without_its_white_space(
+    make_client, raw_server, monkeypatch
+):
+    """And from the argument likewise, which comes first."""
+    monkeypatch.setenv("OPENROUTER_API_KEY", f" {KEY}\n")
+    server = await raw_server(replies(OK))
+    async with make_client(server_url=server.url) as client:
+        await client.files.retrieve("x")
+    async with make_client("\tother ", server_url=server.url) as client:
+        await client.files.retrieve("x")
+    assert [r.headers("authorization") for r in server.requests] == [
+        [f"Bearer {KEY}"],
+        ["Bearer other"],
+    ]
+
+
+async def test_no_repr_shows_the_key(make_client):
+    """Of the client and of everything in it."""
+    async with make_client(KEY, default_headers={"x-secret": "hunter2"}) as client:
+        settings = client.transport.settings
+        for thing in (
+            client,
+            client.files,
+            client.transport,
+            settings,
+            settings.api_key,
+            client.transport.connections,
+        ):
+            assert KEY not in repr(thing)
+            assert "hunter2" not in repr(thing)
+
+
+# The rest
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), True, "5", float("-inf")])
+async def test_a_limit_has_to_be_above_zero(make_client, timeout):
+    """For a client, for a call, and in each part of a `Timeout`."""
+    for client in CLIENTS:
+        with pytest.raises(InvalidRequestError):
+            client(KEY, timeout=timeout)
+    async with make_client(KEY, server_url="http://127.0.0.1:9") as client:
+        await raised(InvalidRequestError, client.files.retrieve, "x", timeout=timeout)
+    for part in ("connect", "read", "write", "total"):
+        with pytest.raises((ValueError, TypeError)):
+            Timeout(**{part: timeout})
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, "5", True])
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_client_needs_a_connection(client, number):
+    """At least one."""
+    with pytest.raises(InvalidRequestError):
+        client(KEY, max_connections=number)
+
+
+async def test_an_option_that_does_not_exist_is_a_type_error(make_client, raw_server):
+    """As for any function of Python's; nothing is sent."""
+    server = await raw_server(replies(OK))
+    async with make_client(KEY, server_url=server.url) as client:
+        with pytest.raises(TypeError, match="timeut"):
+            await client.files.retrieve("x", timeut=5)
+        with pytest.raises(TypeError, match="timeut"):
+            await client.workspaces.create(name="x", slug="x", timeut=5)
+    assert server.requests == []
+
+
+async def test_options_set_over_a_client_share_its_connections(make_client, raw_server):
+    """One connection serves both."""
+    server = await raw_server(replies(OK))
+    async with make_client(KEY, server_url=server.url) as client:
+        other = client.with_options(timeout=Timeout(read=7), retries=RetryConfig.none())
+        await client.files.retrieve("x")
+        await other.files.retrieve("x")
+        assert other.transport.settings.timeout.read == 7
+        assert other.transport.settings.retries == RetryConfig.none()
+        assert client.transport.settings.timeout.read != 7
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_attempts": 0},
+        {"max_attempts": -1},
+        {"initial_interval": -1},
+        {"exponent": 0.5},
+        {"max_interval": -1},
+        {"max_elapsed_time": -1},
+        {"max_retry_after": -1},
+        {"on_ambiguous_upload": "hope"},
+        {"initial_interval": float("nan")},
+        {"max_elapsed_time": float("nan")},
+    ],
+)
+def test_a_retry_config_that_makes_no_sense_is_refused(wrong):
+    """When it is made, not when it is needed."""
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        RetryConfig(**wrong)
+
+
+def test_the_defaults_are_the_documented_ones():
+    """So that what is written of them stays true."""
+    config = attrs.asdict(RetryConfig())
+    expected = {
+        "max_attempts": 4,
+        "initial_interval": 0.5,
+        "exponent": 1.5,
+        "max_interval": 8,
+        "max_elapsed_time": 60,
+        "max_transfer_time": 600,
+        "retry_connection_errors": True,
+        "max_retry_after": 60,
+        "on_ambiguous_upload": "raise",
+    }
+    assert {name: config[name] for name in expected} == expected

@@ -1,0 +1,62 @@
+"""Every example of README.md runs as it stands there."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from openrouter_async import AsyncOpenRouter
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+SCRIPTS = [block for block in BLOCKS if "asyncio.run(" in block]
+TESTS = [block for block in BLOCKS if block.startswith("# test_")]
+SNIPPETS = [block for block in BLOCKS if block not in SCRIPTS + TESTS]
+
+
+@pytest.fixture
+def surroundings(emulator, tmp_path, monkeypatch):
+    """The files and the environment that the examples take for granted."""
+    monkeypatch.setenv("OPENROUTER_API_KEY", emulator.management_key)
+    monkeypatch.setenv("OPENROUTER_BASE_URL", emulator.base_url)
+    monkeypatch.chdir(tmp_path)
+    Path("report.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
+    Path("results").mkdir()
+    return emulator
+
+
+@pytest.mark.parametrize("source", SCRIPTS, ids=range(len(SCRIPTS)))
+def test_a_script_runs(surroundings, source, capsys):
+    """As a program of its own."""
+    exec(compile(source, "README.md", "exec"), {})
+    assert "report.pdf" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("source", SNIPPETS, ids=range(len(SNIPPETS)))
+async def test_a_snippet_runs(surroundings, source):
+    """With an open client at hand, as the text around it says."""
+    file_id = surroundings.create_file("made.bin", b"made by the service")["id"]
+    async with AsyncOpenRouter() as client:
+        names = {"client": client, "file_id": file_id, "AsyncOpenRouter": AsyncOpenRouter}
+        code = compile(source, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        result = eval(code, names)
+        if inspect.isawaitable(result):
+            await result
+    assert surroundings.requests() or "run_emulator" in source
+
+
+@pytest.mark.parametrize("source", TESTS, ids=range(len(TESTS)))
+def test_a_test_passes(pytester, source):
+    """In a project of the reader's."""
+    pytester.makepyfile(test_upload=source)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_the_first_screen_has_both_commands_and_they_exist():
+    """What a new user types."""
+    commands = re.findall(r"^python3 -m pip install .*$", README.read_text(), re.MULTILINE)
+    assert len(commands) == 2
+    assert "openrouter-async demo" in commands[0]
+    assert "nox" in commands[1]

@@ -1,0 +1,91 @@
+"""What ``Retry-After`` asks for."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from support.servers import answer
+from support.wire import KEY, raised, replies
+
+from openrouter_async import RetryConfig
+from openrouter_async._retry_after import parse_retry_after
+from openrouter_async.errors import TooManyRequestsResponseError
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        ("2", 2),
+        (" 120\t", 120),
+        ("0.5", 0.5),
+        ("Sat, 21 Nov 2026 12:00:30 GMT", 30),
+        ("Sat, 21 Nov 2026 11:00:00 GMT", 0),
+        ("Sunday, 22-Nov-26 12:00:00 GMT", 86_400),
+        ("Sat Nov 21 12:01:00 2026", 60),
+    ],
+)
+def test_seconds_and_dates_are_understood(value, seconds):
+    """Of all three forms of dates that the RFC names; never a negative wait."""
+    assert parse_retry_after(value, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        "soon",
+        "1e9",
+        "nan",
+        "inf",
+        "-inf",
+        "-1",
+        "+2",
+        "0x10",
+        "1_000",
+        "\uff12",  # a full-width 2
+        "\u0662",  # an Arabic one
+        "2, 3",
+        "2;3",
+        "9" * 400,
+        "Sat, 99 Nov 2026 12:00:30 GMT",
+        "Sat, 21 Nov 99999999999 12:00:30 GMT",
+        "\0",
+    ],
+)
+def test_nonsense_is_ignored(value):
+    """A wait that makes no sense is no wait."""
+    assert parse_retry_after(value, NOW) is None
+
+
+@given(value=st.text() | st.from_regex(r"[0-9., :+-]*(GMT)?", fullmatch=True))
+@example("Sat, 21 Nov 2026 12:00:30 +9999")
+@example("Sat, 21 Nov 2026 12:00:30 -9999999999")
+@example("1 Jan 0000 00:00:00 GMT")
+@example("31 Dec 9999 23:59:59 -2359")
+def test_any_text_is_a_wait_or_nothing(value):
+    """Neither an error, nor a negative or endless wait."""
+    seconds = parse_retry_after(value, NOW)
+    assert seconds is None or (math.isfinite(seconds) and seconds >= 0)
+
+
+@given(seconds=st.integers(min_value=0, max_value=10**9))
+def test_a_date_says_the_same_as_its_seconds(seconds):
+    """Both forms lead to the same wait."""
+    date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
+    assert parse_retry_after(date, NOW) == parse_retry_after(str(seconds), NOW) == seconds
+
+
+async def test_two_headers_that_contradict_each_other_are_ignored(make_client, raw_server):
+    """There is no telling which of them is meant."""
+    throttled = answer(429, b"", "Retry-After: 2", "Retry-After: 3")
+    server = await raw_server(replies(throttled))
+    async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
+        error = await raised(TooManyRequestsResponseError, client.files.retrieve, "x")
+    assert error.retry_after is None

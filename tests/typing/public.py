@@ -1,0 +1,127 @@
+"""What both type checkers have to see: exact types on both faces, and mistakes as mistakes.
+
+Checked by ``mypy --strict`` and pyright, never run. An ignore that is no longer needed is an
+error itself, so the lines that hold one show that the mistake beside it is seen.
+"""
+
+from pathlib import Path
+from typing import assert_type
+
+from openrouter_async import (
+    UNSET,
+    AsyncOpenRouter,
+    BlockingDownload,
+    BlockingPager,
+    Download,
+    FileMetadata,
+    FilePage,
+    OpenRouter,
+    Operation,
+    Pager,
+    RetryConfig,
+    Timeout,
+    Workspace,
+)
+from openrouter_async.models import (
+    BulkAddWorkspaceMembersResponse,
+    BulkRemoveWorkspaceMembersResponse,
+    DeleteWorkspaceBudgetResponse,
+    DeleteWorkspaceResponse,
+    FileDeleteResponse,
+    GetWorkspaceBudgetResponse,
+    ListWorkspaceBudgetsResponse,
+    UpsertWorkspaceBudgetResponse,
+    WorkspaceMember,
+    WorkspaceMemberPage,
+    WorkspacePage,
+)
+from openrouter_async.operations import files, workspaces
+
+
+async def files_async(client: AsyncOpenRouter) -> None:
+    assert_type(await client.files.upload("a.pdf", timeout=3), FileMetadata)
+    assert_type(await client.files.upload(Path("a.pdf"), retries=RetryConfig.none()), FileMetadata)
+    assert_type(await client.files.upload(("a.txt", b"x", "text/plain")), FileMetadata)
+    assert_type(client.files.list(), Pager[FilePage, FileMetadata])
+    assert_type(await client.files.list(limit=3), FilePage)
+    async for file in client.files.list():
+        assert_type(file, FileMetadata)
+    async for page in client.files.list().pages():
+        assert_type(page, FilePage)
+    assert_type(await client.files.retrieve("id"), FileMetadata)
+    assert_type(await client.files.delete("id"), FileDeleteResponse)
+    async with client.files.download("id") as download:
+        assert_type(download, Download)
+        assert_type(download.size, int | None)
+        assert_type(await download.read(), bytes)
+        async for chunk in download:
+            assert_type(chunk, bytes)
+    assert_type(await client.files.download_to("id", "a.bin"), Path)
+    assert_type(await files.upload_file(client.transport, "a.pdf"), FileMetadata)
+    found = await client.transport.call(Operation("GET", "/credits", dict[str, int]))
+    assert_type(found, dict[str, int])
+    assert_type(client.with_options(timeout=Timeout(total=3)), AsyncOpenRouter)
+    await client.files.upload("a.pdf", bogus=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await client.files.retrieve(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.files.list(order="up")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def files_blocking(client: OpenRouter) -> None:
+    assert_type(client.files.upload("a.pdf", timeout=3), FileMetadata)
+    assert_type(client.files.list(), BlockingPager[FilePage, FileMetadata])
+    assert_type(client.files.list(limit=3).page(), FilePage)
+    for file in client.files.list():
+        assert_type(file, FileMetadata)
+    for page in client.files.list().pages():
+        assert_type(page, FilePage)
+    assert_type(client.files.retrieve("id"), FileMetadata)
+    assert_type(client.files.delete("id"), FileDeleteResponse)
+    with client.files.download("id") as download:
+        assert_type(download, BlockingDownload)
+        assert_type(download.read(), bytes)
+        for chunk in download:
+            assert_type(chunk, bytes)
+    assert_type(client.files.download_to("id", directory="."), Path)
+    assert_type(client.with_options(timeout=3), OpenRouter)
+    client.files.upload("a.pdf", bogus=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def workspaces_async(client: AsyncOpenRouter) -> None:
+    ours = client.workspaces
+    assert_type(await ours.create(name="W", slug="w", description=None), Workspace)
+    assert_type(await ours.update("w", name=UNSET, description=UNSET, timeout=3), Workspace)
+    assert_type(await ours.get("w"), Workspace)
+    assert_type(await ours.delete("w"), DeleteWorkspaceResponse)
+    assert_type(await ours.list(), WorkspacePage)
+    async for workspace in ours.list():
+        assert_type(workspace, Workspace)
+    assert_type(await ours.list_budgets("w"), ListWorkspaceBudgetsResponse)
+    assert_type(await ours.get_budget("w", "daily"), GetWorkspaceBudgetResponse)
+    assert_type(await ours.set_budget("w", "daily", 5), UpsertWorkspaceBudgetResponse)
+    assert_type(await ours.delete_budget("w", "daily"), DeleteWorkspaceBudgetResponse)
+    assert_type(await ours.list_members("w"), WorkspaceMemberPage)
+    async for member in ours.list_members("w"):
+        assert_type(member, WorkspaceMember)
+    assert_type(await ours.bulk_add_members("w", ["u"]), BulkAddWorkspaceMembersResponse)
+    assert_type(await ours.bulk_remove_members("w", ["u"]), BulkRemoveWorkspaceMembersResponse)
+    assert_type(await workspaces.get_workspace(client.transport, "w"), Workspace)
+    await ours.create(name="W")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await ours.set_budget("w", "yearly", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def workspaces_blocking(client: OpenRouter) -> None:
+    ours = client.workspaces
+    assert_type(ours.create(name="W", slug="w", description=None), Workspace)
+    assert_type(ours.update("w", description=UNSET), Workspace)
+    assert_type(ours.get("w"), Workspace)
+    assert_type(ours.delete("w"), DeleteWorkspaceResponse)
+    assert_type(ours.list().page(), WorkspacePage)
+    assert_type(ours.list_budgets("w"), ListWorkspaceBudgetsResponse)
+    assert_type(ours.get_budget("w", "daily"), GetWorkspaceBudgetResponse)
+    assert_type(ours.set_budget("w", "daily", 5), UpsertWorkspaceBudgetResponse)
+    assert_type(ours.delete_budget("w", "daily"), DeleteWorkspaceBudgetResponse)
+    for member in ours.list_members("w"):
+        assert_type(member, WorkspaceMember)
+    assert_type(ours.bulk_add_members("w", ["u"]), BulkAddWorkspaceMembersResponse)
+    assert_type(ours.bulk_remove_members("w", ["u"]), BulkRemoveWorkspaceMembersResponse)
+    ours.create(name="W", slug=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
