@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Final, Protocol
 
 from ._sources import Source
+from .errors import InvalidRequestError
 
 __all__ = ["Body", "JSONBody", "MultipartBody", "Outgoing", "Progress"]
 
@@ -39,14 +40,21 @@ class Body(Protocol):
 
 
 class JSONBody:
-    """A JSON document."""
+    """A JSON document.
+
+    Raises:
+        InvalidRequestError: It is none.
+    """
 
     replayable = True
 
     def __init__(self, document: object) -> None:
-        self._content = json.dumps(
-            document, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-        ).encode()
+        try:
+            text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            self._content = text.encode()
+        except (TypeError, ValueError) as error:
+            msg = f"cannot be sent as JSON: {error}"
+            raise InvalidRequestError(msg) from error
         self.headers = {
             "content-type": "application/json",
             "content-length": str(len(self._content)),

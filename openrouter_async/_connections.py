@@ -63,9 +63,7 @@ class Connections:
         key = (secure, _proxy_for(str(url)))
         if key not in pools:
             # Trusted certificates take long to load, and plain HTTP has no use for them.
-            pools[key] = httpx.AsyncHTTPTransport(
-                verify=secure, limits=self._limits, proxy=key[1]
-            )
+            pools[key] = httpx.AsyncHTTPTransport(verify=secure, limits=self._limits, proxy=key[1])
         return pools[key]
 
     async def aclose(self) -> None:

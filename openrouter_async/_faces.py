@@ -98,7 +98,9 @@ class Portal:
 
     def _started(self) -> _Loop:
         if self._pid != os.getpid():
-            # A fork copies the lock and the portal, but not the threads they stand for.
+            # A fork copies the lock and the loop, but not the thread that runs it. The copy is
+            # kept: a loop that is garbage closes itself, and the parent's with it.
+            _inherited.append(self._running)
             self._lock, self._running, self._pid = threading.Lock(), None, os.getpid()
         with self._lock:
             if self._closed:
@@ -119,6 +121,8 @@ class Portal:
 
 
 _CLOSED = "the client is closed"
+
+_inherited: list[_Loop | None] = []
 
 
 def _start_loop(farewell: Callable[[], Coroutine[Any, Any, None]]) -> _Loop:

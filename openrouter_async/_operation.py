@@ -85,7 +85,12 @@ class Operation(Generic[T]):
             InvalidRequestError: A parameter is missing, empty, ``.`` or ``..``, which would
                 address another endpoint.
         """
-        return self.path.format_map({name: _segment(name, value) for name, value in params.items()})
+        segments = {name: _segment(name, value) for name, value in params.items()}
+        try:
+            return self.path.format_map(segments)
+        except KeyError as error:
+            msg = f"{self.path} needs a value for {error}"
+            raise InvalidRequestError(msg) from None
 
 
 def _segment(name: str, value: str) -> str:

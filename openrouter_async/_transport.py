@@ -32,7 +32,7 @@ from ._options import (
     to_timeout,
 )
 from ._retry import Failure, RetryConfig, Schedule, classify, is_done, may_repeat
-from .errors import NoAnswerError, OpenRouterError, OutcomeUnknownError
+from .errors import InvalidRequestError, NoAnswerError, OpenRouterError, OutcomeUnknownError
 
 __all__ = ["Ambiguity", "AsyncTransport", "Settings"]
 
@@ -213,7 +213,7 @@ class AsyncTransport:
                 headers={
                     "host": url.netloc.decode(),
                     "accept": "application/json",
-                    "accept-encoding": "gzip, deflate",
+                    "accept-encoding": "gzip",
                     **(headers or {}),
                     **settings.headers,
                     **(body.headers if body else {}),
@@ -350,9 +350,12 @@ def _encode(query: Query | None) -> str:
     if not given:
         return ""
     words = {True: "true", False: "false"}
-    return "?" + urlencode(
-        {name: words[value] if isinstance(value, bool) else value for name, value in given.items()}
-    )
+    plain = {n: words[v] if isinstance(v, bool) else v for n, v in given.items()}
+    try:
+        return "?" + urlencode(plain)
+    except UnicodeEncodeError:
+        msg = f"one of {', '.join(given)} holds a lone surrogate, which cannot stand in a URL"
+        raise InvalidRequestError(msg) from None
 
 
 def _resendable(call: _Call[T], exchange: Exchange) -> bool:

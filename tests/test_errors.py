@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.servers import FILE, answer
-from support.wire import KEY, QUICK, TRUNCATED, raised, replies, reset, shown
+from support.wire import KEY, QUICK, TRUNCATED, raised, replies, reset, shown, silence
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
 from openrouter_async.errors import error_from_answer
@@ -277,9 +277,6 @@ async def test_no_report_of_an_answer_shows_the_key(make_client, raw_server, cap
 async def test_no_report_of_a_missing_answer_shows_the_key(make_client, raw_server):
     """A refused connection, a handshake that fails, a limit that runs out, a cancellation."""
 
-    async def silence(request):
-        await anyio.sleep_forever()
-
     async def babble(reader, writer):
         writer.write(b"HTTP/1.1 400 No TLS here\r\n\r\n")
         writer.close()
@@ -306,11 +303,11 @@ async def test_a_cancelled_call_shows_no_key(raw_server):
     """Its traceback is somebody else's to print."""
     started = anyio.Event()
 
-    async def silence(request):
+    async def listen(request):
         started.set()
-        await anyio.sleep_forever()
+        await silence(request)
 
-    server = await raw_server(replies(silence))
+    server = await raw_server(replies(listen))
     caught = []
 
     async def call(client):
@@ -336,9 +333,6 @@ async def test_a_cancelled_call_shows_no_key(raw_server):
 )
 async def test_a_limit_that_runs_out_is_named(make_client, raw_server, timeout, limit):
     """So that one knows which to raise."""
-
-    async def silence(request):
-        await anyio.sleep_forever()
 
     error = await fetch(make_client, raw_server, silence, timeout=timeout)
     assert type(error) is errors.RequestTimeoutError

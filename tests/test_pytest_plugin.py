@@ -78,7 +78,9 @@ def test_the_async_client_works_under_either_plugin(pytester: pytest.Pytester, m
     if mark == "asyncio" and not importlib.util.find_spec("pytest_asyncio"):
         pytest.skip("pytest-asyncio is not installed")
     pytester.makepyfile(ASYNC_TEST.format(mark=mark))
-    pytester.makeini("[pytest]\nfilterwarnings = error")
+    # pytest-asyncio warns unless this is set.
+    scope = "asyncio_default_fixture_loop_scope = function" if mark == "asyncio" else ""
+    pytester.makeini(f"[pytest]\nfilterwarnings = error\n{scope}")
     result = pytester.runpytest_subprocess(*_NAMED)
     result.assert_outcomes(passed=3)
 

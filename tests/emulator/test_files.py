@@ -156,7 +156,7 @@ def test_only_files_that_the_service_made_can_be_downloaded(
     http: httpx.Client, emulator: Emulator, upload: Upload
 ) -> None:
     """An uploaded one is refused, a made one comes back as it was."""
-    content = bytes(range(256)) * 3000
+    content = bytes(range(256)) * 900
     made = emulator.create_file("out.bin", content)
     assert (made["downloadable"], made["mime_type"]) == (True, "application/octet-stream")
     answer = http.get(f"/files/{made['id']}/content")

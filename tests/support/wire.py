@@ -67,6 +67,11 @@ async def reset(request):
     abort(request)
 
 
+async def silence(request):
+    """Never answer; end when the client gives up."""
+    await request.reader.read()
+
+
 def cut(raw):
     """Send so much of an answer, and close the connection."""
 
