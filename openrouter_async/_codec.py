@@ -20,7 +20,7 @@ __all__ = ["DecodeError", "decode"]
 T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
 
-_EXTRA = "\0extra"  # a key that no service sends
+_EXTRA = "<extra>"  # a key that no service sends
 _RENAMED = {"shape": "_shape", "extra": _EXTRA}
 
 

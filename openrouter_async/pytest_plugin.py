@@ -48,15 +48,15 @@ def openrouter_client(openrouter_emulator: "Emulator") -> "Iterator[OpenRouter]"
 @pytest.fixture
 def async_openrouter_client(openrouter_emulator: "Emulator") -> "AsyncOpenRouter":
     """An async client of the emulator, with its management key; it need not be closed."""
-    import httpx  # noqa: PLC0415
+    import httpx
 
-    from openrouter_async import AsyncOpenRouter  # noqa: PLC0415
+    from openrouter_async import AsyncOpenRouter
 
     emulator = openrouter_emulator
     # No async fixture, as pytest-asyncio and anyio's plugin would each want another kind. By its
     # end their loops are gone, so no connection may be left open in one.
     transport = httpx.AsyncHTTPTransport(
-        verify=False,  # noqa: S501 - plain HTTP only; saves the certificates' loading
+        verify=False,
         limits=httpx.Limits(max_keepalive_connections=0),
     )
     return AsyncOpenRouter(

@@ -305,6 +305,23 @@ async def test_an_envelope_without_its_data_is_refused(make_client, raw_server, 
     assert path in str(error)
 
 
+async def test_a_success_without_an_end_is_refused(make_client, raw_server, monkeypatch):
+    """There is a limit to what is read; the connection is given up."""
+    monkeypatch.setattr("openrouter_async._transport._MAX_ANSWER", 500_000)
+
+    async def pour(request):
+        request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n{")
+        for _ in range(16_384):
+            request.writer.write(b" " * 65_536)
+            await request.writer.drain()
+
+    server = await raw_server(replies(pour))
+    async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
+        error = await raised(ResponseValidationError, client.files.retrieve, "x")
+    assert "500000" in str(error)
+    assert len(server.requests) == 1
+
+
 def test_the_last_of_duplicate_names_counts():
     """As everywhere in Python."""
     body = encoded(FILE)[:-1] + b', "size_bytes": 7, "size_bytes": 8}'

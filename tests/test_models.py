@@ -34,7 +34,7 @@ def test_equal_files_are_equal_and_can_be_in_a_set():
     twin = attrs.evolve(FILE)
     assert twin == FILE
     assert {twin, FILE} == {FILE}
-    assert attrs.evolve(FILE, extra={"new": []}) in {attrs.evolve(FILE, extra={"new": []})}
+    assert len({attrs.evolve(FILE, extra={"new": []}), attrs.evolve(FILE, extra={"new": []})}) == 1
 
 
 def test_extra_fields_stay_out_of_the_repr():

@@ -66,6 +66,12 @@ async def names(rows):
     return [row.filename async for row in rows]
 
 
+async def gather(rows, seen):
+    """The names that come, kept even where an error ends them."""
+    async for row in rows:
+        seen.append(row.filename)
+
+
 @pytest.mark.parametrize(
     ("pages", "queries"),
     [
@@ -167,9 +173,8 @@ async def test_cursors_that_go_round_in_circles_end_the_list(make_client, raw_se
     server = await raw_server(handler)
     async with make_client(KEY, server_url=server.url) as client:
         seen = []
-        with pytest.raises(PaginationError, match=r"twice|again|already"):
-            async for row in client.files.list():
-                seen.append(row.filename)
+        error = await raised(PaginationError, gather, client.files.list(), seen)
+    assert "twice" in str(error)
     assert seen == [str(number) for number in range(1, length + 2)]
     assert len(server.requests) == length + 1
 
@@ -332,12 +337,7 @@ async def test_an_error_on_a_later_page_is_raised_there(make_client, raw_server)
     server = await raw_server(replies(answer(200, page("ab", "c1")), answer(200, bad)))
     async with make_client(KEY, server_url=server.url) as client:
         seen = []
-
-        async def read():
-            async for row in client.files.list():
-                seen.append(row.filename)
-
-        error = await raised(ResponseValidationError, read)
+        error = await raised(ResponseValidationError, gather, client.files.list(), seen)
     assert error.path == "data[1].id"
     assert seen == ["a", "b"]
 

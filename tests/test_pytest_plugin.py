@@ -75,11 +75,12 @@ async def test_it_unclosed(async_openrouter_client):
 @pytest.mark.parametrize("mark", ["anyio", "asyncio"])
 def test_the_async_client_works_under_either_plugin(pytester: pytest.Pytester, mark: str) -> None:
     """In the user's own loop, whether the test closes it or not, without a warning."""
-    if mark == "asyncio" and not importlib.util.find_spec("pytest_asyncio"):
+    has_asyncio = importlib.util.find_spec("pytest_asyncio") is not None
+    if mark == "asyncio" and not has_asyncio:
         pytest.skip("pytest-asyncio is not installed")
     pytester.makepyfile(ASYNC_TEST.format(mark=mark))
-    # pytest-asyncio warns unless this is set.
-    scope = "asyncio_default_fixture_loop_scope = function" if mark == "asyncio" else ""
+    # Some versions of pytest-asyncio warn unless this is set.
+    scope = "asyncio_default_fixture_loop_scope = function" if has_asyncio else ""
     pytester.makeini(f"[pytest]\nfilterwarnings = error\n{scope}")
     result = pytester.runpytest_subprocess(*_NAMED)
     result.assert_outcomes(passed=3)

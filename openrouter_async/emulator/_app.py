@@ -90,14 +90,14 @@ def app_for(
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)  # noqa: S101 - what this handler is registered for
+    assert isinstance(error, ApiError)
     key = getattr(request.state, "key", None)
     return answer_error(error.status, error.message, user_id=key and key.user_id)
 
 
 async def _refuse_route(request: Request, error: Exception) -> Response:
     """No route has this path, or none this method."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - what this handler is registered for
+    assert isinstance(error, HTTPException)
     headers = {"Allow": ", ".join(_allowed(request))} if error.status_code == 405 else None  # noqa: PLR2004
     return answer_error(error.status_code, error.detail, headers=headers)
 

@@ -199,7 +199,7 @@ class FaultBook:
 
     def replace(self, faults: Iterable[Fault]) -> None:
         """Forget all rules and counts; these apply from now on."""
-        self._rules = [_Rule(fault, random.Random(fault.seed)) for fault in faults]  # noqa: S311
+        self._rules = [_Rule(fault, random.Random(fault.seed)) for fault in faults]
 
     def meet(self, operation: str | None) -> Fault | None:
         """The rule that strikes the request that has just arrived."""

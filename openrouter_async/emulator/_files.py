@@ -93,7 +93,7 @@ class _Content(Response):
         self._store = store
         self._path = store.blob(row["blob"])
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         file = await self._store.run(lambda: self._path.open("rb", buffering=0))
         with file:

@@ -15,7 +15,8 @@ from ._faults import Fault
 __all__ = ["Exchange", "Journal"]
 
 _SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
-_MAX_JSON_BYTES = 1024 * 1024
+_MAX_JSON_BYTES = 64 * 1024
+_KEPT = ("method", "raw_path", "query_string", "headers")
 
 
 @define
@@ -53,8 +54,8 @@ class Exchange:
             body = message.get("body", b"")
             self.body_bytes += len(body)
             self.complete = not message.get("more_body", False)
-            if is_json and len(self._json) < _MAX_JSON_BYTES:
-                self._json += body
+            if is_json:  # cut off it is no JSON any more, and not shown
+                self._json += body[: _MAX_JSON_BYTES - len(self._json)]
             return message
 
         return noting
@@ -70,6 +71,10 @@ class Exchange:
             await send(message)
 
         return noting
+
+    def end(self) -> None:
+        """Let go of the connection, which the scope holds, but for what the journal tells."""
+        self.scope = {name: self.scope[name] for name in _KEPT}
 
     def to_json(self) -> dict[str, Any]:
         """What ``GET /_emulator/requests`` tells."""
@@ -98,7 +103,7 @@ class Exchange:
 class Journal:
     """The latest exchanges, oldest first."""
 
-    def __init__(self, limit: int = 10_000) -> None:
+    def __init__(self, limit: int = 1000) -> None:
         self._exchanges: deque[Exchange] = deque(maxlen=limit)
 
     def add(self, exchange: Exchange) -> None:

@@ -48,6 +48,7 @@ class _Server(uvicorn.Server):
 
     def stop(self) -> None:
         """Stop serving; from any thread, or a signal handler."""
+        self.should_exit = True  # in case it has not started yet
         loop = self._loop
         if loop is not None:
             # A loop that is closed by now has nothing left to stop.
@@ -68,7 +69,7 @@ class _Server(uvicorn.Server):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), 1)
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop at once: what was answered is stored, and nobody waits for the rest."""
         for server in self.servers:
             server.close()
@@ -95,7 +96,7 @@ class _Server(uvicorn.Server):
             for number, handler in earlier.items():
                 signal.signal(number, handler)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal has come."""
         self.stop()
 

@@ -185,13 +185,13 @@ class Store:
         )
         connection.row_factory = sqlite3.Row
         try:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self._given else 'OFF'}")
             # The exclusive lock is what keeps a second emulator, and its sweep, out.
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {'FULL' if self._given else 'OFF'}")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.executescript(_SCHEMA)
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             connection.close()
             msg = f"{self.directory} cannot be used, perhaps another emulator does: {error}"
             raise RuntimeError(msg) from None

@@ -54,7 +54,10 @@ class Wire:
         scope["path"] = unquote(raw.replace("%2F", "%252F").replace("%2f", "%252f"))
         exchange = Exchange(self._operation(scope), scope)
         scope.setdefault("state", {})["exchange"] = exchange
-        await self._guard(exchange, exchange.reading(receive), exchange.writing(send))
+        try:
+            await self._guard(exchange, exchange.reading(receive), exchange.writing(send))
+        finally:
+            exchange.end()
 
     def _operation(self, scope: Scope) -> str | None:
         names = (route.name for route in self._routes if route.matches(scope)[0] is Match.FULL)

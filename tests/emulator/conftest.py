@@ -16,7 +16,7 @@ def client_of(emulator: Emulator, key: str) -> httpx.Client:
     return httpx.Client(
         base_url=emulator.base_url,
         headers={"Authorization": f"Bearer {key}"},
-        verify=False,  # noqa: S501 - plain HTTP only; saves the certificates' loading
+        verify=False,
         trust_env=False,
         timeout=10,
     )

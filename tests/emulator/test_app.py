@@ -35,7 +35,9 @@ def test_the_public_names_are_sorted() -> None:
     assert all(hasattr(package, name) for name in package.__all__)
 
 
-@pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer"}]
+)
 @pytest.mark.parametrize("path", ["/files", "/workspaces"])
 def test_a_request_without_a_key_is_told_so(
     emulator: Emulator, path: str, headers: dict[str, str]
@@ -123,14 +125,18 @@ def test_a_bug_after_the_answer_has_begun_closes_the_connection(
         http.get(f"/files/{made['id']}/content")
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "10.0.0.1", "localhost.evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "10.0.0.1", "localhost.evil.example", ""]
+)
 def test_another_host_is_refused(emulator: Emulator, host: str) -> None:
     """A web page whose name was pointed here gets nothing (DNS rebinding)."""
     answer = httpx.get(emulator.base_url + "/files", headers={"Host": host})
     assert refusal(answer) == (421, "The Host header names another machine")
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:9", "[::1]", "[::1]:80"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:9", "[::1]", "[::1]:80"]
+)
 def test_this_machine_is_welcome_under_all_its_names(http: httpx.Client, host: str) -> None:
     """With any port, or none."""
     assert http.get("/files", headers={"Host": host}).status_code == 200
@@ -147,7 +153,9 @@ def test_head_is_answered_without_a_body(emulator: Emulator) -> None:
     """As for any GET."""
     url = urlsplit(emulator.base_url)
     connection = http.client.HTTPConnection(url.hostname or "", url.port)
-    connection.request("HEAD", f"{url.path}/files", headers={"Authorization": f"Bearer {emulator.api_key}"})
+    connection.request(
+        "HEAD", f"{url.path}/files", headers={"Authorization": f"Bearer {emulator.api_key}"}
+    )
     answer = connection.getresponse()
     assert (answer.status, answer.read()) == (200, b"")
     connection.close()
@@ -159,7 +167,9 @@ async def _ask(app: Starlette, *requests: tuple[str, str, object]) -> list[httpx
     headers = {"Authorization": "Bearer sk-mine"}
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client,
+        httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", headers=headers
+        ) as client,
     ):
         return [await client.request(method, path, json=body) for method, path, body in requests]
 

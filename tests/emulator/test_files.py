@@ -74,7 +74,9 @@ def test_a_delete_is_confirmed_and_final(http: httpx.Client, upload: Upload) -> 
     assert refusal(http.get(f"/files/{id_}")) == (404, "File not found")
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(limit=st.integers(1, 8), follow=st.sampled_from(["cursor", "after", "after_id"]))
 def test_each_way_of_paging_visits_every_file_once(
     http: httpx.Client, upload: Upload, limit: int, follow: str

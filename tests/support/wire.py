@@ -11,7 +11,7 @@ from openrouter_async import RetryConfig
 from .servers import abort
 
 KEY = "sk-or-v1-0123456789-not-to-be-seen"
-QUICK = RetryConfig(initial_interval=0.01, max_interval=0.02)
+QUICK = RetryConfig(initial_interval=0.001, max_interval=0.002)
 """Retries as users have them, without their waits."""
 
 WORKSPACE = {

@@ -1,0 +1,238 @@
+"""The admin routes: who may use them, what they arrange and show."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from openrouter_async.emulator import Emulator, create_app
+from openrouter_async.emulator._journal import Exchange, Journal
+
+from .conftest import Upload, client_of, refusal
+
+
+@pytest.fixture
+def admin(emulator: Emulator) -> httpx.Client:
+    """A client with the admin token."""
+    return httpx.Client(
+        base_url=emulator.base_url.removesuffix("/api/v1") + "/_emulator",
+        headers={"Authorization": f"Bearer {emulator.admin_token}"},
+    )
+
+
+@pytest.mark.parametrize("key", ["sk-or-v1-emulator-management", "x", "é"])
+def test_only_the_admin_token_opens_the_admin_routes(admin: httpx.Client, key: str) -> None:
+    """No API key does."""
+    with admin:
+        for header in (f"Bearer {key}", f"Basic {key}"):
+            answer = admin.get("/faults", headers={b"Authorization": header.encode()})
+            assert refusal(answer) == (401, "The admin token is missing or wrong")
+
+
+@pytest.mark.parametrize("peer", [("192.0.2.1", 5), ("client.example", 5), None])
+def test_only_this_machine_reaches_the_admin_routes(peer: tuple[str, int] | None) -> None:
+    """Even when others may reach the API."""
+
+    async def ask() -> httpx.Response:
+        app = create_app(allow_remote=True, admin_token="token")
+        transport = httpx.ASGITransport(app, client=peer)  # type: ignore[arg-type]
+        headers = {"Authorization": "Bearer token"}
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://emulator.example") as client,
+        ):
+            assert (await client.get("/api/v1/files")).status_code == 401
+            return await client.get("/_emulator/faults", headers=headers)
+
+    words = "The admin routes answer only to this machine"
+    assert refusal(asyncio.run(ask())) == (403, words)
+
+
+def test_the_token_is_random_unless_set() -> None:
+    """Nobody can know it."""
+    tokens = {create_app().state.service.admin_token for _ in range(3)}
+    assert len(tokens) == 3
+    assert create_app(admin_token="mine").state.service.admin_token == "mine"
+
+
+def test_secrets_are_in_no_repr(emulator: Emulator) -> None:
+    """Neither of what a test holds, nor of what the app does."""
+    app = create_app(api_key="sk-secret", management_key="sk-secret", admin_token="sk-secret")
+    assert "sk-" not in repr(app.state.service)
+    assert emulator.admin_token not in repr(emulator)
+    assert "sk-" not in repr(emulator)
+
+
+def test_a_made_file_goes_where_it_is_told_to(
+    emulator: Emulator, http: httpx.Client, workspace: dict[str, Any]
+) -> None:
+    """Into another workspace, under any good name."""
+    made = emulator.create_file("out/é &.txt", b"abc", workspace["id"])
+    assert (made["filename"], made["mime_type"]) == ("out/é &.txt", "text/plain")
+    answer = http.get(f"/files/{made['id']}/content", params={"workspace_id": workspace["id"]})
+    assert answer.content == b"abc"
+    with pytest.raises(ValueError, match="filename: must have 1 to 255 characters"):
+        emulator.create_file("", b"abc")
+    with pytest.raises(ValueError, match="no access to the workspace"):
+        emulator.create_file("a", b"abc", "00000000-0000-4000-8000-000000000000")
+
+
+def test_the_journal_tells_what_arrived(
+    emulator: Emulator, http: httpx.Client, admin: httpx.Client
+) -> None:
+    """In order, as it came, without the secrets, and without the admin's own requests."""
+    with admin:
+        body = {"name": "N", "slug": "n"}
+        http.post("/workspaces?a=1&a=&b=%2F", json=body, headers={"Cookie": "c=1", "X-Mine": "a"})
+        http.get("/files/a%2Fb")
+        http.put("/workspaces/n", content=b"{", headers={"Content-Type": "application/json"})
+        first, second, third = emulator.requests()
+        assert admin.get("/requests").json() == {"requests": [first, second, third]}
+    headers = dict(first.pop("headers"))
+    assert (headers["authorization"], headers["cookie"]) == ("[redacted]", "[redacted]")
+    assert headers["content-type"] == "application/json"
+    assert first.pop("request_id").startswith("req_")
+    assert first == {
+        "operation": "create_workspace",
+        "method": "POST",
+        "path": "/api/v1/workspaces",
+        "query": [["a", "1"], ["a", ""], ["b", "/"]],
+        "body_bytes": int(headers["content-length"]),
+        "json": body,
+        "upload": None,
+        "status": 201,
+        "fault": None,
+    }
+    assert (second["operation"], second["path"]) == ("retrieve_file", "/api/v1/files/a%2Fb")
+    assert (third["operation"], third["json"], third["status"]) == (None, None, 405)
+
+
+def test_the_journal_keeps_the_latest(emulator: Emulator, http: httpx.Client) -> None:
+    """And of a body no more than anybody would read."""
+    body = {"name": "N", "slug": "n", "padding": "x" * 70_000}
+    http.post("/workspaces", json=body)
+    assert emulator.requests()[0]["json"] is None
+    journal = Journal(limit=2)
+    for number in range(3):
+        journal.add(
+            Exchange(
+                str(number), {"method": "", "raw_path": b"", "query_string": b"", "headers": []}
+            )
+        )
+    assert [entry["operation"] for entry in journal.to_json()] == ["1", "2"]
+
+
+def test_an_added_key_is_let_in_until_it_is_removed(
+    emulator: Emulator, workspace: dict[str, Any]
+) -> None:
+    """An ordinary one of the whole account, or one that manages it."""
+    emulator.add_key("sk-all")
+    emulator.add_key("sk-manager", management=True, user_id="user_ghi789")
+    with client_of(emulator, "sk-all") as client:
+        assert client.get("/files", params={"workspace_id": workspace["id"]}).is_success
+        assert client.get("/workspaces").status_code == 403
+    with client_of(emulator, "sk-manager") as client:
+        made = client.post("/workspaces", json={"name": "N", "slug": "n"}).json()["data"]
+        assert made["created_by"] == "user_ghi789"
+        emulator.remove_key("sk-manager")
+        assert refusal(client.get("/workspaces")) == (401, "User not found.")
+    with pytest.raises(ValueError, match="No such key was added"):
+        emulator.remove_key("sk-manager")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "words"),
+    [
+        ("PUT", "/faults", {}, "rules: must be a list"),
+        ("PUT", "/faults", {"rules": [1]}, "rules[0]: a rule must be an object, not 1"),
+        ("POST", "/keys", {}, "key: must be a string that is not empty"),
+        ("POST", "/keys", {"key": " "}, "key: must be a string that is not empty"),
+        ("POST", "/keys", {"key": "k", "workspace_id": "x"}, "workspace_id: must be a UUID"),
+        ("POST", "/keys", {"key": "k", "workspace_id": 1}, "workspace_id: must be a UUID"),
+        ("POST", "/keys", {"key": "k", "management": 1}, "management: must be true or false"),
+        (
+            "POST",
+            "/keys",
+            {"key": "k", "user_id": "x"},
+            "user_id: must be one of user_abc123, user_def456, user_ghi789",
+        ),
+        ("POST", "/keys", {"key": "k", "b": 1, "a": 1}, "no such field: a, b"),
+        (
+            "PUT",
+            "/providers",
+            {"other": True, "openai": 1},
+            "other, openai: only anthropic and openai can be set, to true or false",
+        ),
+        (
+            "PUT",
+            "/settings",
+            {"max_page": 0, "default_workspace_deletion": None, "x": 1},
+            "max_page, default_workspace_deletion, x: default_workspace_deletion can be true or false, max_page a whole number from 1 or null",
+        ),
+    ],
+)
+def test_what_cannot_be_arranged_is_refused(
+    admin: httpx.Client, method: str, path: str, body: dict[str, Any], words: str
+) -> None:
+    """With words for what could be."""
+    with admin:
+        assert refusal(admin.request(method, path, json=body)) == (400, words)
+
+
+def test_a_key_of_an_unknown_workspace_is_refused(emulator: Emulator) -> None:
+    """It could reach nothing."""
+    with pytest.raises(ValueError, match="Workspace not found"):
+        emulator.add_key("k", workspace_id="00000000-0000-4000-8000-000000000000")
+
+
+def test_each_switch_is_set_alone(admin: httpx.Client) -> None:
+    """What is not named stays as it is."""
+    with admin:
+        assert admin.put("/settings", json={"max_page": 2}).json() == {
+            "default_workspace_deletion": False,
+            "max_page": 2,
+        }
+        both = {"default_workspace_deletion": True, "max_page": 2}
+        assert admin.put("/settings", json={"default_workspace_deletion": True}).json() == both
+        admin.put("/providers", json={"openai": True})
+        answer = admin.put("/providers", json={"anthropic": True}).json()
+        assert answer == {"openai": True, "anthropic": True}
+        answer = admin.put("/providers", json={"openai": False}).json()
+        assert answer == {"openai": False, "anthropic": True}
+
+
+def test_faults_can_be_cleared_with_delete(admin: httpx.Client, http: httpx.Client) -> None:
+    """As with an empty list of rules."""
+    with admin:
+        admin.put("/faults", json={"rules": [{"status": 500, "times": None}]})
+        assert http.get("/files").status_code == 500
+        assert admin.delete("/faults").json() == {"rules": []}
+        assert http.get("/files").status_code == 200
+
+
+def test_the_admin_routes_are_never_struck(emulator: Emulator) -> None:
+    """Or nobody could take a rule back."""
+    emulator.faults({"status": 500, "times": None})
+    assert len(emulator.fault_status()) == 1
+
+
+def test_a_reset_leaves_nothing(
+    emulator: Emulator, http: httpx.Client, upload: Upload, workspace: dict[str, Any]
+) -> None:
+    """A fresh store, no rules, no keys, no switches, nothing remembered."""
+    upload()
+    emulator.add_key("sk-second", workspace_id=workspace["id"])
+    emulator.providers(openai=True)
+    emulator.settings(max_page=1, default_workspace_deletion=True)
+    before = http.get("/workspaces/default").json()["data"]["id"]
+    emulator.faults({"status": 500, "times": None})
+    emulator.reset()
+    assert (emulator.requests(), emulator.fault_status()) == ([], [])
+    assert http.get("/files").json()["data"] == []
+    (default,) = http.get("/workspaces").json()["data"]
+    assert default["id"] != before
+    assert http.get("/files", params={"provider": "openai"}).status_code == 400
+    assert http.delete("/workspaces/default").status_code == 403
+    with client_of(emulator, "sk-second") as client:
+        assert client.get("/files").status_code == 401

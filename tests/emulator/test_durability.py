@@ -1,0 +1,160 @@
+"""What is on the disk: kept across restarts, whole after a kill, swept at the start."""
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from openrouter_async.emulator import Emulator, _store, run_emulator
+
+from .conftest import client_of
+from .test_server import spawn
+
+MIB = 1024 * 1024
+
+
+def stored(data: Path) -> dict[str, int]:
+    """Blob names and sizes as the rows tell; the emulator must not run."""
+    with contextlib.closing(sqlite3.connect(data / "emulator.sqlite3")) as database:
+        return dict(database.execute("SELECT blob, size_bytes FROM files"))
+
+
+def on_disk(data: Path) -> dict[str, int]:
+    """Blob names and sizes as the directory tells."""
+    return {path.name: path.stat().st_size for path in (data / "blobs").iterdir()}
+
+
+def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    """Files with their contents, workspaces, budgets, members, keys."""
+    data = tmp_path / "new" / "directory"
+    with run_emulator(data) as emulator, client_of(emulator, emulator.management_key) as http:
+        made = emulator.create_file("a.txt", b"abc")
+        emulator.add_key("sk-added", management=True)
+        http.post("/workspaces", json={"name": "N", "slug": "n"})
+        http.put("/workspaces/n/budgets/daily", json={"limit_usd": 1})
+        http.post("/workspaces/n/members/add", json={"user_ids": ["user_def456"]})
+        before = http.get("/workspaces").json()
+    with run_emulator(data) as emulator, client_of(emulator, "sk-added") as http:
+        assert http.get("/workspaces").json() == before
+        assert http.get(f"/files/{made['id']}/content").content == b"abc"
+        assert len(http.get("/workspaces/n/budgets").json()["data"]) == 1
+        assert http.get("/workspaces/n/members").json()["total_count"] == 1
+
+
+def test_contents_have_names_of_the_servers_own(tmp_path: Path) -> None:
+    """Nothing that a client says becomes a path."""
+    with run_emulator(tmp_path) as emulator:
+        emulator.create_file("folder/name.txt", b"abc")
+    assert on_disk(tmp_path) == stored(tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if "name" in path.name]
+
+
+def test_deleting_removes_the_content(tmp_path: Path) -> None:
+    """Of a file, of a workspace, of everything."""
+    with run_emulator(tmp_path) as emulator, client_of(emulator, emulator.management_key) as http:
+        made = emulator.create_file("a.txt", b"abc")
+        http.delete(f"/files/{made['id']}")
+        assert on_disk(tmp_path) == {}
+        data = http.post("/workspaces", json={"name": "N", "slug": "n"}).json()["data"]
+        emulator.create_file("a.txt", b"abc", data["id"])
+        http.delete("/workspaces/n")
+        assert on_disk(tmp_path) == {}
+        emulator.create_file("a.txt", b"abc")
+        emulator.reset()
+        assert on_disk(tmp_path) == {}
+
+
+def test_leftovers_are_swept_at_the_start(tmp_path: Path) -> None:
+    """Unfinished uploads, and contents that no row names."""
+    with run_emulator(tmp_path) as emulator:
+        emulator.create_file("a.txt", b"abc")
+    (tmp_path / "partial" / "left").write_bytes(b"over")
+    (tmp_path / "blobs" / "left").write_bytes(b"over")
+    with run_emulator(tmp_path):
+        assert not list((tmp_path / "partial").iterdir())
+        assert len(on_disk(tmp_path)) == 1
+
+
+def test_a_directory_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+    """The sweep must never meet other files."""
+    (tmp_path / "partial").mkdir()
+    (tmp_path / "partial" / "mine").write_bytes(b"precious")
+    with pytest.raises(RuntimeError, match="is not empty and holds no emulator's data"):
+        run_emulator(tmp_path).__enter__()
+    assert (tmp_path / "partial" / "mine").exists()
+
+
+def test_a_database_of_another_kind_is_left_alone(tmp_path: Path) -> None:
+    """It is no emulator's, whatever its name."""
+    (tmp_path / "emulator.sqlite3").write_bytes(b"words" * 1000)
+    with pytest.raises(RuntimeError, match="file is not a database"):
+        run_emulator(tmp_path).__enter__()
+
+
+def test_one_directory_has_one_emulator(tmp_path: Path) -> None:
+    """A second one is told so, and disturbs nothing."""
+    with run_emulator(tmp_path) as emulator:
+        made = emulator.create_file("a.txt", b"abc")
+        with pytest.raises(RuntimeError, match="perhaps another emulator does"):
+            run_emulator(tmp_path).__enter__()
+        with client_of(emulator, emulator.api_key) as http:
+            assert http.get(f"/files/{made['id']}/content").content == b"abc"
+
+
+def test_a_store_where_directories_cannot_be_synced_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows."""
+    missing = tmp_path / "is not even there"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", "nt")
+        _store.Store(tmp_path).sync_directory(missing)
+
+
+def _keep_uploading(emulator: Emulator, answered: list[str], stop: threading.Event) -> None:
+    with client_of(emulator, emulator.api_key) as http:
+        while not stop.is_set():
+            try:
+                answer = http.post("/files", files={"file": ("a.txt", b"x" * 50_000)})
+                answered.append(answer.json()["id"])
+            except httpx.HTTPError:
+                return
+
+
+def test_a_kill_loses_no_answered_upload_and_leaves_no_row_without_its_file(
+    tmp_path: Path,
+) -> None:
+    """Killed in the midst of concurrent uploads, again and again."""
+    answered: list[str] = []
+    for moment in (0.05, 0.2, 0.35):
+        process, base_url = spawn(str(tmp_path))
+        emulator = Emulator(
+            base_url=base_url, api_key="sk-or-v1-emulator", management_key="", admin_token=""
+        )
+        stop = threading.Event()
+        arguments = (emulator, answered, stop)
+        threads = [threading.Thread(target=_keep_uploading, args=arguments) for _ in range(4)]
+        before = len(answered)
+        for thread in threads:
+            thread.start()
+        while len(answered) == before:
+            time.sleep(0.001)
+        time.sleep(moment)
+        with process:
+            process.kill()
+        stop.set()
+        for thread in threads:
+            thread.join()
+        rows, blobs = stored(tmp_path), on_disk(tmp_path)
+        assert rows.items() <= blobs.items()
+    with run_emulator(tmp_path) as emulator, client_of(emulator, emulator.api_key) as http:
+        assert on_disk(tmp_path) == rows
+        assert not list((tmp_path / "partial").iterdir())
+        files = http.get("/files", params={"limit": 1000}).json()["data"]
+    assert {file["id"] for file in files} >= set(answered)
+    assert len(files) == len(rows)

@@ -1,0 +1,50 @@
+"""The rules for file names."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openrouter_async.emulator._filenames import filename_problem
+
+SEGMENTS = st.text(
+    st.characters(categories=["L", "N", "S", "Zs"], exclude_characters="<>|"), min_size=1
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "data/report.csv", "...", "a.b/..c", "naïve 文件.txt", "x" * 255]
+)
+def test_a_good_name_has_no_problem(name: str) -> None:
+    """Folders, dots, spaces and any script."""
+    assert filename_problem(name) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "x" * 256,
+        "/a",
+        "a/",
+        "a//b",
+        ".",
+        "..",
+        "a/..",
+        "./a",
+        "a\nb",
+        "a\x7f",
+        "a\x85",
+        "\ud800",
+    ]
+    + [f"a{character}b" for character in '<>:"|?*\\'],
+)
+def test_a_bad_name_is_told_what_is_wrong(name: str) -> None:
+    """Each rule alone is enough."""
+    assert filename_problem(name)
+
+
+@given(st.lists(SEGMENTS, min_size=1, max_size=5))
+def test_good_segments_make_a_good_name(segments: list[str]) -> None:
+    """As long as it is not too long."""
+    name = "/".join(segments)
+    assert filename_problem(name) is None or len(name) > 255

@@ -1,0 +1,270 @@
+"""Uploads: the multipart body, the limits, the names, the types."""
+
+import asyncio
+import hashlib
+import http.client
+import io
+import socket
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from openrouter_async.emulator import Emulator, _store, run_emulator
+
+from .conftest import Upload, client_of, refusal
+
+FORM = "multipart/form-data; boundary=XX"
+
+
+def form(
+    *, name: str = 'name="file"', filename: str = '; filename="a.txt"', content: bytes = b"abc"
+) -> bytes:
+    """A multipart body, spelled by hand."""
+    disposition = f"Content-Disposition: form-data; {name}{filename}\r\n\r\n".encode("latin-1")
+    return b"--XX\r\n" + disposition + content + b"\r\n--XX--\r\n"
+
+
+def post(http: httpx.Client, body: bytes, content_type: str = FORM) -> httpx.Response:
+    """Upload a body spelled by hand."""
+    return http.post("/files", content=body, headers={"Content-Type": content_type})
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "Malformed multipart body: it ends too early"),
+        (b"abc", "Malformed multipart body: "),
+        (form()[:-8], "Malformed multipart body: it ends too early"),
+        (form(name='name="other"'), "Only one part is allowed: file"),
+        (form(name="other"), "Only one part is allowed: file"),
+        (form(filename=""), "file: must be a file, with a filename"),
+        (form(filename="; filename*=UTF-8''a.txt"), "file: must be a file, with a filename"),
+        (form(filename='; filename="\xff"'), "filename: must be UTF-8"),
+        (form()[:-4] + b"\r\n" + form(), "Only one part is allowed: file"),
+        (form(content=b""), "File is empty"),
+        (b"--XX\r\n" + b"x" * 70_000, "Malformed multipart body: "),
+    ],
+)
+def test_a_body_that_is_no_single_file_is_refused(
+    http: httpx.Client, body: bytes, words: str
+) -> None:
+    """With words for what is wrong."""
+    status, message = refusal(post(http, body))
+    assert (status, message[: len(words)]) == (400, words)
+    assert http.get("/files").json()["data"] == []
+
+
+def test_a_form_without_parts_is_refused(http: httpx.Client) -> None:
+    """As the file is missing, or, with an older parser, as malformed."""
+    status, message = refusal(post(http, b"--XX--\r\n"))
+    assert status == 400
+    assert message.startswith(("file: is required", "Malformed multipart body: "))
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "application/json",
+        "multipart/form-data",
+        "multipart/mixed; boundary=XX",
+        f"{FORM}{'X' * 300}",
+    ],
+)
+def test_a_body_of_another_type_is_refused(http: httpx.Client, content_type: str) -> None:
+    """Only a form with a boundary is read."""
+    status, message = refusal(post(http, form(), content_type))
+    assert status == 400
+    assert message.startswith(("Content-Type: must be", "Malformed multipart body: "))
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_a_body_may_come_in_any_pieces(http: httpx.Client, step: int) -> None:
+    """A boundary is found wherever it is cut."""
+    content = b"\r\n--X\r\n--XY\r\n" * 20
+    body = form(content=content)
+
+    def pieces() -> Iterator[bytes]:
+        for start in range(0, len(body), step):
+            yield body[start : start + step]
+
+    answer = http.post("/files", content=pieces(), headers={"Content-Type": FORM})
+    assert answer.json()["size_bytes"] == len(content)
+
+
+@pytest.mark.parametrize(
+    ("filename", "stored"),
+    [
+        ('; filename="naïve%20.txt"', "naïve%20.txt"),
+        ("; filename=plain.txt", "plain.txt"),
+        (';FileName="semi;colon.txt"; x=y', "semi;colon.txt"),
+    ],
+)
+def test_a_name_is_read_by_the_form_rules(http: httpx.Client, filename: str, stored: str) -> None:
+    """UTF-8, percent signs kept, quoted or not."""
+    body = form(filename=filename.encode().decode("latin-1"))
+    assert post(http, body).json()["filename"] == stored
+
+
+@pytest.mark.parametrize(
+    "filename",
+    [
+        "%22quoted%22.txt",
+        "line%0Abreak",
+        "C:\\dir\\a.txt",
+        "a//b",
+        "/a",
+        "a/",
+        "../a",
+        "a/./b",
+        "",
+        "a?",
+        "x" * 256,
+    ],
+)
+def test_a_name_against_the_rules_is_refused(http: httpx.Client, filename: str) -> None:
+    """After unescaping what the form rules escape."""
+    status, message = refusal(post(http, form(filename=f'; filename="{filename}"')))
+    assert (status, message[:10]) == (400, "filename: ")
+
+
+def test_the_largest_file_is_taken_and_one_byte_more_is_not(upload: Upload) -> None:
+    """The limit itself is within."""
+    assert upload(content=b"x" * 100_000).json()["size_bytes"] == 100_000
+    words = "File exceeds the maximum size of 100000 bytes"
+    assert refusal(upload(content=b"x" * 100_001)) == (413, words)
+
+
+def test_a_file_over_the_limit_is_refused_while_it_is_sent(emulator: Emulator) -> None:
+    """Nobody has to send all of it to learn that it is too large; the connection stays usable."""
+    url = urlsplit(emulator.base_url)
+    connection = http.client.HTTPConnection(url.hostname or "", url.port)
+    connection.putrequest("POST", f"{url.path}/files")
+    connection.putheader("Authorization", f"Bearer {emulator.api_key}")
+    connection.putheader("Content-Type", FORM)
+    connection.putheader("Content-Length", "400000")
+    connection.endheaders(form(content=b"x" * 200_000)[:200_000])
+    answer = connection.getresponse()
+    assert answer.status == 413
+    answer.read()
+    connection.send(b"x" * 200_000)
+    connection.request("GET", f"{url.path}/files")
+    assert connection.getresponse().status == 401
+    connection.close()
+
+
+def test_a_full_workspace_takes_no_more(http: httpx.Client, upload: Upload) -> None:
+    """The quota counts what is stored, so deleting makes room."""
+    ids = [upload(content=b"x" * 100_000).json()["id"] for _ in range(2)]
+    words = "The workspace's storage quota of 250000 bytes is exhausted"
+    assert refusal(upload(content=b"x" * 50_001)) == (403, words)
+    assert upload(content=b"x" * 50_000).is_success
+    assert refusal(upload(content=b"x")) == (403, words)
+    http.delete(f"/files/{ids[0]}")
+    assert upload(content=b"x").is_success
+
+
+def test_uploads_at_the_same_time_cannot_pass_the_quota_together(emulator: Emulator) -> None:
+    """Only two of these five fit."""
+
+    async def race() -> list[int]:
+        headers = {"Authorization": f"Bearer {emulator.api_key}"}
+        async with httpx.AsyncClient(base_url=emulator.base_url, headers=headers) as client:
+            file = ("a.txt", b"x" * 90_000)
+            answers = [client.post("/files", files={"file": file}) for _ in range(5)]
+            return [answer.status_code for answer in await asyncio.gather(*answers)]
+
+    assert sorted(asyncio.run(race())) == [200, 200, 403, 403, 403]
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    """Neither a row nor a file."""
+    with run_emulator(tmp_path) as emulator:
+        url = urlsplit(emulator.base_url)
+        head = (
+            f"POST {url.path}/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
+            f"Authorization: Bearer {emulator.api_key}\r\nContent-Length: 5000000\r\n\r\n"
+        )
+        with socket.create_connection((url.hostname, url.port)) as connection:
+            connection.sendall(head.encode() + form(content=b"x" * 2_000_000)[:-20])
+            deadline = time.monotonic() + 5
+            while not list((tmp_path / "partial").iterdir()) and time.monotonic() < deadline:
+                time.sleep(0.01)
+        while list((tmp_path / "partial").iterdir()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not list((tmp_path / "partial").iterdir())
+        with client_of(emulator, emulator.api_key) as client:
+            assert client.get("/files").json()["data"] == []
+        (entry, _) = emulator.requests()
+        assert (entry["status"], entry["body_bytes"] > 1_000_000) == (None, True)
+
+
+def test_refused_uploads_leave_nothing_on_the_disk(tmp_path: Path) -> None:
+    """Whatever they were refused for."""
+    with run_emulator(tmp_path, max_file_bytes=1000, quota_bytes=10) as emulator:
+        with client_of(emulator, emulator.api_key) as client:
+            for content in (b"x" * 2000, b"x" * 500, b"", b"\0"):
+                answer = client.post("/files", files={"file": ("a.txt", content)})
+                assert answer.is_client_error
+            assert post(client, form()[:-8]).status_code == 400
+        assert not list((tmp_path / "partial").iterdir())
+        assert not list((tmp_path / "blobs").iterdir())
+
+
+def test_a_disk_that_fails_is_500_and_nothing_stored(
+    http: httpx.Client, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is told, and the store stays whole."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_store.Store, "sync", full)
+    assert refusal(upload()) == (500, "Internal Server Error")
+    monkeypatch.undo()
+    monkeypatch.setattr(_store.Store, "sync_directory", full)
+    assert refusal(upload()) == (500, "Internal Server Error")
+    monkeypatch.undo()
+    assert upload().is_success
+    assert len(http.get("/files").json()["data"]) == 1
+
+
+def test_the_type_comes_from_the_content_alone(upload: Upload) -> None:
+    """Neither the name nor the declared type counts."""
+    assert upload("image.png", b"# Title\n\nwords").json()["mime_type"] == "text/markdown"
+    assert upload("note.txt", b"%PDF-1.7\n").json()["mime_type"] == "application/pdf"
+    assert refusal(upload("program.txt", b"MZ\x90\0")) == (400, "Unsupported file type")
+
+
+def test_an_office_document_is_told_from_an_archive(upload: Upload) -> None:
+    """Both are ZIP files."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("word/document.xml", "<x/>")
+    assert refusal(upload("a.docx", archive.getvalue()))[0] == 400
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("[Content_Types].xml", "<x/>")
+    mime = upload("a.zip", archive.getvalue()).json()["mime_type"]
+    assert mime.endswith("wordprocessingml.document")
+
+
+def test_the_journal_knows_what_was_uploaded(emulator: Emulator, upload: Upload) -> None:
+    """The part's headers as they came, the size and the hash."""
+    content = b"some words" * 1000
+    upload('quo"te.txt', content)
+    (entry,) = emulator.requests()
+    assert entry["upload"] == {
+        "filename": 'quo"te.txt',
+        "headers": [
+            ["Content-Disposition", 'form-data; name="file"; filename="quo%22te.txt"'],
+            ["Content-Type", "text/plain"],
+        ],
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    assert entry["status"] == 400
