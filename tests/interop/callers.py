@@ -1,0 +1,200 @@
+"""How each client is asked to make a step's call, and how its answer is read."""
+
+import asyncio
+import base64
+import io
+import json
+from asyncio.subprocess import PIPE
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import attrs
+
+from openrouter_async import RetryConfig
+from openrouter_async.errors import InvalidRequestError, ResponseError
+
+from .steps import APP, Stream
+
+Caller = Any  # an async context manager of (url, key) that gives call(step, arguments)
+
+DRIVER = Path(__file__).with_name("drive.mjs")
+_OURS = {"id": "workspace_id", "workspace_ref": "workspace_id"}
+
+
+class Refused(Exception):  # noqa: N818
+    """The client refused, or was refused, with the error of this name."""
+
+
+class _Once(io.BytesIO):
+    """What can only be read once, such as a pipe."""
+
+    def seekable(self):
+        return False
+
+    def _refuse(self, *_):
+        raise io.UnsupportedOperation
+
+    seek = tell = fileno = _refuse
+
+
+def _opened(stream):
+    return (io.BytesIO if stream.seekable else _Once)(stream.content)
+
+
+# Ours
+
+
+def ours(face):
+    """Our client, on one of its faces."""
+
+    @asynccontextmanager
+    async def caller(url, key):
+        plain = face(key, server_url=url, retries=RetryConfig.none())
+        attributed = face(key, server_url=url, retries=RetryConfig.none(), **APP)
+        async with plain, attributed:
+
+            async def call(step, arguments):
+                client = attributed if step.attributed else plain
+                return await _call_ours(client, step.call, arguments)
+
+            yield call
+
+    return caller
+
+
+async def _call_ours(client, name, arguments):
+    namespace, _, method = name.partition(".")
+    arguments = _our_arguments(**arguments)
+    operation = getattr(getattr(client, namespace), method)
+    try:
+        if method in {"list", "list_members"}:
+            return [_plain(page) async for page in operation(**arguments).pages()]
+        if method == "download":
+            async with operation(**arguments) as download:
+                return {"size": len(await download.read())}
+        return _plain(await operation(**arguments))
+    except (ResponseError, InvalidRequestError) as error:
+        raise Refused(type(error).__name__) from error
+
+
+def _our_arguments(file=None, **arguments):
+    arguments = {_OURS.get(name, name): value for name, value in arguments.items()}
+    if file is not None:
+        name, content, *declared = file
+        if isinstance(content, Stream):
+            content = _opened(content)
+        arguments["file"] = (name, content, *declared)
+    return arguments
+
+
+def _plain(value):
+    return attrs.asdict(
+        value, value_serializer=lambda _, __, v: list(v) if isinstance(v, tuple) else v
+    )
+
+
+# The vendor's Python client
+
+
+def python(*, blocking):
+    """The vendor's Python client: its blocking methods, or its async ones."""
+
+    @asynccontextmanager
+    async def caller(url, key):
+        from openrouter import OpenRouter
+
+        async with (
+            OpenRouter(key, server_url=url) as plain,
+            OpenRouter(key, server_url=url, **APP) as attributed,
+        ):
+
+            async def call(step, arguments):
+                client = attributed if step.attributed else plain
+                return await _call_python(client, step.call, arguments, blocking=blocking)
+
+            with plain, attributed:
+                yield call
+
+    return caller
+
+
+async def _call_python(client, name, arguments, *, blocking):
+    from openrouter import errors
+
+    async def run(function, **keywords):
+        if blocking:
+            return await anyio.to_thread.run_sync(lambda: function(**keywords))
+        return await function(**keywords)
+
+    namespace, _, method = name.partition(".")
+    operation = getattr(getattr(client, namespace), method if blocking else f"{method}_async")
+    try:
+        result = await run(operation, **_python_arguments(**arguments))
+        if method == "download":
+            return {"size": len(await run(result.read if blocking else result.aread))}
+        if method not in {"list", "list_members"}:
+            return _dumped(result)
+        pages = []
+        while result is not None:
+            pages.append(_dumped(result.result))
+            result = await run(result.next)
+    except errors.OpenRouterError as error:
+        if isinstance(error, errors.ResponseValidationError):
+            raise
+        raise Refused(type(error).__name__) from error
+    else:
+        return pages
+
+
+def _python_arguments(file=None, **arguments):
+    if file is not None:
+        name, content, *declared = file
+        if isinstance(content, Stream):
+            content = _opened(content)
+        arguments["file"] = {"file_name": name, "content": content}
+        if declared:
+            arguments["file"]["content_type"] = declared[0]
+    return arguments
+
+
+def _dumped(model):
+    assert not getattr(model, "is_unknown", False), f"a shape that the model does not know: {model}"
+    return model.model_dump(mode="json", by_alias=True)
+
+
+# The vendor's TypeScript client
+
+
+def typescript(directory):
+    """The vendor's TypeScript client, as it is installed in a directory."""
+
+    @asynccontextmanager
+    async def caller(url, key):
+        process = await asyncio.create_subprocess_exec(
+            "node", DRIVER, directory, url, key, json.dumps(APP), stdin=PIPE, stdout=PIPE
+        )
+
+        async def call(step, arguments):
+            line = {"call": step.call, "attributed": step.attributed, "arguments": arguments}
+            process.stdin.write(json.dumps(line, default=_encoded).encode() + b"\n")
+            answer = json.loads(await process.stdout.readline())
+            if "refused" in answer:
+                raise Refused(answer["refused"])
+            if "failed" in answer:
+                raise AssertionError(answer["failed"])
+            return answer["result"]
+
+        yield call
+        process.stdin.close()
+        assert await process.wait() == 0
+
+    return caller
+
+
+def _encoded(value):
+    if isinstance(value, Stream):
+        kind = "blob" if value.seekable else "stream"
+        return {kind: base64.b64encode(value.content).decode()}
+    return {"bytes": base64.b64encode(value).decode()}
