@@ -228,11 +228,8 @@ class ResponseError(OpenRouterError):
 
     advice = ""
     """What to do next."""
-
-    @staticmethod
-    def fits(message: str) -> bool:
-        """Whether the advice fits what the service said."""
-        return message is not None
+    advice_if = ""
+    """What the service's message has to mention for the advice to fit."""
 
     def __init__(
         self,
@@ -246,7 +243,8 @@ class ResponseError(OpenRouterError):
         method: str = "",
         url: str = "",
     ) -> None:
-        advice = f" ({self.advice})" if self.advice and self.fits(message) else ""
+        fits = self.advice and self.advice_if in message.lower()
+        advice = f" ({self.advice})" if fits else ""
         super().__init__(f"{status_code} for {method} {url}: {message}{advice}")
         self.status_code = status_code
         self.code = code
@@ -288,11 +286,7 @@ class ForbiddenResponseError(ResponseError):
     """403: the key may not do this; workspaces need a management key."""
 
     advice = "workspaces need a management key: create one in OpenRouter's settings"
-
-    @staticmethod
-    def fits(message: str) -> bool:
-        """A key may be forbidden other things than workspaces."""
-        return "management" in message.lower()
+    advice_if = "management"
 
 
 class NotFoundResponseError(ResponseError):
