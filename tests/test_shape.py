@@ -24,6 +24,8 @@ LAYERS = [
     {"_operation", "models", "_threads", "_hooks"},
     {"_codec", "_retry", "_sources", "_paging"},
     {"_options", "_bodies"},
+    {"_streams"},
+    {"_pool"},
     {"_connections", "_answer"},
     {"_transport", "_downloads"},
     {"operations"},
@@ -37,7 +39,8 @@ LAYERS = [
 DOORS = {
     "backoff": {"_retry"},
     "cattrs": {"_codec"},
-    "httpx": {"_transport", "_answer", "_connections"},
+    "httpx": {"_transport", "_answer", "_connections", "_pool"},
+    "httpcore": {"_pool", "_streams"},
 }
 
 
@@ -77,7 +80,7 @@ def test_imports_point_down_only(module, path):
 @pytest.mark.parametrize(("module", "path"), list(core_modules()), ids=str)
 def test_each_dependency_has_one_door(module, path):
     """And the core knows no package beside its five."""
-    allowed = {"httpx", "attrs", "cattrs", "anyio", "backoff"}
+    allowed = {"httpx", "httpcore", "attrs", "cattrs", "anyio", "backoff"}
     for ours, name in imports(path):
         package = name.split(".")[0]
         if not ours and package not in sys.stdlib_module_names:
