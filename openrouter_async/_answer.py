@@ -43,6 +43,10 @@ class Exchange:
     method: str
     url: str
     """Without its query."""
+    attempt: int
+    """Counted from 1."""
+    last: bool
+    """Whether the retries allow no other."""
     deadline: float
     """By the monotonic clock."""
     outgoing: Outgoing
@@ -102,12 +106,17 @@ class Answer:
 
     def __init__(self, response: httpx.Response, exchange: Exchange) -> None:
         self._response = response
-        self._exchange = exchange
+        self.exchange = exchange
         self.status_code = response.status_code
         self.headers = response.headers
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         self.encoded = encoding in {"gzip", "deflate", "x-gzip"}
         """Whether the body travels compressed, so that its length says little."""
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether the request may be sent once more if this answer breaks off."""
+        return not self.exchange.last and self.exchange.remaining() > 0
 
     @property
     def is_success(self) -> bool:
@@ -145,13 +154,13 @@ class Answer:
 
     async def _next(self, raw: AsyncGenerator[bytes, None]) -> bytes | None:
         # The scope stands around this one await: none may be held across a yield.
-        with anyio.move_on_after(self._exchange.remaining()):
+        with anyio.move_on_after(self.exchange.remaining()):
             try:
                 return await anext(raw, None)
             except (httpx.HTTPError, httpx.StreamError) as error:
-                failure = no_answer(error, self._exchange, answered=True)
+                failure = no_answer(error, self.exchange, answered=True)
             raise failure
-        raise out_of_time(self._exchange, answered=True)
+        raise out_of_time(self.exchange, answered=True)
 
     def _inflate(self, inflate: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
         while data:
@@ -166,9 +175,9 @@ class Answer:
 
     def _damaged(self, how: str) -> ConnectionFailedError:
         return ConnectionFailedError(
-            f"{self._exchange.method} {self._exchange.url}: the compressed answer {how}",
-            method=self._exchange.method,
-            url=self._exchange.url,
+            f"{self.exchange.method} {self.exchange.url}: the compressed answer {how}",
+            method=self.exchange.method,
+            url=self.exchange.url,
             maybe_processed=True,
             answered=True,
         )
@@ -199,8 +208,8 @@ class Answer:
             self.status_code,
             dict(self.headers),
             bytes(body[:MAX_BODY]),
-            method=self._exchange.method,
-            url=self._exchange.url,
+            method=self.exchange.method,
+            url=self.exchange.url,
         )
 
     def invalid(
@@ -213,8 +222,8 @@ class Answer:
             status_code=self.status_code,
             headers=dict(self.headers),
             body=body,
-            method=self._exchange.method,
-            url=self._exchange.url,
+            method=self.exchange.method,
+            url=self.exchange.url,
         )
 
     async def aclose(self) -> None:

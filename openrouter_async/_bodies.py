@@ -62,7 +62,7 @@ class JSONBody:
 
     async def pieces(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
         """The document in one piece."""
-        outgoing.whole = True
+        outgoing.begun = outgoing.whole = True
         yield self._content
 
 
@@ -88,6 +88,7 @@ class MultipartBody:
 
     async def pieces(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
         """The form; one that fits in a single piece of content goes out in one write."""
+        outgoing.begun = True
         self.sent = 0
         pending = self._head
         async with aclosing(self._source.pieces()) as pieces:

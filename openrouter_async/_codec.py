@@ -5,6 +5,7 @@ decodes without bookkeeping; when it fails, a second, detailed decoding finds th
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn, TypeVar, cast, get_args, get_origin
@@ -64,11 +65,18 @@ def _parse(body: bytes) -> Any:  # noqa: ANN401
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    msg = f"{name} is not JSON"
+    msg = f"{name} is no number of JSON's"
     raise ValueError(msg)
 
 
-_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        _refuse_constant(text)
+    return number
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def _untyped(payload: object, returns: type[T]) -> T:

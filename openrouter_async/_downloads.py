@@ -20,15 +20,18 @@ T = TypeVar("T")
 _BUFFER: Final = 1_048_576
 _MAX_NAME_BYTES: Final = 255
 _RESERVED: Final = frozenset(
-    {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)}
+    {"con", "prn", "aux", "nul", "conin$", "conout$"}
+    | {f"{port}{n}" for port in ("com", "lpt") for n in "123456789¹²³"}
 )
 
 
 class Fetch(Protocol):
     """Carries out the download, its answer going to ``receive``."""
 
-    def __call__(self, receive: Callable[[Answer], Awaitable[T]], /) -> Awaitable[T]:
-        """Return what ``receive`` makes of the answer."""
+    def __call__(
+        self, receive: Callable[[Answer], Awaitable[T]], after: Answer | None = None, /
+    ) -> Awaitable[T]:
+        """Return what ``receive`` makes of the answer; ``after`` one that broke off, if any."""
         ...
 
 
@@ -94,13 +97,13 @@ class Download:
         Raises:
             OpenRouterError: It could not be fetched.
         """
+        answer = self._open
         try:
             return b"".join([chunk async for chunk in self])
-        except NoAnswerError as error:
-            if getattr(error, "limit", None) == "total":
+        except NoAnswerError:
+            if not answer.may_repeat:
                 raise
-        await self._open.aclose()
-        return await self._fetch(read_all)
+        return await self._fetch(read_all, answer)
 
 
 async def _keep(answer: Answer) -> Answer:
@@ -132,6 +135,9 @@ class Target:
         await in_thread(_unwritable, self._check)
 
     def _check(self) -> None:
+        if "\0" in str(self._path):
+            msg = "the path to download into holds a NUL"
+            raise DownloadTargetError(msg)
         if self._path.is_dir():
             msg = f"{str(self._path)!r} is a directory: pass it as directory="
             raise DownloadTargetError(msg)

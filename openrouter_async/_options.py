@@ -5,7 +5,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypedDict, TypeVar, cast
+from typing import Any, Final, TypedDict, cast
 from urllib.parse import SplitResult, urlsplit
 
 from attrs import define, field, frozen, validators
@@ -24,11 +24,8 @@ __all__ = [
     "is_loopback",
     "parse_server_url",
     "resolve_api_key",
-    "to_api_key",
     "to_timeout",
 ]
-
-T = TypeVar("T")
 
 DEFAULT_SERVER_URL: Final = "https://openrouter.ai/api/v1"
 
@@ -165,7 +162,7 @@ def is_loopback(parts: SplitResult) -> bool:
 class Secret:
     """A string that no repr, log line or traceback with local variables shows."""
 
-    _value: str
+    _value: Any
 
     def __repr__(self) -> str:
         return "Secret('***')"
@@ -180,6 +177,9 @@ class Secret:
         Raises:
             InvalidRequestError: It cannot stand in a header.
         """
+        if not isinstance(self._value, str):
+            msg = f"an API key is a string, not {type(self._value).__name__}"
+            raise InvalidRequestError(msg)
         self._value = self._value.strip()
         if not self._value:
             msg = "the API key is empty"
@@ -197,23 +197,11 @@ class Secret:
 APIKey = Secret | Callable[[], str | Awaitable[str]] | None
 
 
-def conceal(api_key: T) -> T | Secret:
-    """A string as a `Secret`, so that no traceback shows it; anything else as it is."""
-    return Secret(api_key) if isinstance(api_key, str) else api_key
-
-
-def to_api_key(api_key: object) -> APIKey:
-    """What the client keeps of a concealed ``api_key``.
-
-    Raises:
-        InvalidRequestError: Neither a string that can stand in a header, nor a callable.
-    """
-    if isinstance(api_key, Secret):
-        return api_key.checked()
+def conceal(api_key: object) -> APIKey:
+    """What may be a key as a `Secret`, so that no traceback shows it; a callable as it is."""
     if api_key is None or callable(api_key):
         return cast("APIKey", api_key)
-    msg = f"api_key must be a string or a callable, not {type(api_key).__name__}"
-    raise InvalidRequestError(msg)
+    return Secret(api_key)
 
 
 async def resolve_api_key(api_key: APIKey) -> Secret:
@@ -233,8 +221,5 @@ async def resolve_api_key(api_key: APIKey) -> Secret:
     given: Any = api_key()
     if inspect.isawaitable(given):
         given = await given
-    given = conceal(given)
-    if isinstance(given, Secret):
-        return given.checked()
-    msg = f"api_key() must give a string, not {type(given).__name__}"
-    raise InvalidRequestError(msg)
+    given = Secret(given)
+    return cast("Secret", given).checked()

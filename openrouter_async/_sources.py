@@ -45,6 +45,8 @@ _PIECE: Final = 524_288
 _MAX_NAME: Final = 255
 _FORBIDDEN: Final = frozenset('<>:"|?*\\')
 
+_END: Final = object()
+
 Pieces: TypeAlias = AsyncGenerator[bytes, None]
 
 
@@ -132,8 +134,12 @@ def _untuple(
     if len(file) not in {2, 3}:
         msg = "a tuple to upload is (filename, content) or (filename, content, content_type)"
         raise UploadSourceError(msg)
-    declared = str(file[2]) if len(file) == 3 and file[2] is not None else None  # noqa: PLR2004
-    return cast("FileContent", file[1]), filename or str(file[0]), content_type or declared
+    name, content, declared = (*file, None)[:3]
+    return (
+        content,
+        name if filename is None else filename,
+        declared if content_type is None else content_type,
+    )
 
 
 def _own_name(content: FileContent) -> str:
@@ -174,42 +180,53 @@ def _unreadable(reason: str) -> UploadSourceError:
 
 
 async def _examine_path(path: Path) -> tuple[int, bool, Callable[[], Pieces]]:
-    size, content = await in_thread(_unreadable, _probe, path)
+    seen, content = await in_thread(_unreadable, _probe, path)
     if content is not None:
         return len(content), True, lambda: _slices(memoryview(content))
-    return size, True, lambda: _from_path(path, size)
+    return seen.st_size, True, lambda: _from_path(path, seen)
 
 
-def _probe(path: Path) -> tuple[int, bytes | None]:
-    """A file's size, and its content too if one piece holds it: one hop for a small file."""
-    # Looked at before it is opened: to open a FIFO waits for its other end.
-    if not stat.S_ISREG(path.stat().st_mode):
-        msg = f"{str(path)!r} is not a regular file"
-        raise UploadSourceError(msg)
-    with path.open("rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > _PIECE:
-            return size, None
-        return size, b"".join(iter(lambda: _read(file, None), b""))
+def _probe(path: Path) -> tuple[os.stat_result, bytes | None]:
+    """A file's state, and its content too if one piece holds it: one hop for a small file."""
+    with _open_regular(path) as file:
+        seen = os.fstat(file.fileno())
+        if seen.st_size > _PIECE:
+            return seen, None
+        return seen, b"".join(iter(lambda: _read(file, None), b""))
 
 
-async def _from_path(path: Path, size: int) -> Pieces:
-    file = await in_thread(_unreadable, _open, path, size)
+async def _from_path(path: Path, seen: os.stat_result) -> Pieces:
+    file = await in_thread(_unreadable, _open_again, path, seen)
     try:
-        async with aclosing(_from_file(file, size)) as pieces:
+        async with aclosing(_from_file(file, seen.st_size)) as pieces:
             async for piece in pieces:
                 yield piece
     finally:
         file.close()
 
 
-def _open(path: Path, size: int) -> IO[bytes]:
-    file = path.open("rb", buffering=0)
-    if os.fstat(file.fileno()).st_size == size:
+def _open_again(path: Path, seen: os.stat_result) -> IO[bytes]:
+    file = _open_regular(path)
+    if _identity(os.fstat(file.fileno())) == _identity(seen):
         return file
     file.close()
-    msg = f"{str(path)!r} changed its size since the upload began"
+    msg = f"{str(path)!r} was changed or replaced since the upload began"
     raise UploadSourceError(msg)
+
+
+def _open_regular(path: Path) -> IO[bytes]:
+    # Without O_NONBLOCK, to open a FIFO waits for its other end; to a file it means nothing.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags), "rb", buffering=0)
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    msg = f"{str(path)!r} is not a regular file"
+    raise UploadSourceError(msg)
+
+
+def _identity(seen: os.stat_result) -> tuple[int, ...]:
+    return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns
 
 
 # File objects
@@ -278,7 +295,7 @@ async def _from_async(content: AsyncIterable[bytes]) -> Pieces:
 async def _from_iterable(content: Iterable[bytes]) -> Pieces:
     # An iterator may wait for a disk or a socket of its own, so it runs in a thread too.
     iterator: Iterator[bytes] = await in_thread(_unreadable, iter, content)
-    while (chunk := await in_thread(_unreadable, next, iterator, None)) is not None:
+    while (chunk := await in_thread(_unreadable, next, iterator, _END)) is not _END:
         async for piece in _slices(_view(chunk)):
             yield piece
 

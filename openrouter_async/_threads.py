@@ -23,9 +23,13 @@ async def in_thread(
     def guarded() -> T:
         try:
             return function(*args)
+        except OpenRouterError:
+            raise
         except OSError as error:
             where = f"{error.filename!r}: " if error.filename else ""
             reason = f"{where}{error.strerror or error}"
             raise failure(reason) from error
+        except ValueError as error:  # a closed file, or a path that holds a NUL
+            raise failure(str(error)) from error
 
     return await anyio.to_thread.run_sync(guarded)

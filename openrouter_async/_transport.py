@@ -40,6 +40,9 @@ T = TypeVar("T")
 Query = Mapping[str, str | int | bool | None]
 Receive = Callable[[Answer], Awaitable[T]]
 
+_LEAST_TIME: Final = 0.001
+"""A time limit is above 0, however late it is."""
+
 logger = logging.getLogger("openrouter_async")
 
 _MAX_ANSWER: Final = 67_108_864
@@ -92,18 +95,14 @@ def _generic_unknown(reason: NoAnswerError, _: datetime) -> OutcomeUnknownError:
     return OutcomeUnknownError(msg, reason=reason)
 
 
-async def _find_nothing(_: datetime) -> None:
-    return None
-
-
 @frozen(kw_only=True)
 class Ambiguity(Generic[T]):
     """What to make of a creation whose answer was lost."""
 
     unknown: Callable[[NoAnswerError, datetime], OutcomeUnknownError] = _generic_unknown
     """The error that says so, from the failure and the time at which the attempt began."""
-    find: Callable[[datetime], Awaitable[T | None]] = _find_nothing
-    """Looks whether it was done, given that time."""
+    find: Callable[[float], Awaitable[T | None]] | None = None
+    """Looks whether it was done, given that time by the monotonic clock."""
 
 
 @frozen(kw_only=True)
@@ -120,9 +119,12 @@ class _Call(Generic[T]):
     ambiguity: Ambiguity[T]
     receive: Receive[T]
 
-    def exchange(self) -> Exchange:
+    def exchange(self, attempt: int) -> Exchange:
         """A new attempt to describe in errors."""
+        config = self.settings.retries
         return Exchange(
+            attempt=attempt,
+            last=config.max_attempts is not None and attempt >= config.max_attempts,
             method=self.operation.method,
             url=str(self.url.copy_with(query=None)),
             deadline=self.deadline,
@@ -237,7 +239,7 @@ class AsyncTransport:
         while True:
             number += 1
             began = time.monotonic()
-            exchange = call.exchange()
+            exchange = call.exchange(number)
             try:
                 return await self._attempt(call, exchange, number)
             except OpenRouterError as error:
@@ -247,9 +249,11 @@ class AsyncTransport:
             kind = classify(failure, config)
             repeat = operation.repeat
             lost = call.is_lost(failure)
+            mode = config.on_ambiguous_upload
+            find = call.ambiguity.find if mode == "reconcile" else None
             if lost and isinstance(failure, NoAnswerError):
                 failure = call.ambiguity.unknown(failure, self.service_time(began))
-                if config.on_ambiguous_upload != "raise":
+                if find or mode == "resend":
                     repeat = Repeat.IDEMPOTENT
             again = may_repeat(kind, repeat, number, config) and _resendable(call, exchange)
             retry_after = getattr(failure, "retry_after", None)
@@ -257,20 +261,26 @@ class AsyncTransport:
             if wait is not None:
                 await _announce(call, exchange, number, failure, began, wait)
                 await anyio.sleep(wait)
-            if lost and config.on_ambiguous_upload == "reconcile":
-                found = await self._reconcile(call, failure, began)
+            if lost and find:
+                found = await _reconcile(find, began, failure)
                 if found is not None:
                     return found
             if wait is None:
                 raise failure
             earlier.add(kind)
 
-    async def _reconcile(self, call: _Call[T], failure: OpenRouterError, began: float) -> T | None:
-        try:
-            return await call.ambiguity.find(self.service_time(began))
-        except OpenRouterError:
-            pass  # as unknown as before, and that is what the caller has to hear of
-        raise failure
+    def rest_of(self, options: CallOptions, answer: Answer) -> CallOptions:
+        """Options for what is left of a call of which an attempt gave ``answer``."""
+        settings = self.settings.merged(options)
+        most = settings.retries.max_attempts
+        left = most and max(1, most - answer.exchange.attempt)
+        remaining = answer.exchange.remaining()
+        total = None if remaining == math.inf else max(remaining, _LEAST_TIME)
+        return {
+            **options,
+            "retries": evolve(settings.retries, max_attempts=left),
+            "timeout": evolve(settings.timeout, total=total),
+        }
 
     async def _attempt(self, call: _Call[T], exchange: Exchange, number: int) -> T:
         """Send the request once and read its answer, within the call's time."""
@@ -343,6 +353,16 @@ class AsyncTransport:
             with suppress(ValueError):  # nonsense of a proxy's: our own clock has to do
                 then = parsedate_to_datetime(date) + timedelta(seconds=moment - at)
         return then.astimezone(UTC).replace(microsecond=0)
+
+
+async def _reconcile(
+    find: Callable[[float], Awaitable[T | None]], began: float, failure: OpenRouterError
+) -> T | None:
+    try:
+        return await find(began)
+    except OpenRouterError:
+        pass  # as unknown as before, and that is what the caller has to hear of
+    raise failure
 
 
 def _encode(query: Query | None) -> str:

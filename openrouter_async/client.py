@@ -11,11 +11,11 @@ from ._faces import Async, Blocking, Face, Portal
 from ._hooks import Hooks
 from ._options import (
     CallOptions,
+    Secret,
     Timeout,
     check_headers,
     conceal,
     parse_server_url,
-    to_api_key,
     to_timeout,
 )
 from ._retry import RetryConfig
@@ -77,7 +77,7 @@ class _Client(Generic[Face]):
             msg = f"max_connections is a whole number from 1 on, not {max_connections!r}"
             raise InvalidRequestError(msg)
         settings = Settings(
-            api_key=to_api_key(concealed),
+            api_key=concealed.checked() if isinstance(concealed, Secret) else concealed,
             server_url=parse_server_url(server_url),
             headers={
                 "user-agent": f"openrouter-async/{__version__}",

@@ -69,6 +69,8 @@ __all__ = [
 MAX_BODY: Final = 65_536
 """Bytes of an error's body that are read and kept."""
 
+_WORDLESS = "no words of the service's own"
+
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-generation-id", "cf-ray")
 
 
@@ -243,7 +245,7 @@ class ResponseError(OpenRouterError):
         method: str = "",
         url: str = "",
     ) -> None:
-        fits = self.advice and self.advice_if in message.lower()
+        fits = self.advice and (self.advice_if in message.lower() or message.startswith(_WORDLESS))
         advice = f" ({self.advice})" if fits else ""
         super().__init__(f"{status_code} for {method} {url}: {message}{advice}")
         self.status_code = status_code
@@ -395,5 +397,5 @@ def _envelope(body: bytes) -> dict[str, Any]:
 
 def _words(status_code: int, headers: Mapping[str, str]) -> str:
     kind = headers.get("content-type", "no content type").partition(";")[0]
-    family = "redirect, which is never followed" if 300 <= status_code < 400 else "error"  # noqa: PLR2004
-    return f"{family} without words of the service's own ({kind})"
+    family = "a redirect, which is never followed" if 300 <= status_code < 400 else "an error"  # noqa: PLR2004
+    return f"{_WORDLESS}: {family} ({kind})"

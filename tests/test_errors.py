@@ -168,14 +168,29 @@ async def test_retry_after_is_told_in_seconds(make_client, raw_server):
 
 
 @pytest.mark.parametrize(
-    ("status", "words"),
-    [(413, ["104857600", "100 MiB"]), (401, ["OPENROUTER_API_KEY"]), (403, ["management key"])],
+    ("status", "said", "words"),
+    [
+        (413, "", ["104857600", "100 MiB"]),
+        (401, "Missing Authentication header", ["OPENROUTER_API_KEY"]),
+        (403, "Only management keys can perform this operation", ["need a management key"]),
+    ],
 )
-async def test_a_message_says_what_to_do_next(make_client, raw_server, status, words):
-    """Where that is known."""
-    error = await fetch(make_client, raw_server, answer(status))
-    for word in words:
+async def test_a_message_says_what_to_do_next(make_client, raw_server, status, said, words):
+    """Beside the service's own words, where that is known."""
+    body = {"error": {"code": status, "message": said}}
+    server = await raw_server(replies(answer(status, body)))
+    async with make_client(KEY, server_url=server.url) as client:
+        error = await raised(errors.ResponseError, client.workspaces.get, "x")
+    for word in [said, *words]:
         assert word in str(error).replace(",", "")
+
+
+async def test_another_refusal_does_not_speak_of_management_keys(make_client, raw_server):
+    """It would send the reader the wrong way."""
+    body = {"error": {"code": 403, "message": "Storage quota exceeded"}}
+    error = await fetch(make_client, raw_server, answer(403, body))
+    assert "quota" in str(error)
+    assert "management" not in str(error)
 
 
 async def test_a_missing_key_names_the_variable(make_client):

@@ -177,8 +177,8 @@ async def upload_file(
             filename=source.filename, size=body.sent, started=started, reason=reason
         )
 
-    async def find(started: datetime) -> FileMetadata | None:
-        return await _find_upload(transport, listing(limit=_MAX_LIMIT), source, body.sent, started)
+    async def find(began: float) -> FileMetadata | None:
+        return await _find_upload(transport, listing(limit=_MAX_LIMIT), source, body.sent, began)
 
     stored = await transport.call(
         UPLOAD_FILE,
@@ -187,7 +187,9 @@ async def upload_file(
         ambiguity=Ambiguity(unknown=unknown, find=find),
         **options,
     )
-    transport.connections.claimed.append(stored.id)
+    claimed = transport.connections.claimed
+    if stored.id not in claimed:
+        claimed.append(stored.id)
     if stored.size_bytes != body.sent:
         counts = f"{body.sent} bytes were sent, {stored.size_bytes} stored"
         msg = f"{source.filename!r} differs as {stored.id}: {counts}"
@@ -200,20 +202,25 @@ async def _find_upload(
     listing: Pager[FilePage, FileMetadata],
     source: Source,
     size: int,
-    started: datetime,
+    began: float,
 ) -> FileMetadata | None:
     """The upload whose answer was lost: by name, size and time, and nobody else's."""
-    found = None
     async with aclosing(aiter(listing)) as files:
-        async for file in files:
-            if (
-                file.filename == source.filename
-                and file.size_bytes == size
-                and file.created_at >= started
-                and file.id not in transport.connections.claimed
-            ):
-                found = file
-    return found
+        found = [
+            file
+            async for file in files
+            if file.filename == source.filename
+            and file.size_bytes == size
+            # By the service's clock, which the listing's own answers have told by now.
+            and file.created_at >= transport.service_time(began)
+        ]
+    # No await from here on: of two uploads that look at once, each takes one of its own.
+    claimed = transport.connections.claimed
+    for file in reversed(found):
+        if file.id not in claimed:
+            claimed.append(file.id)
+            return file
+    return None
 
 
 async def delete_file(
@@ -309,14 +316,16 @@ def download_file(
     query = {"workspace_id": workspace_id, "provider": provider}
     DOWNLOAD_FILE.fill({"file_id": file_id})  # a wrong id is an error of the call, not of the block
 
-    def fetch(receive: Callable[[Answer], Awaitable[T]]) -> Awaitable[T]:
+    def fetch(
+        receive: Callable[[Answer], Awaitable[T]], after: Answer | None = None
+    ) -> Awaitable[T]:
         return transport.call(
             DOWNLOAD_FILE,
             {"file_id": file_id},
             query=query,
             headers=_RAW,
             receive=receive,
-            **options,
+            **(transport.rest_of(options, after) if after else options),
         )
 
     return Download(fetch)

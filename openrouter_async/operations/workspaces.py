@@ -7,7 +7,6 @@ of limits and rules: the Workspaces section of OpenRouter's OpenAPI document.
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Literal, Unpack, get_args
 
 from .. import models
@@ -170,12 +169,13 @@ async def create_workspace(
     """
     document, options = _split(settings, name=name, slug=slug)
 
-    async def find(started: datetime) -> models.Workspace | None:
+    async def find(began: float) -> models.Workspace | None:
         try:
             found = await get_workspace(transport, slug, **options)
         except NotFoundResponseError:
             return None
-        return found if found.name == name and found.created_at >= started else None
+        ours = found.name == name and found.created_at >= transport.service_time(began)
+        return found if ours else None
 
     return await transport.call(
         CREATE_WORKSPACE, json=document, ambiguity=Ambiguity(find=find), **options

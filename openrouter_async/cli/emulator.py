@@ -1,0 +1,83 @@
+"""``openrouter-async emulator``: a local OpenRouter until Ctrl-C."""
+
+import errno
+import shlex
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ._extras import needs_extra
+
+if TYPE_CHECKING:
+    from ..emulator import Emulator
+
+__all__ = ["emulator"]
+
+
+def emulator(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 finds a free one.")
+    ] = 8787,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Directory that keeps everything; a temporary one if omitted."
+        ),
+    ] = None,
+    api_key: Annotated[
+        str, typer.Option(metavar="KEY", help="Key for files, in the default workspace.")
+    ] = "sk-or-v1-emulator",
+    management_key: Annotated[
+        str, typer.Option(metavar="KEY", help="Key for everything, workspaces too.")
+    ] = "sk-or-v1-emulator-management",
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Let other machines reach it.")
+    ] = False,
+) -> None:
+    """Serve a local OpenRouter, for development and tests without an account."""
+    with needs_extra("emulator"):
+        from ..emulator import serve
+    try:
+        with suppress(KeyboardInterrupt):  # one that comes before the server listens for signals
+            serve(
+                data,
+                host=host,
+                port=port,
+                on_start=_introduce,
+                api_key=api_key,
+                management_key=management_key,
+                allow_remote=allow_remote,
+            )
+    except (OSError, RuntimeError, ValueError) as error:
+        typer.echo(f"openrouter-async: {_explain(error, host, port)}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo("\nStopped.")  # below the terminal's ^C
+
+
+def _introduce(running: "Emulator") -> None:
+    """Say where it is and how to get in; the lines to paste stand at the left margin."""
+    typer.echo(
+        f"""\
+OpenRouter emulator at {running.base_url}
+
+  API key         {running.api_key}
+  Management key  {running.management_key}
+  Admin token     {running.admin_token}  (faults and the like, below /_emulator)
+
+To use it, paste:
+
+export OPENROUTER_BASE_URL={shlex.quote(running.base_url)}
+export OPENROUTER_API_KEY={shlex.quote(running.api_key)}
+
+For workspaces, take the management key instead. Ctrl-C stops the emulator."""
+    )
+
+
+def _explain(error: Exception, host: str, port: int) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return f"port {port} of {host} is taken: choose another with --port, or any with --port 0"
+    hint = " (--allow-remote)" if isinstance(error, ValueError) else ""
+    return f"cannot serve on {host}, port {port}: {error}{hint}"

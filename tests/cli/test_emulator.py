@@ -1,0 +1,159 @@
+import re
+import signal
+import socket
+import time
+
+import pytest
+
+from openrouter_async import OpenRouter
+from openrouter_async.emulator import Emulator
+
+RUNNING = Emulator(
+    base_url="http://127.0.0.1:8787/api/v1",
+    api_key="sk-one",
+    management_key="sk-two",
+    admin_token="token",
+)
+
+
+@pytest.fixture
+def serving(monkeypatch):
+    """Replaces `serve` by one that starts, notes its arguments, and ends as told."""
+    calls = []
+
+    def replace(ending=None):
+        def serve(data, *, on_start, **options):
+            calls.append({"data": data, **options})
+            on_start(RUNNING)
+            if ending is not None:
+                raise ending
+
+        monkeypatch.setattr("openrouter_async.emulator.serve", serve)
+        return calls
+
+    return replace
+
+
+def read_until(process, text):
+    lines = ""
+    while text not in lines:
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        lines += line
+    return lines
+
+
+def test_what_is_printed_is_enough_to_use_it(start, temporary, tmp_path):
+    """A client made of the two lines to paste works, and Ctrl-C ends all with status 0."""
+    file = tmp_path / "note.txt"
+    file.write_text("some words")
+    process = start("-m", "openrouter_async", "emulator", "--port", "0")
+    printed = read_until(process, "Ctrl-C")
+    pasted = dict(re.findall(r"^export (\w+)=(\S+)$", printed, re.MULTILINE))
+    assert pasted.keys() == {"OPENROUTER_BASE_URL", "OPENROUTER_API_KEY"}
+    with OpenRouter(
+        pasted["OPENROUTER_API_KEY"], server_url=pasted["OPENROUTER_BASE_URL"]
+    ) as client:
+        assert client.files.upload(file).size_bytes == 10
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=10)
+    assert time.monotonic() - began < 2
+    assert (process.returncode, output, errors) == (0, "\nStopped.\n", "")
+    assert list(temporary.iterdir()) == []
+
+
+def test_management_key_that_is_printed_opens_workspaces(start):
+    """Keys of the caller's own are taken and shown."""
+    arguments = ["--port", "0", "--api-key", "sk-mine", "--management-key", "sk-all"]
+    process = start("-m", "openrouter_async", "emulator", *arguments)
+    printed = read_until(process, "Ctrl-C")
+    assert "export OPENROUTER_API_KEY=sk-mine\n" in printed
+    url = re.search("OPENROUTER_BASE_URL=(.*)", printed)[1]
+    with OpenRouter("sk-all", server_url=url) as client:
+        assert [workspace.slug for workspace in client.workspaces.list()] == ["default"]
+
+
+def test_data_directory_outlives_the_emulator(start, tmp_path):
+    """With ``--data`` the next start finds what the last one stored."""
+    arguments = ["-m", "openrouter_async", "emulator", "--port", "0", "--data", str(tmp_path / "d")]
+    ids = []
+    for _ in range(2):
+        process = start(*arguments)
+        url = re.search("OPENROUTER_BASE_URL=(.*)", read_until(process, "Ctrl-C"))[1]
+        with OpenRouter("sk-or-v1-emulator", server_url=url) as client:
+            if not ids:
+                ids.append(client.files.upload(b"words", filename="a.txt").id)
+            assert [file.id for file in client.files.list()] == ids
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+
+
+def test_taken_port_is_one_clear_line(execute):
+    """It names the port and the option, with status 1 and without a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = execute("-m", "openrouter_async", "emulator", "--port", str(port))
+    hint = "choose another with --port, or any with --port 0"
+    message = f"openrouter-async: port {port} of 127.0.0.1 is taken: {hint}\n"
+    assert result == (1, "", message)
+
+
+def test_taken_port_is_told_here_too(run):
+    """The same without a process of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        result = run("emulator", "--port", str(other.getsockname()[1]))
+    assert result.exit_code == 1
+    assert "is taken" in result.stderr
+
+
+def test_options_reach_the_emulator(run, serving, tmp_path):
+    """Each option is an argument of `serve`."""
+    calls = serving()
+    arguments = ["--host", "0.0.0.0", "--port", "9", "--data", str(tmp_path), "--allow-remote"]
+    assert run("emulator", *arguments, "--api-key", "a", "--management-key", "m").exit_code == 0
+    assert calls == [
+        {
+            "data": tmp_path,
+            "host": "0.0.0.0",
+            "port": 9,
+            "api_key": "a",
+            "management_key": "m",
+            "allow_remote": True,
+        }
+    ]
+
+
+def test_early_interrupt_is_no_failure(run, serving):
+    """Ctrl-C before the server listens for signals ends it as one after."""
+    serving(KeyboardInterrupt())
+    result = run("emulator")
+    assert result.exit_code == 0
+    assert result.output.endswith("Stopped.\n")
+
+
+def test_all_that_is_needed_is_printed(run, serving):
+    """Where it is, every key, and the lines to paste at the left margin."""
+    serving()
+    output = run("emulator").output
+    for value in (RUNNING.base_url, "sk-one", "sk-two", "token"):
+        assert value in output
+    assert "\nexport OPENROUTER_BASE_URL=http://127.0.0.1:8787/api/v1\n" in output
+    assert "\nexport OPENROUTER_API_KEY=sk-one\n" in output
+
+
+def test_remote_address_needs_to_be_meant(run):
+    """Without ``--allow-remote`` no other machine can reach it, and the error names the option."""
+    result = run("emulator", "--host", "0.0.0.0", "--port", "0")
+    assert result.exit_code == 1
+    assert "--allow-remote" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_directory_that_holds_something_else_is_refused(run, tmp_path):
+    """Nobody's files are taken for an emulator's."""
+    (tmp_path / "thesis.txt").write_text("ten years of work")
+    result = run("emulator", "--port", "0", "--data", str(tmp_path))
+    assert result.exit_code == 1
+    assert str(tmp_path) in result.stderr
+    assert (tmp_path / "thesis.txt").exists()

@@ -1,0 +1,93 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from openrouter_async import __main__, __version__
+from openrouter_async.cli._extras import needs_extra
+
+BLOCKED = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {missing}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+sys.argv = ["openrouter-async", *{args}]
+from openrouter_async.__main__ import main
+main()
+"""
+
+
+def test_version_is_told(execute):
+    """``--version`` names the distribution's version and nothing else."""
+    assert execute("-m", "openrouter_async", "--version") == (
+        0,
+        f"openrouter-async {__version__}\n",
+        "",
+    )
+
+
+def test_without_a_command_the_help_is_shown(run):
+    """Whoever types the bare name sees what there is."""
+    result = run()
+    assert "demo" in result.output
+    assert "emulator" in result.output
+
+
+def test_module_is_the_command(monkeypatch, capsys):
+    """``python -m openrouter_async`` runs `main`."""
+    monkeypatch.setattr(sys, "argv", ["openrouter-async", "--version"])
+    # Not by runpy, which cannot read what pytest's own importer has loaded.
+    code = compile(Path(__main__.__file__).read_text(), __main__.__file__, "exec")
+    with pytest.raises(SystemExit) as ended:
+        exec(code, {"__name__": "__main__", "__package__": "openrouter_async"})
+    assert ended.value.code == 0
+    assert __version__ in capsys.readouterr().out
+
+
+def test_main_is_the_console_script(monkeypatch, capsys):
+    """The script that installation puts on the path calls `main` with no arguments."""
+    monkeypatch.setattr(sys, "argv", ["openrouter-async", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert ended.value.code == 0
+    assert __version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("missing", "args", "extra"),
+    [
+        ("typer", ["--version"], "cli"),
+        ("rich", ["demo"], "cli"),
+        ("uvicorn", ["demo"], "emulator"),
+        ("starlette", ["emulator"], "emulator"),
+        ("puremagic", ["emulator"], "emulator"),
+        ("python_multipart", ["demo"], "emulator"),
+    ],
+)
+def test_missing_extra_is_one_clear_line(execute, missing, args, extra):
+    """It says what is missing and what to type, and no traceback follows."""
+    status, output, errors = execute("-c", BLOCKED.format(missing={missing}, args=args))
+    assert (status, output) == (2, "")
+    assert errors == (
+        f"openrouter-async: this needs {missing}, which is not installed:"
+        f" pip install 'openrouter_async[{extra}]'\n"
+    )
+
+
+def test_missing_module_of_a_dependency_is_told_by_its_distribution(capsys):
+    """The name that is asked for is a package, not a module within it."""
+    with pytest.raises(SystemExit) as ended, needs_extra("cli"):
+        raise ModuleNotFoundError(name="rich.progress")
+    assert ended.value.code == 2
+    assert "needs rich," in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["openrouter_async.cli.app", "_sqlite3", "sqlite3"])
+def test_gap_that_no_extra_fills_is_not_hidden(name):
+    """A broken installation, of ours or of Python's, keeps its traceback."""
+    with pytest.raises(ModuleNotFoundError), needs_extra("cli"):
+        raise ModuleNotFoundError(name=name)
