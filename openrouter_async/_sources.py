@@ -13,7 +13,7 @@ import stat
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import IO, Final, TypeAlias, cast
+from typing import IO, Any, Final, TypeAlias, cast
 from unicodedata import category
 
 from attrs import frozen
@@ -134,7 +134,8 @@ def _untuple(
     if len(file) not in {2, 3}:
         msg = "a tuple to upload is (filename, content) or (filename, content, content_type)"
         raise UploadSourceError(msg)
-    name, content, declared = (*file, None)[:3]
+    parts: list[Any] = [*file, None]
+    name, content, declared = parts[:3]
     return (
         content,
         name if filename is None else filename,
