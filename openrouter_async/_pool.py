@@ -156,7 +156,8 @@ class Pool(httpx.AsyncBaseTransport):
         self._connections.add(connection)
         if self._closed:
             self._forget(connection)
-            raise httpcore.ConnectError("the pool was closed")
+            msg = "the client was closed"
+            raise httpcore.ConnectError(msg)
         return connection
 
     def _give_back(self, connection: _Connection) -> None:

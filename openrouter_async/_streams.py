@@ -1,15 +1,16 @@
 """A socket as httpcore reads and writes it, on asyncio's own transports.
 
-Differs from httpcore's own backend in what it does when things go wrong: it can be aborted
-without an await, it notices that the server has hung up without asking the kernel, and it stops
-sending a body as soon as the answer to it has begun to arrive.
+It differs from httpcore's own in what it does when things go wrong. It can be aborted without
+an await. It notices without asking the kernel that the server has hung up. And while a body is
+being sent, an answer that arrives stops it and is read, even if the server resets the
+connection behind it: asyncio would throw the answer away, and its TLS would not let us at it.
 """
 
 import asyncio
 import socket
 import ssl
 from collections import deque
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import httpcore
 
@@ -19,20 +20,23 @@ _HIGH_WATER: Final = 262_144
 """Bytes received and not read at which the socket is left alone for a while."""
 _CORKED: Final = 65_536
 """Bytes up to which a write waits for the next, so that head and body share a packet."""
-
+_READ: Final = 65_536
 _ATTEMPT_DELAY: Final = 0.25
 
 
 class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
     """One connection; only one task reads or writes it at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
+        self._socket = sock
+        self._transport: Any = None
+        self._tls: _TLS | None = None
         self._received: deque[bytes] = deque()
         self._size = 0
         self._corked = b""
         self._ended = False
+        self._aborted = False
         self._error: Exception | None = None
         self._full = False
         self._waiter: asyncio.Future[bool] | None = None
@@ -41,14 +45,23 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         """Keep what came, and wake whoever waits for it."""
-        self._received.append(data)
-        self._size += len(data)
-        if self._size > _HIGH_WATER and self._transport:
-            self._transport.pause_reading()
+        try:
+            plain = self._tls.decrypt(data) if self._tls else data
+        except ssl.SSLError as error:
+            self._fail(error)
+            return
+        if plain:
+            self._received.append(plain)
+            self._size += len(plain)
+            if self._size > _HIGH_WATER:
+                self._transport.pause_reading()
+        if self._tls:
+            self._send(self._tls.outgoing.read())
+            self._ended = self._ended or self._tls.ended
         self._wake()
 
     def eof_received(self) -> None:
@@ -57,9 +70,22 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
+        """The connection is gone; what has arrived in time is still to be had."""
+        if exc and not self._aborted:
+            self._drain()
+        self._fail(exc)
+
+    def _drain(self) -> None:
+        # A write that failed ends asyncio's reading, but the kernel keeps what came before.
+        try:
+            while data := self._socket.recv(_READ):
+                self.data_received(data)
+        except OSError:
+            pass  # there is no more
+
+    def _fail(self, error: Exception | None) -> None:
         self._ended = True
-        self._error = self._error or exc
+        self._error = self._error or error
         self._wake()
 
     def pause_writing(self) -> None:
@@ -92,14 +118,14 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         """The next bytes; none at the end."""
         self._flush()
         while not self._received:
+            if self._error:
+                raise httpcore.ReadError(_words(self._error))
             if self._ended:
-                if self._error:
-                    raise httpcore.ReadError(_words(self._error))
                 return b""
             if not await self._wait(timeout):
                 raise httpcore.ReadTimeout
         data = self._received.popleft()
-        if self._size > _HIGH_WATER >= self._size - len(data) and self._transport:
+        if self._size > _HIGH_WATER >= self._size - len(data):
             self._transport.resume_reading()
         self._size -= len(data)
         return data
@@ -111,8 +137,7 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
             httpcore.WriteError: The answer has begun, or the connection is gone: httpcore reads
                 what there is to read then.
         """
-        if self._is_answered:
-            raise httpcore.WriteError("the answer has begun")
+        self._check_unanswered()
         self._corked += buffer
         if len(self._corked) <= _CORKED:
             return
@@ -120,20 +145,39 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         while self._full:
             if not await self._wait(timeout):
                 raise httpcore.WriteTimeout
-            if self._is_answered:
-                raise httpcore.WriteError("the answer has begun")
+            self._check_unanswered()
+
+    def _check_unanswered(self) -> None:
+        # A 1XX answer says no more than to go on.
+        status = self._received[0][9:10] if self._received else b"1"
+        if self._ended or status not in {b"1", b""}:
+            msg = "the answer has begun"
+            raise httpcore.WriteError(msg)
 
     def _flush(self) -> None:
-        if self._corked and self._transport and not self._is_answered:
-            self._transport.write(self._corked)
-        self._corked = b""
+        data, self._corked = self._corked, b""
+        if data and not self._ended:
+            self._send(self._tls.encrypt(data) if self._tls else data)
 
-    @property
-    def _is_answered(self) -> bool:
-        """Whether sending on is of no use; a 1XX answer only says to go on."""
-        return self._ended or (
-            len(self._received) > 0 and self._received[0][9:10] not in {b"1", b""}
-        )
+    def _send(self, data: bytes) -> None:
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
+
+    async def secure(self, context: ssl.SSLContext, host: str) -> None:
+        """Begin TLS.
+
+        Raises:
+            ssl.SSLError: The certificate is not trusted, or the handshake failed.
+            ConnectionError: The server hung up.
+        """
+        tls = _TLS(context, host)
+        self._tls = tls
+        while not tls.shake_hands():
+            self._send(tls.outgoing.read())
+            if self._ended:
+                raise self._error or ConnectionResetError("the server hung up during the handshake")
+            await self._wait(None)
+        self._send(tls.outgoing.read())
 
     @property
     def is_quiet(self) -> bool:
@@ -146,14 +190,51 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
 
     def abort(self) -> None:
         """Close the connection at once, whatever its state, without waiting for anything."""
-        if self._transport:
-            self._transport.abort()
+        self._aborted = self._ended = True
+        self._transport.abort()
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401
         """What is known about the transport."""
-        if info == "is_readable":
-            return not self.is_quiet
-        return self._transport and self._transport.get_extra_info(info)
+        return not self.is_quiet if info == "is_readable" else self._transport.get_extra_info(info)
+
+
+class _TLS:
+    """The cipher between a socket and a stream, which does no input or output itself."""
+
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+        self._incoming = ssl.MemoryBIO()
+        self.outgoing = ssl.MemoryBIO()
+        self._object = context.wrap_bio(self._incoming, self.outgoing, server_hostname=host)
+        self._shaken = False
+        self.ended = False
+
+    def shake_hands(self) -> bool:
+        """Go on with the handshake; whether it is done."""
+        try:
+            self._object.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        self._shaken = True
+        return True
+
+    def encrypt(self, data: bytes) -> bytes:
+        view = memoryview(data)
+        while view:
+            view = view[self._object.write(view) :]
+        return self.outgoing.read()
+
+    def decrypt(self, data: bytes) -> bytes:
+        self._incoming.write(data)
+        plain: list[bytes] = []
+        try:
+            while self._shaken and (piece := self._object.read(_READ)):
+                plain.append(piece)
+        except ssl.SSLWantReadError:
+            return b"".join(plain)
+        except ssl.SSLZeroReturnError:
+            pass
+        self.ended = self._shaken
+        return b"".join(plain)
 
 
 def _expire(waiter: asyncio.Future[bool]) -> None:
@@ -175,18 +256,27 @@ async def connect(
             certificate is not trusted.
         httpcore.ConnectTimeout: It took too long.
     """
-    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout):
-            sock = await _connect_socket(host, port)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _, stream = await loop.create_connection(
-                Stream, sock=sock, ssl=tls, server_hostname=host if tls else None
-            )
+            stream = await _open(await _connect_socket(host, port))
+            if tls:
+                try:
+                    await stream.secure(tls, host)
+                except BaseException:
+                    stream.abort()
+                    raise
     except TimeoutError as error:
         raise httpcore.ConnectTimeout(_words(error)) from error
     except OSError as error:  # ssl.SSLError is one, too
         raise httpcore.ConnectError(_words(error)) from error
+    return stream
+
+
+async def _open(sock: socket.socket) -> Stream:
+    # asyncio closes the socket itself if this is cancelled.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    loop = asyncio.get_running_loop()
+    _, stream = await loop.create_connection(lambda: Stream(sock), sock=sock)
     return stream
 
 
