@@ -142,6 +142,8 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         if len(self._corked) <= _CORKED:
             return
         self._flush()
+        await asyncio.sleep(0)  # a fast source and a fast socket leave the loop its turns
+        self._check_unanswered()
         while self._full:
             if not await self._wait(timeout):
                 raise httpcore.WriteTimeout
@@ -150,7 +152,8 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
     def _check_unanswered(self) -> None:
         # A 1XX answer says no more than to go on.
         status = self._received[0][9:10] if self._received else b"1"
-        if self._ended or status not in {b"1", b""}:
+        # asyncio tells of a write that failed only in the loop's next turn.
+        if self._ended or self._transport.is_closing() or status not in {b"1", b""}:
             msg = "the answer has begun"
             raise httpcore.WriteError(msg)
 
