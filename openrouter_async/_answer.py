@@ -9,11 +9,12 @@ import math
 import ssl
 import time
 import zlib
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Any, Final, cast
 
 import anyio
+import httpcore
 import httpx
 from attrs import frozen
 
@@ -32,6 +33,18 @@ from .errors import (
 
 __all__ = ["Answer", "Exchange", "no_answer", "out_of_time"]
 
+TRANSPORT_ERRORS: Final = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.TimeoutException,
+    httpcore.UnsupportedProtocol,
+    httpx.HTTPError,
+    httpx.StreamError,
+)
+"""What our own connections raise, and what a caller's do."""
+
+_FOREVER: Final = nullcontext()
 _ERROR_BODY_SECONDS: Final = 5.0
 _INFLATED_PIECE: Final = 65_536
 
@@ -51,6 +64,10 @@ class Exchange:
     """By the monotonic clock."""
     outgoing: Outgoing
 
+    def limit(self) -> AbstractContextManager[object]:
+        """A scope that ends with the call's time; none if that has no end."""
+        return _FOREVER if self.deadline == math.inf else anyio.move_on_after(self.remaining())
+
     def remaining(self) -> float:
         """Seconds left of the whole call."""
         return math.inf if self.deadline == math.inf else self.deadline - time.monotonic()
@@ -69,19 +86,20 @@ def out_of_time(exchange: Exchange, *, answered: bool) -> RequestTimeoutError:
 
 
 def no_answer(error: Exception, exchange: Exchange, *, answered: bool) -> NoAnswerError:
-    """Our own error for one of httpx's, with its words and nothing else of it."""
-    unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    """Our own error for one of httpcore's or httpx's, with its words and nothing else of it."""
+    name = type(error).__name__  # they share their names
+    unsent = name in {"ConnectError", "ConnectTimeout", "PoolTimeout"}
     where: dict[str, Any] = {
         "method": exchange.method,
         "url": exchange.url,
         "maybe_processed": exchange.outgoing.whole and not unsent,
         "answered": answered,
     }
-    text = f"{exchange.method} {exchange.url}: {str(error) or type(error).__name__}"
-    if isinstance(error, httpx.TimeoutException):
-        limit = type(error).__name__.removesuffix("Timeout").lower()
+    text = f"{exchange.method} {exchange.url}: {str(error) or name}"
+    if name.endswith("Timeout"):
+        limit = name.removesuffix("Timeout").lower()
         return RequestTimeoutError(f"{text} ({limit} limit)", limit=limit, **where)
-    if isinstance(error, httpx.ConnectError) and _is_tls(error):
+    if name == "ConnectError" and _is_tls(error):
         return TLSError(text, **where)
     return ConnectionFailedError(text, **where)
 
@@ -95,21 +113,24 @@ def _is_tls(error: BaseException | None) -> bool:
     return False
 
 
-async def _raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    # Not ``aiter_raw``, which refuses what a transport of the caller's own has read already.
-    async for chunk in cast("httpx.AsyncByteStream", response.stream):
-        yield chunk
+def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by their names in lower case; one that came twice holds both, as RFC 9110 says."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
 class Answer:
     """An answer whose headers have arrived, and whose body is still to be read."""
 
-    def __init__(self, response: httpx.Response, exchange: Exchange) -> None:
+    def __init__(self, response: httpcore.Response, exchange: Exchange) -> None:
         self._response = response
         self.exchange = exchange
-        self.status_code = response.status_code
-        self.headers = response.headers
-        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        self.status_code = response.status
+        self.headers = _by_name(response.headers)
+        encoding = self.headers.get("content-encoding", "identity").strip().lower()
         self.encoded = encoding in {"gzip", "deflate", "x-gzip"}
         """Whether the body travels compressed, so that its length says little."""
 
@@ -121,12 +142,12 @@ class Answer:
     @property
     def is_success(self) -> bool:
         """Whether the status is a 2XX."""
-        return self._response.is_success
+        return 200 <= self.status_code < 300  # noqa: PLR2004
 
     @property
     def content_type(self) -> str | None:
         """The media type, if the headers tell."""
-        return cast("str | None", self.headers.get("content-type"))
+        return self.headers.get("content-type")
 
     @property
     def size(self) -> int | None:
@@ -141,23 +162,23 @@ class Answer:
             NoAnswerError: It broke off, was damaged, or took too long.
         """
         inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32) if self.encoded else None
-        async with aclosing(_raw(self._response)) as raw:
-            while (chunk := await self._next(raw)) is not None:
-                if inflate is None:
-                    yield chunk
-                    continue
-                for piece in self._inflate(inflate, chunk):
-                    yield piece
+        raw = aiter(cast("AsyncIterable[bytes]", self._response.stream))
+        while (chunk := await self._next(raw)) is not None:
+            if inflate is None:
+                yield chunk
+                continue
+            for piece in self._inflate(inflate, chunk):
+                yield piece
         if inflate is not None and not inflate.eof:
             failure = self._damaged("ends early")
             raise failure
 
-    async def _next(self, raw: AsyncGenerator[bytes, None]) -> bytes | None:
+    async def _next(self, raw: AsyncIterator[bytes]) -> bytes | None:
         # The scope stands around this one await: none may be held across a yield.
-        with anyio.move_on_after(self.exchange.remaining()):
+        with self.exchange.limit():
             try:
                 return await anext(raw, None)
-            except (httpx.HTTPError, httpx.StreamError) as error:
+            except TRANSPORT_ERRORS as error:
                 failure = no_answer(error, self.exchange, answered=True)
             raise failure
         raise out_of_time(self.exchange, answered=True)
@@ -206,7 +227,7 @@ class Answer:
                 pass  # the status is known, and it is what counts
         return error_from_answer(
             self.status_code,
-            dict(self.headers),
+            self.headers,
             bytes(body[:MAX_BODY]),
             method=self.exchange.method,
             url=self.exchange.url,
@@ -220,7 +241,7 @@ class Answer:
             message,
             path=path,
             status_code=self.status_code,
-            headers=dict(self.headers),
+            headers=self.headers,
             body=body,
             method=self.exchange.method,
             url=self.exchange.url,
@@ -232,5 +253,5 @@ class Answer:
             await self._response.aclose()
         except asyncio.CancelledError as error:
             raise error.with_traceback(None) from None
-        except httpx.HTTPError:
+        except TRANSPORT_ERRORS:
             pass  # it is of no use any more, which is what was asked for

@@ -6,12 +6,15 @@ import ipaddress
 import os
 import ssl
 from collections import deque
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator
+from typing import cast
 from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import anyio.to_thread
+import httpcore
 import httpx
+from attrs import define, field
 
 from ._options import is_loopback
 from ._pool import Pool
@@ -22,10 +25,16 @@ __all__ = ["Connections", "HTTPTransport"]
 HTTPTransport = httpx.AsyncBaseTransport | httpx.AsyncClient
 """What a caller can bring instead of our own connections."""
 
-_Transports = dict[str | None, httpx.AsyncBaseTransport]
-
 # Under the shortest keep-alive time in common use, so that a request seldom meets a closing door.
 _KEEPALIVE_SECONDS = 4.0
+
+
+@define
+class _Ways:
+    """The ways that one event loop has to its hosts."""
+
+    by_host: dict[tuple[bytes, bytes, int | None], httpx.AsyncBaseTransport] = field(factory=dict)
+    by_proxy: dict[str | None, httpx.AsyncBaseTransport] = field(factory=dict)
 
 
 class Connections:
@@ -34,9 +43,7 @@ class Connections:
     def __init__(self, max_connections: int, http_transport: HTTPTransport | None) -> None:
         self._max_connections = max_connections
         self._own = http_transport
-        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Transports] = (
-            WeakKeyDictionary()
-        )
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Ways] = WeakKeyDictionary()
         self._pid = os.getpid()
         self.closed = False
         self.service_clock: tuple[str, float] | None = None
@@ -44,7 +51,7 @@ class Connections:
         self.claimed: deque[str] = deque(maxlen=4096)
         """Ids of the last uploads, which reconciling must not take for a lost one."""
 
-    async def send(self, request: httpx.Request) -> httpx.Response:
+    async def send(self, request: httpcore.Request) -> httpcore.Response:
         """Send a request, and return when the headers of its answer are there.
 
         No redirect is followed and no cookie kept.
@@ -52,20 +59,24 @@ class Connections:
         if self.closed:
             msg = "the client is closed"
             raise ClientClosedError(msg)
-        if isinstance(self._own, httpx.AsyncClient):
-            return await self._own.send(request, stream=True, auth=None, follow_redirects=False)
-        transport = self._own or await self._transport(request.url)
-        return await transport.handle_async_request(request)
+        transport = self._own or await self._route(request.url)
+        if isinstance(transport, Pool):
+            return await transport.exchange(request)
+        return await _send_by(transport, request)
 
-    async def _transport(self, url: httpx.URL) -> httpx.AsyncBaseTransport:
+    async def _route(self, url: httpcore.URL) -> httpx.AsyncBaseTransport:
+        """The way to a host, by which proxy or none, as the environment says at first."""
         if self._pid != os.getpid():  # a forked child leaves its parent's sockets alone
             self._by_loop = WeakKeyDictionary()
             self._pid = os.getpid()
-        transports = self._by_loop.setdefault(asyncio.get_running_loop(), {})
-        proxy = proxy_for(str(url))
-        if proxy not in transports:
-            transports[proxy] = await self._connect_by(proxy)
-        return transports[proxy]
+        ways = self._by_loop.setdefault(asyncio.get_running_loop(), _Ways())
+        host = (url.scheme, url.host, url.port)
+        if host not in ways.by_host:
+            proxy = proxy_for(url.scheme.decode(), url.host.decode(), url.port)
+            if proxy not in ways.by_proxy:
+                ways.by_proxy[proxy] = await self._connect_by(proxy)
+            ways.by_host[host] = ways.by_proxy[proxy]
+        return ways.by_host[host]
 
     async def _connect_by(self, proxy: str | None) -> httpx.AsyncBaseTransport:
         if proxy is None:
@@ -82,8 +93,39 @@ class Connections:
     async def aclose(self) -> None:
         """Close the connections; a transport that the caller brought stays the caller's."""
         self.closed = True
-        for transport in self._by_loop.pop(asyncio.get_running_loop(), {}).values():
+        ways = self._by_loop.pop(asyncio.get_running_loop(), _Ways())
+        for transport in ways.by_proxy.values():
             await transport.aclose()
+
+
+async def _send_by(
+    transport: httpx.AsyncBaseTransport | httpx.AsyncClient, request: httpcore.Request
+) -> httpcore.Response:
+    """Send through what speaks httpx's language: a proxy's transport or the caller's own."""
+    url = bytes(request.url).decode()
+    translated = httpx.Request(
+        request.method.decode(),
+        url,
+        headers=request.headers,
+        stream=_Pieces(cast("AsyncIterator[bytes]", request.stream)),
+        extensions=request.extensions,
+    )
+    if isinstance(transport, httpx.AsyncClient):
+        answer = await transport.send(translated, stream=True, auth=None, follow_redirects=False)
+    else:
+        answer = await transport.handle_async_request(translated)
+    content = cast("AsyncIterator[bytes]", answer.stream)
+    return httpcore.Response(answer.status_code, headers=answer.headers.raw, content=content)
+
+
+class _Pieces(httpx.AsyncByteStream):
+    """A body's pieces in the form that httpx's transports read."""
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
 
 
 async def tls_context() -> ssl.SSLContext:
@@ -108,19 +150,17 @@ def _tls_context() -> ssl.SSLContext:
         raise TLSError(msg) from error
 
 
-def proxy_for(url: str) -> str | None:
-    """The proxy that the environment names for this URL; never one for a loopback host.
+def proxy_for(scheme: str, host: str, port: int | None) -> str | None:
+    """The proxy that the environment names for a host; never one for a loopback host.
 
     ``NO_PROXY`` lists hosts, domains and networks (``10.0.0.0/8``), separated by commas.
     """
-    parts = urlsplit(url)
     proxies = getproxies()
-    if not proxies or is_loopback(parts):
+    if not proxies or is_loopback(host):
         return None
-    host = parts.hostname or ""
-    if any(_covers(entry.strip(), host, parts.port) for entry in proxies.get("no", "").split(",")):
+    if any(_covers(entry.strip(), host, port) for entry in proxies.get("no", "").split(",")):
         return None
-    return proxies.get(parts.scheme) or proxies.get("all")
+    return proxies.get(scheme) or proxies.get("all")
 
 
 def _covers(entry: str, host: str, port: int | None) -> bool:

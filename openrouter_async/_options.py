@@ -1,5 +1,6 @@
 """What a caller can set, for a client or for one call, checked before anything is sent."""
 
+import functools
 import inspect
 import ipaddress
 import os
@@ -17,13 +18,16 @@ __all__ = [
     "DEFAULT_SERVER_URL",
     "APIKey",
     "CallOptions",
+    "Headers",
     "Secret",
+    "Server",
     "Timeout",
     "check_headers",
     "conceal",
     "is_loopback",
     "parse_server_url",
     "resolve_api_key",
+    "split_server_url",
     "to_timeout",
 ]
 
@@ -134,10 +138,48 @@ def parse_server_url(url: str | None) -> str:
     if "@" in parts.netloc or "?" in text or "#" in text:
         msg = "server_url must not hold user info, a query or a fragment"
         raise InvalidRequestError(msg)
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts)):
+    safe = parts.scheme == "https" or is_loopback(parts.hostname or "")
+    if parts.scheme not in {"http", "https"} or not safe:
         msg = f"server_url must be https, unless its host is loopback: {text!r}"
         raise InvalidRequestError(msg)
     return text.rstrip("/")
+
+
+class Headers(dict[str, str]):
+    """A request's headers, which show no values."""
+
+    def __repr__(self) -> str:
+        return f"Headers({', '.join(self)})"
+
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """As they go over the wire."""
+        return [(name.encode(), value.encode()) for name, value in self.items()]
+
+
+@frozen
+class Server:
+    """A server URL, taken apart for the wire."""
+
+    scheme: bytes
+    host: bytes
+    port: int
+    authority: str
+    """What the ``Host`` header holds."""
+    prefix: str
+    """The path that all endpoints stand below."""
+
+
+@functools.lru_cache(maxsize=64)
+def split_server_url(url: str) -> Server:
+    """Take a checked server URL apart; remembered, since each call needs it."""
+    parts = urlsplit(url)
+    return Server(
+        scheme=parts.scheme.encode(),
+        host=(parts.hostname or "").encode(),
+        port=parts.port or {"https": 443, "http": 80}[parts.scheme],
+        authority=parts.netloc.lower(),
+        prefix=parts.path,
+    )
 
 
 def _split_url(text: str) -> SplitResult | None:
@@ -149,9 +191,8 @@ def _split_url(text: str) -> SplitResult | None:
     return parts if usable and re.fullmatch(r"[!-\[\]-~]+", text) else None
 
 
-def is_loopback(parts: SplitResult) -> bool:
-    """Whether the host is this machine by its name alone, nothing being looked up."""
-    host = parts.hostname or ""
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its name alone, nothing being looked up."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

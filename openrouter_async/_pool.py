@@ -10,7 +10,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import httpcore
 import httpx
@@ -18,6 +18,8 @@ import httpx
 from ._streams import Stream, connect
 
 __all__ = ["Pool"]
+
+_DEFAULT_PORTS: Final = {b"http": 80, b"https": 443}
 
 Origin = tuple[bytes, bytes, int]
 """Scheme, host and port."""
@@ -60,38 +62,28 @@ class Pool(httpx.AsyncBaseTransport):
             self.abort()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; the answer's stream gives the connection back when it is closed."""
-        url = request.url
-        sent = httpcore.Request(
-            request.method,
-            httpcore.URL(
-                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-            ),
-            headers=request.headers.raw,
-            content=cast("AsyncIterator[bytes]", request.stream),
-            extensions=request.extensions,
-        )
+        """Send a request of httpx's: what makes this a transport for its clients too."""
         try:
-            connection, answer = await self._exchange(sent)
+            answer = await self.exchange(to_httpcore(request))
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
             raise _as_httpx(error) from error
         return httpx.Response(
-            answer.status,
-            headers=answer.headers,
-            stream=_AnswerStream(self, connection, answer),
-            extensions=answer.extensions,
+            answer.status, headers=answer.headers, stream=_ForHTTPX(answer.stream)
         )
 
-    async def _exchange(self, request: httpcore.Request) -> tuple[_Connection, httpcore.Response]:
+    async def exchange(self, request: httpcore.Request) -> httpcore.Response:
+        """Send a request; the answer gives its connection back when it is closed."""
+        url = request.url
+        origin = (url.scheme, url.host, url.port or _DEFAULT_PORTS[url.scheme])
         limits: dict[str, Any] = request.extensions.get("timeout", {})
-        url = request.url.origin
-        origin = (url.scheme, url.host, url.port)
         connection = await self._take(origin, limits.get("connect"))
         try:
-            return connection, await connection.http.handle_async_request(request)
+            answer = await connection.http.handle_async_request(request)
         except BaseException:
             self._drop(connection)
             raise
+        answer.stream = _Content(self, connection, answer.stream)
+        return answer
 
     # Slots: each connection holds one, and so does an attempt to connect
 
@@ -221,21 +213,17 @@ class Pool(httpx.AsyncBaseTransport):
         await asyncio.sleep(0)  # asyncio closes an aborted socket in the loop's next turn
 
 
-class _AnswerStream(httpx.AsyncByteStream):
+class _Content:
     """An answer's body, which gives its connection back when it is closed."""
 
-    def __init__(self, pool: Pool, connection: _Connection, answer: httpcore.Response) -> None:
+    def __init__(self, pool: Pool, connection: _Connection, stream: Any) -> None:  # noqa: ANN401
         self._pool = pool
         self._connection = connection
-        self._stream: Any = answer.stream
+        self._stream = stream
         self._released = False
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._stream:
-                yield chunk
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
-            raise _as_httpx(error) from error
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return cast("AsyncIterator[bytes]", aiter(self._stream))
 
     async def aclose(self) -> None:
         if self._released:
@@ -245,6 +233,35 @@ class _AnswerStream(httpx.AsyncByteStream):
             await self._stream.aclose()
         finally:
             self._pool.release(self._connection)
+
+
+class _ForHTTPX(httpx.AsyncByteStream):
+    """The same with httpx's exceptions."""
+
+    def __init__(self, content: Any) -> None:  # noqa: ANN401
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._content:
+                yield chunk
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
+            raise _as_httpx(error) from error
+
+    async def aclose(self) -> None:
+        await self._content.aclose()
+
+
+def to_httpcore(request: httpx.Request) -> httpcore.Request:
+    """A request of httpx's in httpcore's form."""
+    url = request.url
+    return httpcore.Request(
+        request.method,
+        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=request.headers.raw,
+        content=cast("AsyncIterator[bytes]", request.stream),
+        extensions=request.extensions,
+    )
 
 
 def _as_httpx(error: Exception) -> httpx.TransportError:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -13,10 +13,10 @@ from typing import Any, Final, Generic, Self, TypeVar, Unpack
 from urllib.parse import urlencode
 
 import anyio
-import httpx
+import httpcore
 from attrs import evolve, field, frozen
 
-from ._answer import Answer, Exchange, no_answer, out_of_time
+from ._answer import TRANSPORT_ERRORS, Answer, Exchange, no_answer, out_of_time
 from ._bodies import Body, JSONBody, Outgoing
 from ._codec import DecodeError, decode
 from ._connections import Connections
@@ -25,10 +25,12 @@ from ._operation import UNSET, Operation, Repeat
 from ._options import (
     APIKey,
     CallOptions,
+    Headers,
     Timeout,
     check_headers,
     parse_server_url,
     resolve_api_key,
+    split_server_url,
     to_timeout,
 )
 from ._retry import Failure, RetryConfig, Schedule, classify, is_done, may_repeat
@@ -110,7 +112,8 @@ class _Call(Generic[T]):
     """A call as it was prepared: all that its attempts have in common."""
 
     operation: Operation[T]
-    url: httpx.URL
+    url: httpcore.URL
+    shown_url: str
     headers: Mapping[str, str] = field(repr=False)
     settings: Settings
     body: Body | None
@@ -126,7 +129,7 @@ class _Call(Generic[T]):
             attempt=attempt,
             last=config.max_attempts is not None and attempt >= config.max_attempts,
             method=self.operation.method,
-            url=str(self.url.copy_with(query=None)),
+            url=self.shown_url,
             deadline=self.deadline,
             outgoing=Outgoing(),
         )
@@ -137,20 +140,17 @@ class _Call(Generic[T]):
         return creates and isinstance(error, NoAnswerError) and error.maybe_processed
 
 
-class _Stream(httpx.AsyncByteStream):
-    """A body's pieces in the form that httpx's transports read."""
+class _NoBody:
+    """What is sent where there is nothing to send."""
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
-        self._pieces = pieces
+    def __aiter__(self) -> Self:
+        return self
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._pieces
+    async def __anext__(self) -> bytes:
+        raise StopAsyncIteration
 
 
-async def _nothing(outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
-    outgoing.whole = True
-    return
-    yield b""
+_NO_BODY: Final = _NoBody()
 
 
 class AsyncTransport:
@@ -204,16 +204,23 @@ class AsyncTransport:
             OpenRouterError: Any branch of the tree in `openrouter_async.errors`.
         """
         settings = self.settings.merged(options)
-        url = httpx.URL(settings.server_url + operation.fill(params or {}) + _encode(query))
+        server = split_server_url(settings.server_url)
+        path = operation.fill(params or {})
         total = settings.timeout.total
         if json is not UNSET:
             body = JSONBody(json)
         return await self._run(
             _Call(
                 operation=operation,
-                url=url,
+                url=httpcore.URL(
+                    scheme=server.scheme,
+                    host=server.host,
+                    port=server.port,
+                    target=(server.prefix + path + _encode(query)).encode(),
+                ),
+                shown_url=settings.server_url + path,
                 headers={
-                    "host": url.netloc.decode(),
+                    "host": server.authority,
                     "accept": "application/json",
                     "accept-encoding": "gzip",
                     **(headers or {}),
@@ -288,7 +295,7 @@ class AsyncTransport:
         shown: dict[str, Any] = {"method": exchange.method, "url": exchange.url, "attempt": number}
         hooks = call.settings.hooks
         answered = False
-        with anyio.move_on_after(exchange.remaining()):
+        with exchange.limit():
             if hooks.on_request:
                 await notify(hooks.on_request, RequestEvent(**shown))
             answer = await self._send(call, exchange)
@@ -316,30 +323,35 @@ class AsyncTransport:
 
     async def _send(self, call: _Call[T], exchange: Exchange) -> Answer:
         secret = await resolve_api_key(call.settings.api_key)
-        body = call.body.pieces if call.body else _nothing
-        async with aclosing(body(exchange.outgoing)) as pieces:
-            request = httpx.Request(
-                call.operation.method,
-                call.url,
-                headers={"authorization": secret.bearer(), **call.headers},
-                stream=_Stream(pieces),
-                extensions=call.settings.timeout.extensions(),
-            )
-            try:
-                response = await self.connections.send(request)
-            except httpx.HTTPError as error:
-                failure = no_answer(error, exchange, answered=False)
-            except asyncio.CancelledError as error:
-                # Frames below hold the request's headers in local variables.
-                raise error.with_traceback(None) from None
-            else:
-                self._note_clock(response)
-                return Answer(response, exchange)
-        raise failure
+        headers = Headers({"authorization": secret.bearer(), **call.headers})
+        if call.body is None:
+            exchange.outgoing.whole = True
+            return await self._exchange(call, exchange, headers, _NO_BODY)
+        async with aclosing(call.body.pieces(exchange.outgoing)) as pieces:
+            return await self._exchange(call, exchange, headers, pieces)
 
-    def _note_clock(self, response: httpx.Response) -> None:
-        if date := response.headers.get("date"):
-            self.connections.service_clock = (date, time.monotonic())
+    async def _exchange(
+        self, call: _Call[T], exchange: Exchange, headers: Headers, pieces: AsyncIterator[bytes]
+    ) -> Answer:
+        request = httpcore.Request(
+            call.operation.method,
+            call.url,
+            headers=headers.raw(),
+            content=pieces,
+            extensions=call.settings.timeout.extensions(),
+        )
+        try:
+            answer = Answer(await self.connections.send(request), exchange)
+        except TRANSPORT_ERRORS as error:
+            failure = no_answer(error, exchange, answered=False)
+        except asyncio.CancelledError as error:
+            # Frames below hold the request's headers in local variables.
+            raise error.with_traceback(None) from None
+        else:
+            if date := answer.headers.get("date"):
+                self.connections.service_clock = (date, time.monotonic())
+            return answer
+        raise failure
 
     def service_time(self, moment: float) -> datetime:
         """A moment of the monotonic clock by the service's own, in whole seconds.

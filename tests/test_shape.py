@@ -39,8 +39,8 @@ LAYERS = [
 DOORS = {
     "backoff": {"_retry"},
     "cattrs": {"_codec"},
-    "httpx": {"_transport", "_answer", "_connections", "_pool"},
-    "httpcore": {"_pool", "_streams"},
+    "httpx": {"_answer", "_connections", "_pool"},
+    "httpcore": {"_transport", "_answer", "_connections", "_pool", "_streams"},
 }
 
 
