@@ -9,16 +9,16 @@ import math
 import ssl
 import time
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import AbstractContextManager, aclosing, nullcontext
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import anyio
-import httpcore
 import httpx
 from attrs import frozen
 
 from ._bodies import Outgoing
+from ._wire import Reply
 from .errors import (
     MAX_BODY,
     ConnectionFailedError,
@@ -33,15 +33,7 @@ from .errors import (
 
 __all__ = ["Answer", "Exchange", "no_answer", "out_of_time"]
 
-TRANSPORT_ERRORS: Final = (
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpcore.TimeoutException,
-    httpcore.UnsupportedProtocol,
-    httpx.HTTPError,
-    httpx.StreamError,
-)
+TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.StreamError)
 """What our own connections raise, and what a caller's do."""
 
 _FOREVER: Final = nullcontext()
@@ -86,9 +78,9 @@ def out_of_time(exchange: Exchange, *, answered: bool) -> RequestTimeoutError:
 
 
 def no_answer(error: Exception, exchange: Exchange, *, answered: bool) -> NoAnswerError:
-    """Our own error for one of httpcore's or httpx's, with its words and nothing else of it."""
-    name = type(error).__name__  # they share their names
-    unsent = name in {"ConnectError", "ConnectTimeout", "PoolTimeout"}
+    """Our own error for one of httpx's, with its words and nothing else of it."""
+    name = type(error).__name__
+    unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
     where: dict[str, Any] = {
         "method": exchange.method,
         "url": exchange.url,
@@ -96,10 +88,10 @@ def no_answer(error: Exception, exchange: Exchange, *, answered: bool) -> NoAnsw
         "answered": answered,
     }
     text = f"{exchange.method} {exchange.url}: {str(error) or name}"
-    if name.endswith("Timeout"):
+    if isinstance(error, httpx.TimeoutException):
         limit = name.removesuffix("Timeout").lower()
         return RequestTimeoutError(f"{text} ({limit} limit)", limit=limit, **where)
-    if name == "ConnectError" and _is_tls(error):
+    if isinstance(error, httpx.ConnectError) and _is_tls(error):
         return TLSError(text, **where)
     return ConnectionFailedError(text, **where)
 
@@ -125,11 +117,11 @@ def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 class Answer:
     """An answer whose headers have arrived, and whose body is still to be read."""
 
-    def __init__(self, response: httpcore.Response, exchange: Exchange) -> None:
-        self._response = response
+    def __init__(self, reply: Reply, exchange: Exchange) -> None:
+        self._content = reply.content
         self.exchange = exchange
-        self.status_code = response.status
-        self.headers = _by_name(response.headers)
+        self.status_code = reply.status
+        self.headers = _by_name(reply.headers)
         encoding = self.headers.get("content-encoding", "identity").strip().lower()
         self.encoded = encoding in {"gzip", "deflate", "x-gzip"}
         """Whether the body travels compressed, so that its length says little."""
@@ -162,7 +154,7 @@ class Answer:
             NoAnswerError: It broke off, was damaged, or took too long.
         """
         inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32) if self.encoded else None
-        raw = aiter(cast("AsyncIterable[bytes]", self._response.stream))
+        raw = aiter(self._content)
         while (chunk := await self._next(raw)) is not None:
             if inflate is None:
                 yield chunk
@@ -250,7 +242,7 @@ class Answer:
     async def aclose(self) -> None:
         """Give the connection back, or close it if there is more to come."""
         try:
-            await self._response.aclose()
+            await self._content.aclose()
         except asyncio.CancelledError as error:
             raise error.with_traceback(None) from None
         except TRANSPORT_ERRORS:

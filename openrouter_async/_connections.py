@@ -12,12 +12,12 @@ from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import anyio.to_thread
-import httpcore
 import httpx
 from attrs import define, field
 
 from ._options import is_loopback
 from ._pool import Pool
+from ._wire import Content, Origin, Reply, Request
 from .errors import ClientClosedError, TLSError
 
 __all__ = ["Connections", "HTTPTransport"]
@@ -33,7 +33,7 @@ _KEEPALIVE_SECONDS = 4.0
 class _Ways:
     """The ways that one event loop has to its hosts."""
 
-    by_host: dict[tuple[bytes, bytes, int | None], httpx.AsyncBaseTransport] = field(factory=dict)
+    by_origin: dict[Origin, httpx.AsyncBaseTransport] = field(factory=dict)
     by_proxy: dict[str | None, httpx.AsyncBaseTransport] = field(factory=dict)
 
 
@@ -51,7 +51,7 @@ class Connections:
         self.claimed: deque[str] = deque(maxlen=4096)
         """Ids of the last uploads, which reconciling must not take for a lost one."""
 
-    async def send(self, request: httpcore.Request) -> httpcore.Response:
+    async def send(self, request: Request) -> Reply:
         """Send a request, and return when the headers of its answer are there.
 
         No redirect is followed and no cookie kept.
@@ -59,24 +59,24 @@ class Connections:
         if self.closed:
             msg = "the client is closed"
             raise ClientClosedError(msg)
-        transport = self._own or await self._route(request.url)
+        transport = self._own or await self._route(request.origin)
         if isinstance(transport, Pool):
             return await transport.exchange(request)
         return await _send_by(transport, request)
 
-    async def _route(self, url: httpcore.URL) -> httpx.AsyncBaseTransport:
+    async def _route(self, origin: Origin) -> httpx.AsyncBaseTransport:
         """The way to a host, by which proxy or none, as the environment says at first."""
         if self._pid != os.getpid():  # a forked child leaves its parent's sockets alone
             self._by_loop = WeakKeyDictionary()
             self._pid = os.getpid()
         ways = self._by_loop.setdefault(asyncio.get_running_loop(), _Ways())
-        host = (url.scheme, url.host, url.port)
-        if host not in ways.by_host:
-            proxy = proxy_for(url.scheme.decode(), url.host.decode(), url.port)
+        if origin not in ways.by_origin:
+            scheme, host, port = origin
+            proxy = proxy_for(scheme.decode(), host.decode(), port)
             if proxy not in ways.by_proxy:
                 ways.by_proxy[proxy] = await self._connect_by(proxy)
-            ways.by_host[host] = ways.by_proxy[proxy]
-        return ways.by_host[host]
+            ways.by_origin[origin] = ways.by_proxy[proxy]
+        return ways.by_origin[origin]
 
     async def _connect_by(self, proxy: str | None) -> httpx.AsyncBaseTransport:
         if proxy is None:
@@ -99,23 +99,24 @@ class Connections:
 
 
 async def _send_by(
-    transport: httpx.AsyncBaseTransport | httpx.AsyncClient, request: httpcore.Request
-) -> httpcore.Response:
+    transport: httpx.AsyncBaseTransport | httpx.AsyncClient, request: Request
+) -> Reply:
     """Send through what speaks httpx's language: a proxy's transport or the caller's own."""
-    url = bytes(request.url).decode()
+    scheme, host, port = request.origin
+    raw_host = b"[" + host + b"]" if b":" in host else host
+    url = b"%s://%s:%d%s" % (scheme, raw_host, port, request.target)
     translated = httpx.Request(
         request.method.decode(),
-        url,
+        url.decode(),
         headers=request.headers,
-        stream=_Pieces(cast("AsyncIterator[bytes]", request.stream)),
-        extensions=request.extensions,
+        stream=_Pieces(request.pieces),
+        extensions={"timeout": dict(request.limits)},
     )
     if isinstance(transport, httpx.AsyncClient):
         answer = await transport.send(translated, stream=True, auth=None, follow_redirects=False)
     else:
         answer = await transport.handle_async_request(translated)
-    content = cast("AsyncIterator[bytes]", answer.stream)
-    return httpcore.Response(answer.status_code, headers=answer.headers.raw, content=content)
+    return Reply(answer.status_code, answer.headers.raw, cast("Content", answer.stream))
 
 
 class _Pieces(httpx.AsyncByteStream):

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from attrs import define, field, frozen, validators
 
 from ._retry import RetryConfig
+from ._wire import Origin
 from .errors import InvalidRequestError, MissingAPIKeyError
 
 __all__ = [
@@ -57,10 +58,9 @@ class Timeout:
     write: float | None = field(default=60.0, validator=_positive)
     total: float | None = field(default=None, validator=_positive)
 
-    def extensions(self) -> dict[str, dict[str, float | None]]:
-        """The limits of one exchange, in httpx's own form."""
-        limits = {"connect": self.connect, "read": self.read, "write": self.write}
-        return {"timeout": {**limits, "pool": None}}
+    def limits(self) -> dict[str, float | None]:
+        """The limits of one exchange by their names, as httpx calls them too."""
+        return {"connect": self.connect, "read": self.read, "write": self.write, "pool": None}
 
 
 class CallOptions(TypedDict, total=False):
@@ -160,9 +160,7 @@ class Headers(dict[str, str]):
 class Server:
     """A server URL, taken apart for the wire."""
 
-    scheme: bytes
-    host: bytes
-    port: int
+    origin: Origin
     authority: str
     """What the ``Host`` header holds."""
     prefix: str
@@ -174,9 +172,11 @@ def split_server_url(url: str) -> Server:
     """Take a checked server URL apart; remembered, since each call needs it."""
     parts = urlsplit(url)
     return Server(
-        scheme=parts.scheme.encode(),
-        host=(parts.hostname or "").encode(),
-        port=parts.port or {"https": 443, "http": 80}[parts.scheme],
+        origin=(
+            parts.scheme.encode(),
+            (parts.hostname or "").encode(),
+            parts.port or {"https": 443, "http": 80}[parts.scheme],
+        ),
         authority=parts.netloc.lower(),
         prefix=parts.path,
     )

@@ -1,4 +1,4 @@
-"""The connection pool: an ``httpx.AsyncBaseTransport`` from httpcore's public parts.
+"""The connection pool: an ``httpx.AsyncBaseTransport`` over asyncio and h11.
 
 One rule keeps it whole: a connection whose exchange did not end cleanly is aborted, which needs
 no await and so cannot be cancelled, and its slot is given on. To take a connection and to give
@@ -6,23 +6,24 @@ it back cost the same however many there are.
 """
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Any, Final, cast
+from typing import Final, cast
 
-import httpcore
+import h11
 import httpx
 
-from ._streams import Stream, connect
+from ._streams import Answered, Stream, connect
+from ._wire import Origin, Reply, Request
 
 __all__ = ["Pool"]
 
-_DEFAULT_PORTS: Final = {b"http": 80, b"https": 443}
-
-Origin = tuple[bytes, bytes, int]
-"""Scheme, host and port."""
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_MAX_HEAD: Final = 102_400
+"""Bytes of an answer's headers that are taken."""
 
 TLSContext = Callable[[], Awaitable[ssl.SSLContext]]
 
@@ -30,13 +31,67 @@ TLSContext = Callable[[], Awaitable[ssl.SSLContext]]
 class _Connection:
     """A connection of the pool, which holds one of its slots until it is dropped."""
 
-    __slots__ = ("http", "idle_since", "origin", "stream")
+    __slots__ = ("_http", "idle_since", "origin", "stream")
 
     def __init__(self, origin: Origin, stream: Stream) -> None:
         self.origin = origin
         self.stream = stream
-        self.http = httpcore.AsyncHTTP11Connection(httpcore.Origin(*origin), stream)
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
         self.idle_since = 0.0
+
+    async def exchange(self, request: Request) -> h11.Response:
+        """Send a request and wait for the headers of its answer."""
+        with contextlib.suppress(Answered):  # reading tells what, or why there is nothing
+            await self._send(request)
+        return await self._head(request.limits.get("read"))
+
+    async def _send(self, request: Request) -> None:
+        write, limit, http = self.stream.write, request.limits.get("write"), self._http
+        # The head is in no local variable: a source's error is raised through this frame.
+        await write(http.send(_head_of(request)) or b"", limit)
+        async for piece in request.pieces:
+            await write(http.send(h11.Data(data=piece)) or b"", limit)
+        await write(http.send(h11.EndOfMessage()) or b"", limit)
+
+    async def _head(self, limit: float | None) -> h11.Response:
+        while True:
+            event = await self._event(limit)
+            if type(event) is h11.Response:
+                return event
+
+    async def content(self, limit: float | None) -> AsyncGenerator[bytes, None]:
+        """The answer's body as it arrives."""
+        while type(event := await self._event(limit)) is h11.Data:
+            yield bytes(event.data)
+
+    async def _event(self, limit: float | None) -> h11.Event | type[h11.PAUSED]:
+        http = self._http
+        try:
+            while (event := http.next_event()) is h11.NEED_DATA:
+                data = await self.stream.read(limit)
+                if not data and http.their_state is h11.SEND_RESPONSE:
+                    msg = "the server hung up without an answer"
+                    raise httpx.RemoteProtocolError(msg)
+                http.receive_data(data)
+        except h11.RemoteProtocolError as error:
+            raise httpx.RemoteProtocolError(str(error)) from error
+        return cast("h11.Event | type[h11.PAUSED]", event)
+
+    def is_reusable(self) -> bool:
+        """Whether both sides are done and agree to go on; begins the next cycle if so."""
+        http = self._http
+        if not (http.our_state is http.their_state is h11.DONE and self.stream.is_quiet):
+            return False
+        http.start_next_cycle()
+        return not http.trailing_data[0]
+
+
+def _head_of(request: Request) -> h11.Request:
+    try:
+        return h11.Request(method=request.method, target=request.target, headers=request.headers)
+    except h11.LocalProtocolError:
+        failure = httpx.LocalProtocolError("the request cannot be framed")
+    raise failure  # without h11's words, which would repeat a header's value
 
 
 class Pool(httpx.AsyncBaseTransport):
@@ -63,27 +118,34 @@ class Pool(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request of httpx's: what makes this a transport for its clients too."""
-        try:
-            answer = await self.exchange(to_httpcore(request))
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
-            raise _as_httpx(error) from error
-        return httpx.Response(
-            answer.status, headers=answer.headers, stream=_ForHTTPX(answer.stream)
-        )
-
-    async def exchange(self, request: httpcore.Request) -> httpcore.Response:
-        """Send a request; the answer gives its connection back when it is closed."""
         url = request.url
-        origin = (url.scheme, url.host, url.port or _DEFAULT_PORTS[url.scheme])
-        limits: dict[str, Any] = request.extensions.get("timeout", {})
-        connection = await self._take(origin, limits.get("connect"))
+        reply = await self.exchange(
+            Request(
+                method=request.method.encode(),
+                origin=(
+                    url.raw_scheme,
+                    url.raw_host,
+                    url.port or _DEFAULT_PORTS[url.scheme],
+                ),
+                target=url.raw_path,
+                headers=request.headers.raw,
+                pieces=aiter(cast("httpx.AsyncByteStream", request.stream)),
+                limits=request.extensions.get("timeout", {}),
+            )
+        )
+        content = cast("httpx.AsyncByteStream", reply.content)
+        return httpx.Response(reply.status, headers=list(reply.headers), stream=content)
+
+    async def exchange(self, request: Request) -> Reply:
+        """Send a request; the reply's content gives its connection back when it is closed."""
+        connection = await self._take(request.origin, request.limits.get("connect"))
         try:
-            answer = await connection.http.handle_async_request(request)
+            answer = await connection.exchange(request)
         except BaseException:
             self._drop(connection)
             raise
-        answer.stream = _Content(self, connection, answer.stream)
-        return answer
+        content = _Content(self, connection, request.limits.get("read"))
+        return Reply(answer.status_code, answer.headers, content)
 
     # Slots: each connection holds one, and so does an attempt to connect
 
@@ -106,7 +168,7 @@ class Pool(httpx.AsyncBaseTransport):
         expired = time.monotonic() - self._keepalive
         while idle:
             connection = idle.pop()
-            if connection.idle_since > expired and connection.stream.is_quiet:
+            if connection.idle_since > expired and connection.stream.is_alive():
                 return connection
             self._drop(connection)
         return None
@@ -149,7 +211,7 @@ class Pool(httpx.AsyncBaseTransport):
         if self._closed:
             self._forget(connection)
             msg = "the client was closed"
-            raise httpcore.ConnectError(msg)
+            raise httpx.ConnectError(msg)
         return connection
 
     def _give_back(self, connection: _Connection) -> None:
@@ -190,7 +252,7 @@ class Pool(httpx.AsyncBaseTransport):
 
     def release(self, connection: _Connection) -> None:
         """Take a connection back after its answer: for reuse, if all ended cleanly."""
-        if connection.http.is_idle() and connection.stream.is_quiet and not self._closed:
+        if not self._closed and connection.is_reusable():
             self._give_back(connection)
         else:
             self._drop(connection)
@@ -213,57 +275,21 @@ class Pool(httpx.AsyncBaseTransport):
         await asyncio.sleep(0)  # asyncio closes an aborted socket in the loop's next turn
 
 
-class _Content:
+class _Content(httpx.AsyncByteStream):
     """An answer's body, which gives its connection back when it is closed."""
 
-    def __init__(self, pool: Pool, connection: _Connection, stream: Any) -> None:  # noqa: ANN401
+    def __init__(self, pool: Pool, connection: _Connection, limit: float | None) -> None:
         self._pool = pool
-        self._connection = connection
-        self._stream = stream
-        self._released = False
+        self._connection: _Connection | None = connection
+        self._limit = limit
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return cast("AsyncIterator[bytes]", aiter(self._stream))
+        if self._connection is None:
+            msg = "the answer was closed"
+            raise httpx.StreamError(msg)
+        return self._connection.content(self._limit)
 
     async def aclose(self) -> None:
-        if self._released:
-            return
-        self._released = True
-        try:
-            await self._stream.aclose()
-        finally:
-            self._pool.release(self._connection)
-
-
-class _ForHTTPX(httpx.AsyncByteStream):
-    """The same with httpx's exceptions."""
-
-    def __init__(self, content: Any) -> None:  # noqa: ANN401
-        self._content = content
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._content:
-                yield chunk
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
-            raise _as_httpx(error) from error
-
-    async def aclose(self) -> None:
-        await self._content.aclose()
-
-
-def to_httpcore(request: httpx.Request) -> httpcore.Request:
-    """A request of httpx's in httpcore's form."""
-    url = request.url
-    return httpcore.Request(
-        request.method,
-        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-        headers=request.headers.raw,
-        content=cast("AsyncIterator[bytes]", request.stream),
-        extensions=request.extensions,
-    )
-
-
-def _as_httpx(error: Exception) -> httpx.TransportError:
-    """The exception of httpx's that has the same name."""
-    return cast("httpx.TransportError", getattr(httpx, type(error).__name__)(str(error)))
+        connection, self._connection = self._connection, None
+        if connection:
+            self._pool.release(connection)

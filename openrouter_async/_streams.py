@@ -1,9 +1,9 @@
-"""A socket as httpcore reads and writes it, on asyncio's own transports.
+"""A socket to read and write, on asyncio's own transports.
 
-It differs from httpcore's own in what it does when things go wrong. It can be aborted without
-an await. It notices without asking the kernel that the server has hung up. And while a body is
-being sent, an answer that arrives stops it and is read, even if the server resets the
-connection behind it: asyncio would throw the answer away, and its TLS would not let us at it.
+It is made for when things go wrong. It can be aborted without an await. It notices without
+asking the kernel that the server has hung up. And while a body is being sent, an answer that
+arrives stops it and is read, even if the server resets the connection behind it: asyncio would
+throw the answer away, and its TLS would not let us at it.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ import ssl
 from collections import deque
 from typing import Any, Final
 
-import httpcore
+import httpx
 
-__all__ = ["Stream", "connect"]
+__all__ = ["Answered", "Stream", "connect"]
 
 _HIGH_WATER: Final = 262_144
 """Bytes received and not read at which the socket is left alone for a while."""
@@ -24,7 +24,11 @@ _READ: Final = 65_536
 _ATTEMPT_DELAY: Final = 0.25
 
 
-class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
+class Answered(Exception):  # noqa: N818 - it is no error
+    """Sending on is of no use: the answer has begun, or the connection is gone."""
+
+
+class Stream(asyncio.Protocol):
     """One connection; only one task reads or writes it at a time."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -112,33 +116,39 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
             if timer:
                 timer.cancel()
 
-    # What httpcore asks for
+    # What an exchange asks for
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """The next bytes; none at the end."""
+    async def read(self, timeout: float | None) -> bytes:
+        """The next bytes; none at the end.
+
+        Raises:
+            httpx.ReadError: The connection broke.
+            httpx.ReadTimeout: Nothing came in time.
+        """
         self._flush()
         while not self._received:
             if self._error:
-                raise httpcore.ReadError(_words(self._error))
+                raise httpx.ReadError(_words(self._error))
             if self._ended:
                 return b""
             if not await self._wait(timeout):
-                raise httpcore.ReadTimeout
+                msg = f"nothing came for {timeout} s"
+                raise httpx.ReadTimeout(msg)
         data = self._received.popleft()
         if self._size > _HIGH_WATER >= self._size - len(data):
             self._transport.resume_reading()
         self._size -= len(data)
         return data
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    async def write(self, data: bytes, timeout: float | None) -> None:
         """Send bytes, and wait while the socket is full.
 
         Raises:
-            httpcore.WriteError: The answer has begun, or the connection is gone: httpcore reads
-                what there is to read then.
+            Answered: There is something to read, or at least the reason why not.
+            httpx.WriteTimeout: The socket took nothing in time.
         """
         self._check_unanswered()
-        self._corked += buffer
+        self._corked += data
         if len(self._corked) <= _CORKED:
             return
         self._flush()
@@ -146,7 +156,8 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         self._check_unanswered()
         while self._full:
             if not await self._wait(timeout):
-                raise httpcore.WriteTimeout
+                msg = f"the socket took nothing for {timeout} s"
+                raise httpx.WriteTimeout(msg)
             self._check_unanswered()
 
     def _check_unanswered(self) -> None:
@@ -154,8 +165,7 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         status = self._received[0][9:10] if self._received else b"1"
         # asyncio tells of a write that failed only in the loop's next turn.
         if self._ended or self._transport.is_closing() or status not in {b"1", b""}:
-            msg = "the answer has begun"
-            raise httpcore.WriteError(msg)
+            raise Answered
 
     def _flush(self) -> None:
         data, self._corked = self._corked, b""
@@ -187,18 +197,22 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         """Whether nothing has come and nobody hung up: what an idle connection has to be."""
         return not self._ended and not self._received
 
-    async def aclose(self) -> None:
-        """Close the connection."""
-        self.abort()
+    def is_alive(self) -> bool:
+        """Whether it is quiet even by what the kernel has not told the loop yet."""
+        if not self.is_quiet:
+            return False
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def abort(self) -> None:
         """Close the connection at once, whatever its state, without waiting for anything."""
         self._aborted = self._ended = True
         self._transport.abort()
-
-    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401
-        """What is known about the transport."""
-        return not self.is_quiet if info == "is_readable" else self._transport.get_extra_info(info)
 
 
 class _TLS:
@@ -255,9 +269,9 @@ async def connect(
     """Connect, by TLS if a context is given.
 
     Raises:
-        httpcore.ConnectError: The connection was refused, the name is unknown, or the
+        httpx.ConnectError: The connection was refused, the name is unknown, or the
             certificate is not trusted.
-        httpcore.ConnectTimeout: It took too long.
+        httpx.ConnectTimeout: It took too long.
     """
     try:
         async with asyncio.timeout(timeout):
@@ -269,9 +283,9 @@ async def connect(
                     stream.abort()
                     raise
     except TimeoutError as error:
-        raise httpcore.ConnectTimeout(_words(error)) from error
+        raise httpx.ConnectTimeout(_words(error)) from error
     except OSError as error:  # ssl.SSLError is one, too
-        raise httpcore.ConnectError(_words(error)) from error
+        raise httpx.ConnectError(_words(error)) from error
     return stream
 
 

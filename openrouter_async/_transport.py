@@ -13,7 +13,6 @@ from typing import Any, Final, Generic, Self, TypeVar, Unpack
 from urllib.parse import urlencode
 
 import anyio
-import httpcore
 from attrs import evolve, field, frozen
 
 from ._answer import TRANSPORT_ERRORS, Answer, Exchange, no_answer, out_of_time
@@ -34,6 +33,7 @@ from ._options import (
     to_timeout,
 )
 from ._retry import Failure, RetryConfig, Schedule, classify, is_done, may_repeat
+from ._wire import Origin, Request
 from .errors import InvalidRequestError, NoAnswerError, OpenRouterError, OutcomeUnknownError
 
 __all__ = ["Ambiguity", "AsyncTransport", "Settings"]
@@ -112,7 +112,8 @@ class _Call(Generic[T]):
     """A call as it was prepared: all that its attempts have in common."""
 
     operation: Operation[T]
-    url: httpcore.URL
+    origin: Origin
+    target: bytes
     shown_url: str
     headers: Mapping[str, str] = field(repr=False)
     settings: Settings
@@ -212,12 +213,8 @@ class AsyncTransport:
         return await self._run(
             _Call(
                 operation=operation,
-                url=httpcore.URL(
-                    scheme=server.scheme,
-                    host=server.host,
-                    port=server.port,
-                    target=(server.prefix + path + _encode(query)).encode(),
-                ),
+                origin=server.origin,
+                target=(server.prefix + path + _encode(query)).encode(),
                 shown_url=settings.server_url + path,
                 headers={
                     "host": server.authority,
@@ -333,12 +330,13 @@ class AsyncTransport:
     async def _exchange(
         self, call: _Call[T], exchange: Exchange, headers: Headers, pieces: AsyncIterator[bytes]
     ) -> Answer:
-        request = httpcore.Request(
-            call.operation.method,
-            call.url,
-            headers=headers.raw(),
-            content=pieces,
-            extensions=call.settings.timeout.extensions(),
+        request = Request(
+            call.operation.method.encode(),
+            call.origin,
+            call.target,
+            headers.raw(),
+            pieces,
+            call.settings.timeout.limits(),
         )
         try:
             answer = Answer(await self.connections.send(request), exchange)

@@ -19,7 +19,7 @@ EXTRAS = ("cli", "emulator", "__main__", "pytest_plugin")
 
 # Each may import only what stands in earlier rows.
 LAYERS = [
-    {"_version", "_retry_after"},
+    {"_version", "_retry_after", "_wire"},
     {"errors"},
     {"_operation", "models", "_threads", "_hooks"},
     {"_codec", "_retry", "_sources", "_paging"},
@@ -39,8 +39,8 @@ LAYERS = [
 DOORS = {
     "backoff": {"_retry"},
     "cattrs": {"_codec"},
-    "httpx": {"_answer", "_connections", "_pool"},
-    "httpcore": {"_transport", "_answer", "_connections", "_pool", "_streams"},
+    "h11": {"_pool"},
+    "httpx": {"_answer", "_connections", "_pool", "_streams"},
 }
 
 
@@ -80,7 +80,7 @@ def test_imports_point_down_only(module, path):
 @pytest.mark.parametrize(("module", "path"), list(core_modules()), ids=str)
 def test_each_dependency_has_one_door(module, path):
     """And the core knows no package beside its five."""
-    allowed = {"httpx", "httpcore", "attrs", "cattrs", "anyio", "backoff"}
+    allowed = {"httpx", "h11", "attrs", "cattrs", "anyio", "backoff"}
     for ours, name in imports(path):
         package = name.split(".")[0]
         if not ours and package not in sys.stdlib_module_names:
