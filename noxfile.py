@@ -3,7 +3,7 @@
 import nox
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "tests", "core"]
+nox.options.sessions = ["lint", "types", "tests", "speed", "core"]
 nox.options.reuse_existing_virtualenvs = True
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
@@ -24,7 +24,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, by both checkers, of the package and of what users write with it."""
-    session.install("-e", ".[cli,emulator]", *group("test"), *group("types"))
+    session.install("-e", ".[cli,emulator,speed]", *group("test"), *group("types"))
     session.run("mypy")
     session.run("mypy", "tests/typing")
     session.run("pyright")
@@ -38,6 +38,14 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+@nox.session
+def speed(session: nox.Session) -> None:
+    """What decodes, once more with the extra ``speed``."""
+    session.install("-e", ".[emulator,speed]", *group("test"))
+    decoding = ("codec", "errors", "files", "models", "paging", "secrecy", "workspaces")
+    session.run("pytest", "-q", *(f"tests/test_{name}.py" for name in decoding))
 
 
 @nox.session

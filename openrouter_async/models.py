@@ -7,6 +7,7 @@ OpenRouter's OpenAPI document.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar
 
 from attrs import field, frozen
@@ -39,7 +40,7 @@ Row = TypeVar("Row")
 class Model:
     """What all models share."""
 
-    extra: Mapping[str, Any] = field(factory=dict, repr=False, hash=False)
+    extra: Mapping[str, Any] = field(default=MappingProxyType({}), repr=False, hash=False)
     """Fields of the answer that this version does not know, as they came."""
 
 
