@@ -56,6 +56,10 @@ class Exchange:
     """By the monotonic clock."""
     outgoing: Outgoing
 
+    def shown(self) -> dict[str, Any]:
+        """What hooks and logs see of it."""
+        return {"method": self.method, "url": self.url, "attempt": self.attempt}
+
     def limit(self) -> AbstractContextManager[object]:
         """A scope that ends with the call's time; none if that has no end."""
         return _FOREVER if self.deadline == math.inf else anyio.move_on_after(self.remaining())

@@ -245,7 +245,7 @@ class AsyncTransport:
             began = time.monotonic()
             exchange = call.exchange(number)
             try:
-                return await self._attempt(call, exchange, number)
+                return await self._attempt(call, exchange)
             except OpenRouterError as error:
                 failure = error
             if call.gone is not None and is_done(failure, earlier):
@@ -263,7 +263,7 @@ class AsyncTransport:
             retry_after = getattr(failure, "retry_after", None)
             wait = schedule.next_wait(retry_after, time.monotonic()) if again else None
             if wait is not None:
-                await _announce(call, exchange, number, failure, began, wait)
+                await _announce(call, exchange, failure, began, wait)
                 await anyio.sleep(wait)
             if lost and find:
                 found = await _reconcile(find, began, failure)
@@ -286,10 +286,10 @@ class AsyncTransport:
             "timeout": evolve(settings.timeout, total=total),
         }
 
-    async def _attempt(self, call: _Call[T], exchange: Exchange, number: int) -> T:
+    async def _attempt(self, call: _Call[T], exchange: Exchange) -> T:
         """Send the request once and read its answer, within the call's time."""
         began = time.monotonic()
-        shown: dict[str, Any] = {"method": exchange.method, "url": exchange.url, "attempt": number}
+        shown = exchange.shown()
         hooks = call.settings.hooks
         answered = False
         with exchange.limit():
@@ -396,24 +396,20 @@ def _resendable(call: _Call[T], exchange: Exchange) -> bool:
 async def _announce(
     call: _Call[T],
     exchange: Exchange,
-    number: int,
     error: OpenRouterError,
     began: float,
     wait: float,
 ) -> None:
+    shown = exchange.shown()
     logger.debug(
         "%s %s: attempt %d failed (%s), the next follows in %.3f s",
-        exchange.method,
-        exchange.url,
-        number,
+        *shown.values(),
         type(error).__name__,
         wait,
     )
     if call.settings.hooks.on_retry:
         event = RetryEvent(
-            method=exchange.method,
-            url=exchange.url,
-            attempt=number,
+            **shown,
             error=error,
             status_code=getattr(error, "status_code", None),
             elapsed=time.monotonic() - began,
