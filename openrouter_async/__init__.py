@@ -4,7 +4,7 @@ from ._bodies import Progress
 from ._downloads import Download
 from ._faces import BlockingDownload, BlockingPager
 from ._hooks import Hooks, RequestEvent, ResponseEvent, RetryEvent
-from ._operation import UNSET, Operation, Repeat
+from ._operation import UNSET, Operation, Repeat, UnsetType
 from ._options import CallOptions, Timeout
 from ._paging import Pager
 from ._retry import RetryConfig
@@ -14,6 +14,8 @@ from ._version import __version__
 from .client import AsyncOpenRouter, OpenRouter
 from .errors import OpenRouterError
 from .models import FileMetadata, FilePage, Workspace, WorkspaceBudget, WorkspaceMember
+from .operations.files import FileProvider
+from .operations.workspaces import BudgetInterval, WorkspaceSettings
 
 __all__ = [
     "UNSET",
@@ -21,10 +23,12 @@ __all__ = [
     "AsyncTransport",
     "BlockingDownload",
     "BlockingPager",
+    "BudgetInterval",
     "CallOptions",
     "Download",
     "FileMetadata",
     "FilePage",
+    "FileProvider",
     "FileSource",
     "Hooks",
     "OpenRouter",
@@ -38,8 +42,10 @@ __all__ = [
     "RetryConfig",
     "RetryEvent",
     "Timeout",
+    "UnsetType",
     "Workspace",
     "WorkspaceBudget",
     "WorkspaceMember",
+    "WorkspaceSettings",
     "__version__",
 ]

@@ -95,13 +95,13 @@ def no_answer(error: Exception, exchange: Exchange, *, answered: bool) -> NoAnsw
     if isinstance(error, httpx.TimeoutException):
         limit = name.removesuffix("Timeout").lower()
         return RequestTimeoutError(f"{text} ({limit} limit)", limit=limit, **where)
-    if isinstance(error, httpx.ConnectError) and _is_tls(error):
+    if isinstance(error, httpx.NetworkError) and _is_tls(error):
         return TLSError(text, **where)
     return ConnectionFailedError(text, **where)
 
 
 def _is_tls(error: BaseException | None) -> bool:
-    """Whether a failure to connect was the handshake's; a mere break during it is none."""
+    """Whether a failure was TLS's own; a mere break of the connection is none."""
     while error is not None:
         if isinstance(error, ssl.SSLError):
             return not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)

@@ -83,13 +83,17 @@ def _finite(text: str) -> float:
 _JSON = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
-_loads: Callable[[bytes], Any]
-try:  # the extra ``speed``
-    from orjson import loads as _loads
-except ImportError:
+def _loads_plainly(body: bytes) -> Any:  # noqa: ANN401
+    return _JSON.decode(body.decode())
 
-    def _loads(body: bytes) -> Any:  # noqa: ANN401
-        return _JSON.decode(body.decode())
+
+_loads: Callable[[bytes], Any] = _loads_plainly
+try:  # the extra ``speed``
+    import orjson
+except ImportError:
+    pass
+else:
+    _loads = orjson.loads
 
 
 def _untyped(payload: object, returns: type[T]) -> T:

@@ -18,12 +18,17 @@ from attrs import define, field
 from ._options import is_loopback
 from ._pool import Pool
 from ._wire import Content, Origin, Reply, Request
-from .errors import ClientClosedError, TLSError
+from .errors import ClientClosedError, InvalidRequestError, TLSError
 
 __all__ = ["Connections", "HTTPTransport"]
 
 HTTPTransport = httpx.AsyncBaseTransport | httpx.AsyncClient
 """What a caller can bring instead of our own connections."""
+
+_BAD_PROXY = (
+    "the proxy that the environment names cannot be used: http:// and https:// can, and"
+    " socks5:// with the package socksio"
+)
 
 # Under the shortest keep-alive time in common use, so that a request seldom meets a closing door.
 _KEEPALIVE_SECONDS = 4.0
@@ -69,17 +74,25 @@ class Connections:
         if self._pid != os.getpid():  # a forked child leaves its parent's sockets alone
             self._by_loop = WeakKeyDictionary()
             self._pid = os.getpid()
-        ways = self._by_loop.setdefault(asyncio.get_running_loop(), _Ways())
+        loop = asyncio.get_running_loop()
+        if loop not in self._by_loop:
+            for gone in [other for other in self._by_loop if other.is_closed()]:
+                del self._by_loop[gone]
+        ways = self._by_loop.setdefault(loop, _Ways())
         if origin not in ways.by_origin:
             scheme, host, port = origin
             proxy = proxy_for(scheme.decode(), host.decode(), port)
             if proxy not in ways.by_proxy:
-                ways.by_proxy[proxy] = await self._connect_by(proxy)
+                tls = await tls_context() if proxy else None
+                if proxy not in ways.by_proxy:  # still, after that wait
+                    ways.by_proxy[proxy] = await self._connect_by(proxy, tls)
             ways.by_origin[origin] = ways.by_proxy[proxy]
         return ways.by_origin[origin]
 
-    async def _connect_by(self, proxy: str | None) -> httpx.AsyncBaseTransport:
-        if proxy is None:
+    async def _connect_by(
+        self, proxy: str | None, tls: ssl.SSLContext | None
+    ) -> httpx.AsyncBaseTransport:
+        if proxy is None or tls is None:
             pool = Pool(self._max_connections, _KEEPALIVE_SECONDS, tls_context)
             await pool.open()
             return pool
@@ -88,7 +101,11 @@ class Connections:
             max_keepalive_connections=self._max_connections,
             keepalive_expiry=_KEEPALIVE_SECONDS,
         )
-        return httpx.AsyncHTTPTransport(verify=await tls_context(), limits=limits, proxy=proxy)
+        try:
+            return httpx.AsyncHTTPTransport(verify=tls, limits=limits, proxy=proxy)
+        except (ValueError, ImportError):
+            failure = InvalidRequestError(_BAD_PROXY)
+        raise failure  # without the proxy's URL, which may hold a password
 
     async def aclose(self) -> None:
         """Close the connections; a transport that the caller brought stays the caller's."""
@@ -147,7 +164,7 @@ def _tls_context() -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except OSError as error:
         named = [n for n in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(n)]
-        msg = f"cannot load the trusted certificates of {named[:1]}: {error}"
+        msg = f"cannot load the trusted certificates ({', '.join(named) or 'certifi'}): {error}"
         raise TLSError(msg) from error
 
 
@@ -161,7 +178,8 @@ def proxy_for(scheme: str, host: str, port: int | None) -> str | None:
         return None
     if any(_covers(entry.strip(), host, port) for entry in proxies.get("no", "").split(",")):
         return None
-    return proxies.get(scheme) or proxies.get("all")
+    proxy = proxies.get(scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 def _covers(entry: str, host: str, port: int | None) -> bool:

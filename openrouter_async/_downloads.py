@@ -155,8 +155,9 @@ class Target:
             IntegrityError: The content is shorter or longer than announced.
         """
         part = self._path.with_name(f".{secrets.token_hex(8)}.part")
-        file = await in_thread(_unwritable, part.open, "xb", 0)
+        file: IO[bytes] | None = None
         try:
+            file = await in_thread(_unwritable, part.open, "xb", 0)
             done = await self._copy(answer, file)
             await answer.aclose()
             if answer.size not in {None, done}:
@@ -165,7 +166,8 @@ class Target:
             await in_thread(_unwritable, _sync_and_close, file)
             await in_thread(_unwritable, self._publish, part)
         finally:
-            file.close()
+            if file:
+                file.close()
             part.unlink(missing_ok=True)
         return self._path
 

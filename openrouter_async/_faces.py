@@ -10,6 +10,7 @@ import concurrent.futures
 import contextlib
 import functools
 import os
+import sys
 import threading
 import types
 import weakref
@@ -79,6 +80,8 @@ class Portal:
         Raises:
             ClientClosedError: The client was closed, before the call or during it.
         """
+        if sys.is_finalizing():  # the loop's thread stands still already
+            raise ClientClosedError(_CLOSED)
         portal = self._started().portal
         try:
             future: concurrent.futures.Future[T] = portal.start_task_soon(
@@ -117,7 +120,8 @@ class Portal:
             running, self._running = self._running, None
         if running and running.pid == os.getpid():
             running.end()
-            running.thread.join()
+            if running.thread is not threading.current_thread():  # a hook may close its client
+                running.thread.join()
 
 
 _CLOSED = "the client is closed"

@@ -1,6 +1,7 @@
 """What the SDK knows about an endpoint, as a value."""
 
 import enum
+import re
 from collections.abc import Mapping
 from typing import Final, Generic, TypeVar
 from urllib.parse import quote
@@ -62,7 +63,7 @@ class Operation(Generic[T]):
 
     method: str
     """The HTTP method, in capitals."""
-    path: str
+    path: str = field(validator=lambda _, __, path: _check_path(path))
     """Path below the server URL, parameters in braces: ``/files/{file_id}``."""
     returns: type[T]
     """A model of `openrouter_async.models`, or ``dict``/``list`` for the JSON as it came."""
@@ -88,9 +89,15 @@ class Operation(Generic[T]):
         segments = {name: _segment(name, value) for name, value in params.items()}
         try:
             return self.path.format_map(segments)
-        except KeyError as error:
-            msg = f"{self.path} needs a value for {error}"
+        except (KeyError, IndexError, ValueError) as error:
+            msg = f"{self.path} cannot be filled: {error!r}"
             raise InvalidRequestError(msg) from None
+
+
+def _check_path(path: str) -> None:
+    if not re.fullmatch("/[!-~]*", path) or "?" in path or "#" in path:
+        msg = f"an operation's path begins with a slash and holds no query: {path!r:.100}"
+        raise InvalidRequestError(msg)
 
 
 def _segment(name: str, value: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypedDict, cast
 from urllib.parse import SplitResult, urlsplit
 
-from attrs import define, field, frozen, validators
+from attrs import define, evolve, field, frozen, validators
 
 from ._retry import RetryConfig
 from ._wire import Origin
@@ -24,6 +24,7 @@ __all__ = [
     "Server",
     "Timeout",
     "check_headers",
+    "check_retries",
     "conceal",
     "is_loopback",
     "parse_server_url",
@@ -85,14 +86,22 @@ class CallOptions(TypedDict, total=False):
     http_headers: Mapping[str, str] | None
 
 
-def to_timeout(timeout: float | Timeout) -> Timeout:
+def check_retries(retries: RetryConfig) -> RetryConfig:
+    """Refuse what is no `RetryConfig`."""
+    if not isinstance(retries, RetryConfig):
+        msg = f"retries is a RetryConfig, not {retries!r:.100}; RetryConfig.none() turns them off"
+        raise InvalidRequestError(msg)
+    return retries
+
+
+def to_timeout(timeout: float | Timeout, others: Timeout) -> Timeout:
     """A number of seconds limits the whole call; the other limits stay as they are."""
     if isinstance(timeout, Timeout):
         return timeout
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         msg = f"timeout must be a number of seconds above 0 or a Timeout, not {timeout!r}"
         raise InvalidRequestError(msg)
-    return Timeout(total=timeout)
+    return evolve(others, total=timeout)
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -102,6 +111,9 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
         InvalidRequestError: HTTP cannot carry one of them, two differ only in case, or it is
             one of those that frame the message. The value is not repeated: it may be a secret.
     """
+    if not isinstance(headers, Mapping):
+        msg = f"headers are a mapping of names to values, not {type(headers).__name__}"
+        raise InvalidRequestError(msg)
     checked: dict[str, str] = {}
     for name, value in headers.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
@@ -130,7 +142,9 @@ def parse_server_url(url: str | None) -> str:
         InvalidRequestError: Not https (http is for loopback hosts), or with user info, a query
             or a fragment.
     """
-    text = url or os.environ.get("OPENROUTER_BASE_URL") or DEFAULT_SERVER_URL
+    if url is None:
+        url = os.environ.get("OPENROUTER_BASE_URL") or DEFAULT_SERVER_URL
+    text = url if isinstance(url, str) else ""
     parts = _split_url(text)
     if parts is None:
         msg = "server_url must be an absolute URL such as https://openrouter.ai/api/v1"
@@ -186,6 +200,7 @@ def _split_url(text: str) -> SplitResult | None:
     try:
         parts = urlsplit(text)
         usable = bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")  # as the look-up of its address will do
     except ValueError:
         return None
     return parts if usable and re.fullmatch(r"[!-\[\]-~]+", text) else None

@@ -56,12 +56,12 @@ class _Connection:
     async def _head(self, limit: float | None) -> h11.Response:
         while True:
             event = await self._event(limit)
-            if type(event) is h11.Response:
+            if isinstance(event, h11.Response):
                 return event
 
     async def content(self, limit: float | None) -> AsyncGenerator[bytes, None]:
         """The answer's body as it arrives."""
-        while type(event := await self._event(limit)) is h11.Data:
+        while isinstance(event := await self._event(limit), h11.Data):
             yield bytes(event.data)
 
     async def _event(self, limit: float | None) -> h11.Event | type[h11.PAUSED]:

@@ -26,6 +26,8 @@ _THROTTLED: Final = frozenset({408, 425, 429})
 _UNAVAILABLE: Final = 503
 _RETRIED: Final = _THROTTLED | {500, 502, 503, 504} | frozenset(range(520, 530))
 _CAUTIOUS_ATTEMPTS: Final = 2
+_SHORTEST: Final = 1e-9
+"""Seconds. From 0 the bounds would never grow, and backoff's exponent would overflow."""
 
 
 _at_least_one: Any = validators.optional(validators.ge(1))
@@ -162,7 +164,9 @@ class Schedule:
         self._config = config
         self._deadline = deadline
         self._bounds = backoff.expo(
-            base=config.exponent, factor=config.initial_interval, max_value=config.max_interval
+            base=config.exponent,
+            factor=config.initial_interval or _SHORTEST,
+            max_value=config.max_interval,
         )
         next(self._bounds)  # backoff's generators begin with a yield of nothing
 

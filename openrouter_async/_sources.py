@@ -5,6 +5,7 @@ pieces of bytes from the start, each time anew. Files are read in worker threads
 loop never waits for a disk, and one piece at a time, so memory stays flat.
 """
 
+import inspect
 import io
 import mimetypes
 import os
@@ -76,7 +77,8 @@ async def open_source(
     content, filename, content_type = _untuple(file, filename, content_type)
     name = filename if filename is not None else _own_name(content)
     check_filename(name)
-    if content_type is not None and not re.fullmatch("[!-~]([ -~]*[!-~])?", content_type):
+    fits = isinstance(content_type, str) and re.fullmatch("[!-~]([ -~]*[!-~])?", content_type)
+    if content_type is not None and not fits:
         msg = f"content_type cannot stand in a header: {content_type!r:.100}"
         raise InvalidRequestError(msg)
     size, replayable, pieces = await _examine(content)
@@ -163,9 +165,10 @@ async def _examine(content: FileContent) -> tuple[int | None, bool, Callable[[],
     if hasattr(content, "read"):
         return await in_thread(_unreadable, _examine_file, cast("IO[bytes]", content))
     if isinstance(content, AsyncIterable):
-        return None, content.__aiter__() is not content, lambda: _from_async(content)
+        return None, False, lambda: _from_async(content)
     if isinstance(content, Iterable):
-        return None, iter(content) is not content, lambda: _from_iterable(content)
+        # What merely wraps an iterator gives what is left of it, the second time.
+        return None, isinstance(content, list | tuple), lambda: _from_iterable(content)
     msg = (
         "cannot upload a "
         f"{type(content).__name__}: pass a path, bytes, a binary file or an iterator of bytes"
@@ -237,7 +240,10 @@ def _examine_file(file: IO[bytes]) -> tuple[int | None, bool, Callable[[], Piece
     if isinstance(file, io.TextIOBase):
         msg = "the file to upload is open in text mode: open it with 'rb'"
         raise UploadSourceError(msg)
-    if not file.seekable():
+    if inspect.iscoroutinefunction(file.read):
+        msg = "the file to upload is an async one: pass an async iterator of its bytes"
+        raise UploadSourceError(msg)
+    if not (hasattr(file, "seekable") and file.seekable()):
         return None, False, lambda: _from_file(file, None)
     start = file.tell()
     size = max(0, file.seek(0, os.SEEK_END) - start)

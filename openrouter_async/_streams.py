@@ -128,7 +128,7 @@ class Stream(asyncio.Protocol):
         self._flush()
         while not self._received:
             if self._error:
-                raise httpx.ReadError(_words(self._error))
+                raise httpx.ReadError(_words(self._error)) from self._error
             if self._ended:
                 return b""
             if not await self._wait(timeout):

@@ -1,8 +1,11 @@
 """Work that may wait for a disk, done in a worker thread."""
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar, TypeVarTuple
 
+import anyio
 import anyio.to_thread
 
 from .errors import OpenRouterError
@@ -32,4 +35,18 @@ async def in_thread(
         except ValueError as error:  # a closed file, or a path that holds a NUL
             raise failure(str(error)) from error
 
-    return await anyio.to_thread.run_sync(guarded)
+    work = asyncio.ensure_future(anyio.to_thread.run_sync(guarded))
+    try:
+        return await asyncio.shield(work)
+    finally:
+        await _until_done(work)
+
+
+async def _until_done(work: asyncio.Future[T]) -> None:
+    """Wait for the thread whatever happens: the file it holds must not be closed under it."""
+    while not work.done():
+        # anyio's cancellation is shielded off; a second native one only starts the wait anew.
+        with anyio.CancelScope(shield=True), suppress(asyncio.CancelledError):
+            await asyncio.wait([work])
+    if not work.cancelled():
+        work.exception()  # seen, though perhaps nobody asks for it any more

@@ -27,6 +27,7 @@ from ._options import (
     Headers,
     Timeout,
     check_headers,
+    check_retries,
     parse_server_url,
     resolve_api_key,
     split_server_url,
@@ -83,11 +84,12 @@ class Settings:
         given = {header: value for header, value in app.items() if value is not None}
         headers = check_headers(given) | check_headers(options.get("http_headers") or {})
         timeout, server_url = options.get("timeout"), options.get("server_url")
+        retries = options.get("retries")
         return evolve(
             self,
             headers={**self.headers, **headers},
-            timeout=self.timeout if timeout is None else to_timeout(timeout),
-            retries=options.get("retries") or self.retries,
+            timeout=self.timeout if timeout is None else to_timeout(timeout, self.timeout),
+            retries=self.retries if retries is None else check_retries(retries),
             server_url=self.server_url if server_url is None else parse_server_url(server_url),
         )
 
@@ -128,7 +130,8 @@ class _Call(Generic[T]):
         config = self.settings.retries
         return Exchange(
             attempt=attempt,
-            last=config.max_attempts is not None and attempt >= config.max_attempts,
+            last=not config.retry_connection_errors
+            or (config.max_attempts is not None and attempt >= config.max_attempts),
             method=self.operation.method,
             url=self.shown_url,
             deadline=self.deadline,
@@ -266,7 +269,7 @@ class AsyncTransport:
                 await _announce(call, exchange, failure, began, wait)
                 await anyio.sleep(wait)
             if lost and find:
-                found = await _reconcile(find, began, failure)
+                found = await _reconcile(find, began, exchange, failure)
                 if found is not None:
                     return found
             if wait is None:
@@ -366,12 +369,14 @@ class AsyncTransport:
 
 
 async def _reconcile(
-    find: Callable[[float], Awaitable[T | None]], began: float, failure: OpenRouterError
+    find: Callable[[float], Awaitable[T | None]],
+    began: float,
+    exchange: Exchange,
+    failure: OpenRouterError,
 ) -> T | None:
-    try:
+    # Where looking fails or takes too long, it is as unknown as before.
+    with suppress(OpenRouterError), exchange.limit():
         return await find(began)
-    except OpenRouterError:
-        pass  # as unknown as before, and that is what the caller has to hear of
     raise failure
 
 

@@ -14,6 +14,7 @@ from ._options import (
     Secret,
     Timeout,
     check_headers,
+    check_retries,
     conceal,
     parse_server_url,
     to_timeout,
@@ -83,8 +84,8 @@ class _Client(Generic[Face]):
                 "user-agent": f"openrouter-async/{__version__}",
                 **check_headers(default_headers or {}),
             },
-            timeout=to_timeout(timeout),
-            retries=retries,
+            timeout=to_timeout(timeout, Timeout()),
+            retries=check_retries(retries),
             hooks=hooks or Hooks(),
         ).merged(
             {

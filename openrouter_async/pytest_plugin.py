@@ -1,7 +1,7 @@
 """Fixtures for your own tests: a local OpenRouter, and clients that speak to it.
 
-Every pytest in the environment loads this module, so it imports nothing else until a fixture is
-asked for.
+Every pytest in the environment loads this module, so the emulator is imported when a fixture
+is asked for, and not before.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,7 @@
 """What holds for the clients as such: their life, their options, their transports."""
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import os
@@ -247,6 +248,51 @@ async def test_an_interrupt_cancels_what_runs(raw_server):
         assert (await process.stdout.receive()).strip() == b"interrupted"
 
 
+@pytest.mark.parametrize("kept", ["iter(client.files.list())", "iter(Late())"])
+def test_an_unfinished_iterator_lets_the_interpreter_exit(emulator, kept):
+    """What is closed by the interpreter's end has no loop to be closed in."""
+    done = run_script(
+        f"""
+        import sys, warnings
+        from openrouter_async import OpenRouter
+        client = OpenRouter(sys.argv[1], server_url=sys.argv[2])
+        client.files.upload(b"x", filename="x.txt")
+
+        class Late:
+            def __iter__(self):
+                return self
+            def __next__(self):
+                return client.files.list().page()
+            def __del__(self):
+                try:
+                    client.files.list().page()
+                except Exception as error:
+                    print(type(error).__name__)
+
+        kept = {kept}
+        next(kept)
+        print("end")
+        """,
+        emulator.api_key,
+        emulator.base_url,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("end")
+
+
+def test_a_hook_may_close_its_client(emulator):
+    """From the loop's own thread, which cannot wait for itself."""
+    client = OpenRouter(
+        emulator.management_key,
+        server_url=emulator.base_url,
+        hooks=Hooks(on_response=lambda _: client.close()),
+    )
+    with contextlib.suppress(ClientClosedError):
+        client.workspaces.get("default")
+    with pytest.raises(ClientClosedError):
+        client.workspaces.get("default")
+
+
 # Transports and options
 
 
@@ -324,6 +370,12 @@ async def test_with_options_overrides_and_shares(make_client, raw_server):
         {"timeout": -1},
         {"timeout": float("nan")},
         {"timeout": True},
+        {"retries": None},
+        {"retries": 3},
+        {"server_url": ""},
+        {"server_url": 5},
+        {"server_url": "https://a..b/"},
+        {"default_headers": ["X-One"]},
         {"max_connections": 0},
         {"max_connections": 2.5},
         {"default_headers": {"Content-Length": "0"}},
@@ -372,6 +424,14 @@ async def test_a_limit_fires_and_says_which_it_is(make_client, raw_server, handl
             await client.files.retrieve("x")
         assert 0.25 < time.monotonic() - began < 0.6
         assert caught.value.limit == limit
+
+
+async def test_a_number_limits_the_whole_call_and_leaves_the_other_limits(make_client):
+    """What the client was given for connecting and reading stays."""
+    async with make_client("sk-test", timeout=Timeout(connect=1, read=300, write=200)) as client:
+        assert client.with_options(timeout=400).transport.settings.timeout == Timeout(
+            connect=1, read=300, write=200, total=400
+        )
 
 
 async def test_the_total_limit_covers_all_attempts_and_waits(make_client, raw_server):

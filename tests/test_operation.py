@@ -149,3 +149,17 @@ async def test_an_endpoint_that_the_sdk_lacks_can_be_called(raw_server):
         )
     assert result == {"data": {"total": 1}}
     assert server.requests[0].target == "/api/v1/keys/a%2Fb?x=true&z=%C3%BC%26"
+
+
+@pytest.mark.parametrize("path", ["credits", "/a b", "/é", "/a\r\nb", "/a?b=c", "/a#b", ""])
+def test_a_path_that_no_request_can_carry_is_refused(path):
+    """When it is described, not when it is sent."""
+    with pytest.raises(InvalidRequestError):
+        Operation("GET", path, dict)
+
+
+@pytest.mark.parametrize("path", ["/a/{}", "/a/{b", "/a/{0}"])
+def test_a_path_that_cannot_be_filled_is_refused(path):
+    """With words, not with the formatter's own error."""
+    with pytest.raises(InvalidRequestError):
+        Operation("GET", path, dict).fill({})

@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 import tempfile
+import threading
 
 import anyio
 import pytest
@@ -211,12 +212,14 @@ async def test_a_file_is_read_in_pieces_of_bounded_size():
 
 async def test_a_source_can_be_read_as_often_as_it_says():
     """The same bytes each time, or a plain no."""
-    for source in (LARGE, io.BytesIO(LARGE), [LARGE], Again([LARGE]), AgainAsync([LARGE])):
+    for source in (LARGE, io.BytesIO(LARGE), [LARGE]):
         opened = await open_source(source, "x", None, check_size=True)
         assert opened.replayable
         for _ in range(2):
             assert b"".join([piece async for piece in opened.pieces()]) == LARGE
-    for source in (Reader(SMALL), iter([SMALL]), pieces_of(SMALL)):
+    # A wrapper like tqdm looks as if it could be read again, and gives what is left.
+    once = (Reader(SMALL), iter([SMALL]), pieces_of(SMALL), Again(iter([SMALL])))
+    for source in (*once, AgainAsync([SMALL])):
         assert not (await open_source(source, "x", None, check_size=True)).replayable
 
 
@@ -703,3 +706,62 @@ async def test_a_type_cannot_inject_a_header(make_client, raw_server, declared):
         )
         await raised(InvalidRequestError, client.files.upload, ("x", SMALL, declared))
     assert server.requests == []
+
+
+async def test_an_async_file_object_is_refused_with_advice(make_client, raw_server):
+    """Its reads are coroutines, which no thread can run."""
+
+    class AsyncFile:
+        async def read(self, size=-1):
+            raise AssertionError
+
+    with pytest.raises(UploadSourceError, match="async iterator"):
+        await open_source(AsyncFile(), "x", None, check_size=True)
+
+
+async def test_a_file_object_that_only_reads_is_read_once():
+    """As `seekable` says, where it is there to say something."""
+
+    class OnlyReads:
+        def __init__(self):
+            self._file = io.BytesIO(SMALL)
+
+        def read(self, size):
+            return self._file.read(size)
+
+    opened = await open_source(OnlyReads(), "x", None, check_size=True)
+    assert (opened.size, opened.replayable) == (None, False)
+    assert b"".join([piece async for piece in opened.pieces()]) == SMALL
+
+
+async def test_a_cancelled_read_is_waited_for():
+    """The file stays open until the thread that reads it is done."""
+    entered, left = threading.Event(), threading.Event()
+    closed_too_soon = []
+
+    class Slow(io.BytesIO):
+        def read(self, size=-1):
+            entered.set()
+            left.wait(5)
+            closed_too_soon.append(self.closed)
+            return super().read(size)
+
+    file = Slow(SMALL)
+
+    async def upload():
+        opened = await open_source(file, "x", None, check_size=True)
+        try:
+            return [piece async for piece in opened.pieces()]
+        finally:
+            file.close()
+
+    task = asyncio.create_task(upload())
+    await asyncio.to_thread(entered.wait, 5)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0.01)
+    assert not task.done()
+    left.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert closed_too_soon == [False]

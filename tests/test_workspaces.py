@@ -150,6 +150,8 @@ BAD = [
     ("bulk_add_members", ("w", "user_abc123"), {}, "1 to 100 user ids"),
     ("bulk_remove_members", ("w", ["u"] * 101), {}, "1 to 100 user ids"),
     ("bulk_remove_members", ("w", [""]), {}, "1 to 100 user ids"),
+    ("bulk_add_members", ("w", None), {}, "1 to 100 user ids"),
+    ("set_budget", ("w", "daily", 10**400), {}, "above 0"),
 ]
 
 

@@ -4,9 +4,9 @@ All of it needs a management key. Wherever a ``workspace_id`` is taken, a slug w
 of limits and rules: the Workspaces section of OpenRouter's OpenAPI document.
 """
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Unpack, get_args
 
 from .. import models
@@ -344,7 +344,7 @@ async def set_budget(
         NoAnswerError: No answer came.
     """
     number = isinstance(limit_usd, int | float) and not isinstance(limit_usd, bool)
-    if not (number and limit_usd > 0 and math.isfinite(limit_usd)):
+    if not (number and 0 < limit_usd <= sys.float_info.max):
         msg = f"limit_usd is a number of US dollars above 0, not {limit_usd!r}"
         raise InvalidRequestError(msg)
     document: dict[str, Any] = {"limit_usd": limit_usd}
@@ -497,7 +497,7 @@ def _budget(workspace_id: str, interval: str) -> dict[str, str]:
 
 
 def _user_ids(user_ids: Sequence[str]) -> dict[str, list[str]]:
-    ids = [] if isinstance(user_ids, str) else list(user_ids)
+    ids = list(user_ids) if isinstance(user_ids, Iterable) and not isinstance(user_ids, str) else []
     if not 1 <= len(ids) <= _MAX_USERS or not all(isinstance(i, str) and i for i in ids):
         msg = f"user_ids is a list of 1 to {_MAX_USERS} user ids"
         raise InvalidRequestError(msg)
