@@ -61,10 +61,10 @@ class Connections:
 
         No redirect is followed and no cookie kept.
         """
-        if self.closed:
+        transport = self._own or (None if self.closed else await self._route(request.origin))
+        if self.closed or transport is None:
             msg = "the client is closed"
             raise ClientClosedError(msg)
-        transport = self._own or await self._route(request.origin)
         if isinstance(transport, Pool):
             return await transport.exchange(request)
         return await _send_by(transport, request)
@@ -103,7 +103,7 @@ class Connections:
         )
         try:
             return httpx.AsyncHTTPTransport(verify=tls, limits=limits, proxy=proxy)
-        except (ValueError, ImportError):
+        except (ValueError, ImportError, httpx.InvalidURL):
             failure = InvalidRequestError(_BAD_PROXY)
         raise failure  # without the proxy's URL, which may hold a password
 
@@ -191,5 +191,7 @@ def _covers(entry: str, host: str, port: int | None) -> bool:
     except ValueError:
         pass  # one of them is a name
     name, _, wanted = entry.lower().lstrip(".").rpartition(":")
-    name, wanted = (name, wanted) if name else (wanted, "")
+    if not name or entry.endswith("]"):
+        name, wanted = entry.lower().lstrip("."), ""
+    name = name.strip("[]")
     return bool(name) and (host == name or host.endswith("." + name)) and wanted in {"", str(port)}

@@ -22,6 +22,7 @@ from ._wire import Origin, Reply, Request
 __all__ = ["Pool"]
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_CLOSED: Final = "the client was closed"
 _MAX_HEAD: Final = 102_400
 """Bytes of an answer's headers that are taken."""
 
@@ -46,12 +47,19 @@ class _Connection:
         return await self._head(request.limits.get("read"))
 
     async def _send(self, request: Request) -> None:
-        write, limit, http = self.stream.write, request.limits.get("write"), self._http
+        write, limit = self.stream.write, request.limits.get("write")
         # The head is in no local variable: a source's error is raised through this frame.
-        await write(http.send(_head_of(request)) or b"", limit)
+        await write(self._bytes_of(_head_of(request)), limit)
         async for piece in request.pieces:
-            await write(http.send(h11.Data(data=piece)) or b"", limit)
-        await write(http.send(h11.EndOfMessage()) or b"", limit)
+            await write(self._bytes_of(h11.Data(data=piece)), limit)
+        await write(self._bytes_of(h11.EndOfMessage()), limit)
+
+    def _bytes_of(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> bytes:
+        try:
+            return self._http.send(event) or b""
+        except h11.LocalProtocolError:
+            failure = httpx.LocalProtocolError("the body is not as long as its headers say")
+        raise failure
 
     async def _head(self, limit: float | None) -> h11.Response:
         while True:
@@ -119,6 +127,9 @@ class Pool(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request of httpx's: what makes this a transport for its clients too."""
         url = request.url
+        if url.scheme not in _DEFAULT_PORTS:
+            msg = f"neither http nor https: {url.scheme!r}"
+            raise httpx.UnsupportedProtocol(msg)
         reply = await self.exchange(
             Request(
                 method=request.method.encode(),
@@ -150,10 +161,11 @@ class Pool(httpx.AsyncBaseTransport):
     # Slots: each connection holds one, and so does an attempt to connect
 
     async def _take(self, origin: Origin, timeout: float | None) -> _Connection:
-        connection = self._take_idle(origin)
-        if connection is None and not self._take_slot():
+        if (connection := self._take_idle(origin)) is not None:
+            return connection
+        if not self._take_slot():
             connection = await self._queue(origin)
-        if connection is not None and connection.stream.is_quiet:
+        if connection is not None and connection.stream.is_alive():
             return connection
         if connection is not None:  # it was handed over and hung up on in the same moment
             self._forget(connection)
@@ -196,13 +208,17 @@ class Pool(httpx.AsyncBaseTransport):
         try:
             return await turn
         except BaseException:
-            if turn.done() and not turn.cancelled():  # it came in the moment of the cancellation
+            if (
+                turn.done() and not turn.cancelled() and not turn.exception()
+            ):  # it came in the moment of the cancellation
                 connection = turn.result()
                 self._give_slot() if connection is None else self._give_back(connection)
             turn.cancel()
             raise
 
     async def _connect(self, origin: Origin, timeout: float | None) -> _Connection:
+        if self._closed:
+            raise httpx.ConnectError(_CLOSED)
         scheme, host, port = origin
         tls = await self._tls() if scheme == b"https" else None
         stream = await connect(host.decode(), port, tls, timeout)
@@ -210,8 +226,7 @@ class Pool(httpx.AsyncBaseTransport):
         self._connections.add(connection)
         if self._closed:
             self._forget(connection)
-            msg = "the client was closed"
-            raise httpx.ConnectError(msg)
+            raise httpx.ConnectError(_CLOSED)
         return connection
 
     def _give_back(self, connection: _Connection) -> None:
@@ -260,6 +275,10 @@ class Pool(httpx.AsyncBaseTransport):
     def abort(self) -> None:
         """Close all connections at once; calls under way fail."""
         self._closed = True
+        for _, turn in self._waiting:
+            if not turn.done():
+                turn.set_exception(httpx.ConnectError(_CLOSED))
+        self._waiting.clear()
         for connection in tuple(self._connections):
             self._drop(connection)
         self._idle.clear()

@@ -53,11 +53,7 @@ class Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Keep what came, and wake whoever waits for it."""
-        try:
-            plain = self._tls.decrypt(data) if self._tls else data
-        except ssl.SSLError as error:
-            self._fail(error)
-            return
+        plain = self._tls.decrypt(data) if self._tls else data
         if plain:
             self._received.append(plain)
             self._size += len(plain)
@@ -66,12 +62,12 @@ class Stream(asyncio.Protocol):
         if self._tls:
             self._send(self._tls.outgoing.read())
             self._ended = self._ended or self._tls.ended
+            self._error = self._error or self._tls.error
         self._wake()
 
     def eof_received(self) -> None:
         """The server sends no more."""
-        self._ended = True
-        self._wake()
+        self._fail(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; what has arrived in time is still to be had."""
@@ -88,6 +84,9 @@ class Stream(asyncio.Protocol):
             pass  # there is no more
 
     def _fail(self, error: Exception | None) -> None:
+        if self._tls and not self._tls.ended:
+            # Anybody on the way can have cut it short here (RFC 9112, section 9.8).
+            error = error or ConnectionResetError("the connection ended without TLS's goodbye")
         self._ended = True
         self._error = self._error or error
         self._wake()
@@ -161,10 +160,10 @@ class Stream(asyncio.Protocol):
             self._check_unanswered()
 
     def _check_unanswered(self) -> None:
-        # A 1XX answer says no more than to go on.
-        status = self._received[0][9:10] if self._received else b"1"
         # asyncio tells of a write that failed only in the loop's next turn.
-        if self._ended or self._transport.is_closing() or status not in {b"1", b""}:
+        if self._ended or self._transport.is_closing():
+            raise Answered
+        if self._received and _holds_answer(b"".join(self._received)):
             raise Answered
 
     def _flush(self) -> None:
@@ -190,7 +189,7 @@ class Stream(asyncio.Protocol):
             if self._ended:
                 raise self._error or ConnectionResetError("the server hung up during the handshake")
             await self._wait(None)
-        self._send(tls.outgoing.read())
+        self.data_received(b"")  # what came together with the handshake's end
 
     @property
     def is_quiet(self) -> bool:
@@ -224,6 +223,7 @@ class _TLS:
         self._object = context.wrap_bio(self._incoming, self.outgoing, server_hostname=host)
         self._shaken = False
         self.ended = False
+        self.error: ssl.SSLError | None = None
 
     def shake_hands(self) -> bool:
         """Go on with the handshake; whether it is done."""
@@ -250,8 +250,17 @@ class _TLS:
             return b"".join(plain)
         except ssl.SSLZeroReturnError:
             pass
+        except ssl.SSLError as error:
+            self.error = error
         self.ended = self._shaken
         return b"".join(plain)
+
+
+def _holds_answer(data: bytes) -> bool:
+    """Whether a final status has come; a 1XX answer says no more than to go on."""
+    while data[9:10] == b"1":
+        data = data.partition(b"\r\n\r\n")[2]
+    return len(data) > len(b"HTTP/1.1 ")
 
 
 def _expire(waiter: asyncio.Future[bool]) -> None:
