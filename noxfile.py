@@ -69,3 +69,24 @@ def interop(session: nox.Session) -> None:
         *session.posargs,
         env={"OPENROUTER_INTEROP": "1", "OPENROUTER_TS_DIR": folder},
     )
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """20,000 cancels at random moments and early answers by the hundred, with their tables."""
+    session.install("-e", ".[emulator]", *group("test"))
+    session.run("pytest", "-q", "tests/soak/soak_pool.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Our figures beside the peers', in one run; table and plot go to ``build/benchmarks``."""
+    session.install("-e", ".", *group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(name="perf-check")
+def perf_check(session: nox.Session) -> None:
+    """The ratios that the README promises, with room for noise."""
+    session.install("-e", ".", *group("bench"))
+    session.run("python", "-m", "benchmarks", "--check", *session.posargs)
