@@ -4,18 +4,20 @@ Wrong types are refused rather than coerced, unknown fields are kept in ``extra`
 decodes without bookkeeping; when it fails, a second, detailed decoding finds the field's path.
 """
 
+import functools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import NoneType, UnionType
-from typing import Any, Literal, NoReturn, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast, get_args, get_origin
 
 import attrs
-import cattrs
-from cattrs.gen import make_dict_structure_fn, override
 
 from . import models
+
+if TYPE_CHECKING:  # cattrs takes long to import, and only the first answer needs it
+    import cattrs
 
 __all__ = ["DecodeError", "decode"]
 
@@ -55,7 +57,7 @@ def decode(body: bytes, returns: type[T], *, unwrap: bool = False) -> T:
     if not attrs.has(returns):
         return _untyped(payload, returns)
     try:
-        return cast("T", _FAST.structure(payload, returns))
+        return cast("T", _converter(detailed=False).structure(payload, returns))
     except Exception:  # noqa: BLE001 - whatever it was, the detailed decoding names it
         raise _explain(payload, returns, "data" if unwrap else "") from None
 
@@ -104,8 +106,10 @@ def _untyped(payload: object, returns: type[T]) -> T:
 
 
 def _explain(payload: object, returns: type[Any], prefix: str) -> DecodeError:
+    import cattrs
+
     try:
-        _DETAILED.structure(payload, returns)
+        _converter(detailed=True).structure(payload, returns)
     except Exception as error:  # noqa: BLE001 - cattrs raises groups and hooks raise anything
         text = cattrs.transform_error(error, path="$", format_exception=_format)[0]
         reason, _, path = text.rpartition(" @ $")
@@ -182,8 +186,10 @@ _RESHAPE: Mapping[type, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }
 
 
-def _model_hook(cls: type[Any], converter: cattrs.Converter) -> Hook:
+def _model_hook(cls: type[Any], converter: "cattrs.Converter") -> Hook:
     """Structure a model from an object, its unknown fields going into ``extra``."""
+    from cattrs.gen import make_dict_structure_fn, override
+
     fields = attrs.fields(cls)
     known = frozenset(_RENAMED.get(f.name, f.name) for f in fields) - {_EXTRA}
     reshape = _RESHAPE.get(cls)
@@ -216,7 +222,7 @@ def _model_hook(cls: type[Any], converter: cattrs.Converter) -> Hook:
 
 
 def _compile(
-    cls: type[Any], keys: tuple[str, ...], converter: cattrs.Converter
+    cls: type[Any], keys: tuple[str, ...], converter: "cattrs.Converter"
 ) -> Callable[[dict[str, Any]], Any]:
     """A function that makes a model of an object with just these keys, or gives `_UNLIKE`.
 
@@ -248,7 +254,7 @@ def _compile(
     return cast("Callable[[dict[str, Any]], Any]", names["make"])
 
 
-def _sequence_hook(kind: Any, converter: cattrs.Converter) -> Hook:  # noqa: ANN401
+def _sequence_hook(kind: Any, converter: "cattrs.Converter") -> Hook:  # noqa: ANN401
     """Structure a tuple from an array, and from nothing else: a string is a sequence too."""
     (row,) = get_args(kind)
     structure_row = converter.get_structure_hook(row)
@@ -264,7 +270,10 @@ def _sequence_hook(kind: Any, converter: cattrs.Converter) -> Hook:  # noqa: ANN
     return hook
 
 
-def _converter(*, detailed: bool) -> cattrs.Converter:
+@functools.cache
+def _converter(*, detailed: bool) -> "cattrs.Converter":
+    import cattrs
+
     converter = cattrs.Converter(detailed_validation=detailed)
     converter.register_structure_hook(str, _strict(str))
     converter.register_structure_hook(int, _strict(int))
@@ -281,7 +290,3 @@ def _converter(*, detailed: bool) -> cattrs.Converter:
         lambda kind: _model_hook(kind, converter),
     )
     return converter
-
-
-_FAST = _converter(detailed=False)
-_DETAILED = _converter(detailed=True)

@@ -8,7 +8,6 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import cast
-from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import anyio.to_thread
@@ -173,6 +172,8 @@ def proxy_for(scheme: str, host: str, port: int | None) -> str | None:
 
     ``NO_PROXY`` lists hosts, domains and networks (``10.0.0.0/8``), separated by commas.
     """
+    from urllib.request import getproxies  # takes long to import, and only calls need it
+
     proxies = getproxies()
     if not proxies or is_loopback(host):
         return None

@@ -15,16 +15,29 @@ import threading
 import types
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, get_origin, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Self,
+    TypeVar,
+    cast,
+    get_origin,
+    overload,
+)
 
 import anyio
-from anyio.from_thread import BlockingPortal
 from attrs import frozen
 
 from ._downloads import Download
 from ._paging import Pager, PageT, RowT
 from ._transport import AsyncTransport
 from .errors import ClientClosedError
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
 
 __all__ = [
     "Async",
@@ -48,7 +61,7 @@ _END = object()
 class _Loop:
     """A running event loop, as other threads hold it."""
 
-    portal: BlockingPortal
+    portal: "BlockingPortal"
     loop: asyncio.AbstractEventLoop
     ending: anyio.Event
     thread: threading.Thread
@@ -142,6 +155,8 @@ def _start_loop(farewell: Callable[[], Coroutine[Any, Any, None]]) -> _Loop:
 async def _serve(
     ready: "concurrent.futures.Future[_Loop]", farewell: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
+    from anyio.from_thread import BlockingPortal  # the async face does without
+
     ending = anyio.Event()
     async with BlockingPortal() as portal:
         loop = asyncio.get_running_loop()
