@@ -1,0 +1,49 @@
+"""openrouter_async with its defaults."""
+
+from pathlib import Path
+
+from openrouter_async import AsyncOpenRouter, OpenRouter
+
+from . import FILE_ID, KEY
+
+
+class AsyncPeer:
+    """``AsyncOpenRouter``."""
+
+    def __init__(self, base: str) -> None:
+        self._client = AsyncOpenRouter(KEY, server_url=f"{base}/api/v1")
+
+    async def retrieve(self) -> object:
+        """One file's metadata, as a model."""
+        return await self._client.files.retrieve(FILE_ID)
+
+    async def page(self) -> int:
+        """A page of files, as models."""
+        return len((await self._client.files.list(limit=1000)).data)
+
+    async def upload(self, path: Path) -> int:
+        """A path, read in threads."""
+        return (await self._client.files.upload(path)).size_bytes
+
+    async def download(self, path: Path) -> None:
+        """Into a file, written in threads and renamed when it is complete."""
+        await self._client.files.download_to(FILE_ID, path, overwrite=True)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+class BlockingPeer:
+    """``OpenRouter``."""
+
+    def __init__(self, base: str) -> None:
+        self._client = OpenRouter(KEY, server_url=f"{base}/api/v1")
+
+    def retrieve(self) -> object:
+        """One file's metadata, as a model."""
+        return self._client.files.retrieve(FILE_ID)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()

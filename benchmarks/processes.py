@@ -1,0 +1,107 @@
+"""The server and the fresh processes around each measurement."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .peers import Peer
+from .rows import Row
+from .samples import Sample
+
+__all__ = ["Cores", "measure", "run_server"]
+
+_ROOT: Final = Path(__file__).parent.parent
+_PATIENCE: Final = 60
+_START: Final = """
+import time
+began = time.process_time()
+{imports}
+imported = time.process_time()
+import asyncio
+async def main():
+    started = time.process_time()
+    client = {construct}
+    print(imported - began, time.process_time() - started)
+asyncio.run(main())
+"""
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Which cores the server and the clients run on; empty where that cannot be said."""
+
+    server: str = ""
+    client: str = ""
+
+    @classmethod
+    def apart(cls) -> "Cores":
+        """One core for the clients, the others for the server."""
+        if not hasattr(os, "sched_getaffinity"):
+            return cls()
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) == 1:
+            return cls()
+        return cls(",".join(map(str, cores[:-1])), str(cores[-1]))
+
+
+def _environment() -> dict[str, str]:
+    """Without proxies and development switches, which would slow some clients down."""
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.lower().endswith("_proxy")
+        and not key.startswith(("OPENROUTER_", "OPENAI_", "COVERAGE_", "PYTHON"))
+    }
+    return {**kept, "PYTHONPATH": str(_ROOT), "PYTHONWARNINGS": "ignore"}
+
+
+@contextmanager
+def run_server(cores: Cores) -> Iterator[str]:
+    """The service in a process of its own; its address."""
+    command = [sys.executable, "-m", "benchmarks.server", *filter(None, [cores.server])]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(), text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.stdin.close()
+            process.terminate()
+
+
+def measure(row: Row, peer: Peer, base: str, directory: Path, share: float, cores: Cores) -> Sample:
+    """Do the row's work in a fresh process."""
+    if row.kind == "start":
+        code = _START.format(imports=peer.imports, construct=peer.construct)
+        command = [sys.executable, "-c", code]
+    elif row.kind == "blocking" and not peer.blocking:
+        return Sample(refused="no blocking face")
+    else:
+        options = (row.name, peer.name, base, str(directory), str(share), cores.client)
+        command = [sys.executable, "-m", "benchmarks.child", *options]
+    try:
+        done = subprocess.run(
+            command,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Sample(refused=f"no end within {_PATIENCE} s")
+    if done.returncode:
+        return Sample(refused=done.stderr.strip().rpartition("\n")[2] or f"exit {done.returncode}")
+    line = done.stdout.splitlines()[-1]
+    if row.kind == "start":
+        imported, constructed = map(float, line.split())
+        return Sample(start=(imported, constructed))
+    return Sample(**json.loads(line))

@@ -1,0 +1,69 @@
+"""Servers that count who is connected, and ways in which a connection can end."""
+
+import asyncio
+import socket
+import struct
+
+from .servers import RawServer
+
+RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER for a connection that is reset when it is closed."""
+
+
+class CountingServer(RawServer):
+    """Counts the connections that are open at the same time, and those that did the handshake."""
+
+    def __init__(self, handler):
+        super().__init__(handler)
+        self.open = self.most = 0
+
+    async def _serve(self, reader, writer):
+        self.open += 1
+        self.most = max(self.most, self.open)
+        try:
+            await super()._serve(reader, writer)
+        except (OSError, asyncio.LimitOverrunError):
+            writer.transport.abort()  # a client that went away, or sent on after its answer
+        except asyncio.CancelledError:
+            pass  # the loop ends, and its streams would print this
+        finally:
+            self.open -= 1
+
+
+def headless(handler):
+    """A handler that gets requests before their bodies."""
+    handler.reads_body = False
+    return handler
+
+
+async def stay(request):
+    """Keep the connection open, and read no more from it."""
+    request.writer.transport.pause_reading()
+    await asyncio.sleep(60)
+
+
+async def finish(request):
+    """Send no more, read no more, and keep the other half of the connection open."""
+    request.writer.transport.pause_reading()
+    request.writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+    await asyncio.sleep(60)
+
+
+async def close(request):
+    """Close the connection, whatever is still to come."""
+    request.writer.close()
+
+
+async def reset(request):
+    """Reset the connection."""
+    sock = request.writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    request.writer.transport.abort()
+
+
+ENDS = {"stay": stay, "finish": finish, "close": close, "reset": reset}
+
+
+def peer(request):
+    """The client's address, by which its connections can be told apart."""
+    return request.writer.get_extra_info("peername")[1]

@@ -1,0 +1,96 @@
+"""The benchmark itself: what it counts, how it judges, and that it runs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAD = b"POST /api/v1/files HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\n%s\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+
+
+def body(content):
+    return (
+        b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        + content
+        + b"\r\n--b--\r\n"
+    )
+
+
+def chunked(data, size):
+    parts = [data[start : start + size] for start in range(0, len(data), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
+def count(head, data, step):
+    from benchmarks.multipart import UploadCounter
+
+    counter = UploadCounter(head)
+    pieces = [data[start : start + step] for start in range(0, len(data), step)]
+    ended = [counter.feed(memoryview(piece)) for piece in pieces]
+    assert ended == [False] * (len(pieces) - 1) + [True]
+    return counter.size
+
+
+@pytest.mark.parametrize("step", [1, 7, 300, 100_000])
+@pytest.mark.parametrize("content", [b"", b"x", b"\r\n--", b"abc" * 1000])
+def test_the_server_counts_the_files_own_bytes(content, step):
+    """However the body is framed, and wherever the socket cuts it."""
+    data = body(content)
+    assert count(HEAD % b"content-length: %d" % len(data), data, step) == len(content)
+    sent = chunked(data, 100)
+    assert count(HEAD % b"Transfer-Encoding: chunked", sent, step) == len(content)
+
+
+def test_a_claim_is_judged_round_by_round():
+    """The median of the rounds' ratios counts; what we cannot do fails, what a peer cannot passes."""
+    from benchmarks.claims import CLAIMS, judge
+    from benchmarks.peers import PEERS
+    from benchmarks.results import Results
+    from benchmarks.rows import ROWS
+    from benchmarks.samples import Sample
+
+    row = ROWS["sequential"]
+    results = Results([row], [], "a machine")
+    for ours, theirs in ((1, 2), (10, 25), (1, 1)):
+        results.add(row, PEERS["ours"], Sample(calls=1, cpu=ours, wall=1))
+        results.add(row, PEERS["httpx"], Sample(calls=1, cpu=theirs, wall=1))
+        results.add(row, PEERS["openai"], Sample(refused="PoolTimeout"))
+        results.add(row, PEERS["openrouter"], Sample(calls=1, cpu=ours * 7, wall=1))
+    verdicts = {verdict.claim.text: verdict for verdict in judge(results)}
+    assert len(verdicts) == len([claim for claim in CLAIMS if claim.top.row == "sequential"])
+    httpx = verdicts["sequential: 2x less CPU than httpx"]
+    assert (httpx.spread.median, httpx.holds) == (2, True)
+    assert verdicts["sequential: 2.5x less CPU than openai"].passes
+    openrouter = verdicts["sequential: 8x less CPU than openrouter"]
+    assert (openrouter.holds, openrouter.passes) == (False, True)
+    results.samples["sequential", "ours"] = [Sample(refused="ReadError")] * 3
+    assert not any(verdict.passes for verdict in judge(results))
+
+
+def test_a_run_leaves_a_table_a_plot_and_its_figures(tmp_path):
+    """One command, whatever the clients are."""
+    options = ["--quick", "--peers", "raw,ours", "--rows", "start,page,uploads-16,blocking"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *options, "--out", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    table = (tmp_path / "benchmarks.md").read_text()
+    assert table in done.stdout
+    assert "<svg" in (tmp_path / "benchmarks.svg").read_text()
+    rows = json.loads((tmp_path / "benchmarks.json").read_text())["rows"]
+    assert set(rows) == {"start", "page", "uploads-16", "blocking"}
+    for row in rows.values():
+        assert not any("refused" in sample for samples in row.values() for sample in samples)
