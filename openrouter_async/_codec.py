@@ -206,11 +206,12 @@ def _model_hook(cls: type[Any], converter: "cattrs.Converter") -> Hook:
         if type(payload) is not dict:
             msg = f"expected an object, got {type(payload).__name__}"
             raise ValueError(msg)
+        make = makers.get(tuple(payload))
+        if make and (model := make(payload)) is not _UNLIKE:
+            return model
         if reshape:
             payload = reshape(payload)
         keys = tuple(payload)
-        if (make := makers.get(keys)) and (model := make(payload)) is not _UNLIKE:
-            return model
         unknown = {k: v for k, v in payload.items() if k not in known}
         model = structure({**payload, _EXTRA: unknown} if unknown else payload, cls)
         room = len(makers) < _MAX_MAKERS and not converter.detailed_validation
@@ -239,6 +240,10 @@ def _compile(
             allowed = {*parts, int} if float in parts else parts
             types = [part.__name__ for part in allowed]
             tests.append("(" + " or ".join(f"type({value}) is {name}" for name in types) + ")")
+        elif kind is datetime:
+            names |= {"time_of": _time, "iso": datetime.fromisoformat}
+            plainly = f"type({value}) is str and (t := iso({value})).tzinfo"
+            value = f"(t if {plainly} else time_of({value}, 0))"
         else:
             names |= {f"hook{number}": converter.get_structure_hook(kind), f"kind{number}": kind}
             value = f"hook{number}({value}, kind{number})"
