@@ -24,7 +24,10 @@ from .workload import SMALL_SIZE, Workload
 __all__ = ["main"]
 
 _PATIENCE: Final = 6
-"""Seconds for the calls of one row: longer than httpx waits for a connection."""
+"""Seconds for calls that were begun in less than one: longer than httpx waits for a connection."""
+
+_LONG_PATIENCE: Final = 30
+"""Seconds for a number of calls that all have to be done."""
 
 Call = Callable[[], Awaitable[object]]
 
@@ -39,7 +42,13 @@ def _costs(sample: Sample, base: str) -> Iterator[None]:
     sample.server = (server_busy(base) - busy) / sample.wall
 
 
-async def _repeat(call: Call, workers: int, go_on: Callable[[], bool], sample: Sample) -> None:
+async def _repeat(
+    call: Call,
+    workers: int,
+    go_on: Callable[[], bool],
+    sample: Sample,
+    patience: float = _PATIENCE,
+) -> None:
     """Keep ``workers`` calls going; how many ended well, and how the others ended."""
     failures: Counter[str] = Counter()
     running = 0
@@ -57,7 +66,7 @@ async def _repeat(call: Call, workers: int, go_on: Callable[[], bool], sample: S
             running -= 1
 
     tasks = [asyncio.create_task(work()) for _ in range(workers)]
-    _, unfinished = await asyncio.wait(tasks, timeout=_PATIENCE)
+    _, unfinished = await asyncio.wait(tasks, timeout=patience)
     if unfinished:  # left alone: to cancel them can take longer than all before
         failures["unfinished"] += running
     sample.failures = dict(failures)
@@ -89,7 +98,8 @@ async def _calls(row: Row, base: str, peer: AsyncPeer, work: Workload) -> Sample
         return warm  # it would not get further in the row itself
     with _costs(sample, base):
         go_on = _times(row.calls) if row.calls else _until(row.seconds)
-        await _repeat(call, row.concurrency, go_on, sample)
+        patience = _LONG_PATIENCE if row.calls else _PATIENCE
+        await _repeat(call, row.concurrency, go_on, sample, patience)
     for name, times in warm.failures.items():
         sample.failures[name] = sample.failures.get(name, 0) + times
     return sample
@@ -108,7 +118,7 @@ async def _transfers(row: Row, base: str, peer: AsyncPeer, work: Workload) -> Sa
     before = peak_memory()
     with _costs(sample, base):
         async with Ticker() as ticker:
-            await _repeat(call, 1, _times(row.calls), sample)
+            await _repeat(call, 1, _times(row.calls), sample, _LONG_PATIENCE)
     sample.memory, sample.pause = peak_memory() - before, ticker.pause
     return sample
 

@@ -36,6 +36,12 @@ __all__ = ["Answer", "Exchange", "no_answer", "out_of_time"]
 TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.StreamError)
 """What our own connections raise, and what a caller's do."""
 
+_UNSENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+)
 _FOREVER: Final = nullcontext()
 _ERROR_BODY_SECONDS: Final = 5.0
 _INFLATED_PIECE: Final = 65_536
@@ -84,7 +90,7 @@ def out_of_time(exchange: Exchange, *, answered: bool) -> RequestTimeoutError:
 def no_answer(error: Exception, exchange: Exchange, *, answered: bool) -> NoAnswerError:
     """Our own error for one of httpx's, with its words and nothing else of it."""
     name = type(error).__name__
-    unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    unsent = isinstance(error, _UNSENT)
     where: dict[str, Any] = {
         "method": exchange.method,
         "url": exchange.url,

@@ -101,6 +101,12 @@ class Connections:
             keepalive_expiry=_KEEPALIVE_SECONDS,
         )
         try:
+            by = httpx.Proxy(proxy)
+            if by.url.scheme == "http":
+                pool = Pool(self._max_connections, _KEEPALIVE_SECONDS, tls_context, by)
+                await pool.open()
+                return pool
+            # Proxies that speak TLS or SOCKS themselves are httpx's to speak to.
             return httpx.AsyncHTTPTransport(verify=tls, limits=limits, proxy=proxy)
         except (ValueError, ImportError, httpx.InvalidURL):
             failure = InvalidRequestError(_BAD_PROXY)

@@ -6,6 +6,7 @@ it back cost the same however many there are.
 """
 
 import asyncio
+import base64
 import contextlib
 import ssl
 import time
@@ -16,7 +17,7 @@ from typing import Final, cast
 import h11
 import httpx
 
-from ._streams import Answered, Stream, connect
+from ._streams import Answered, Stream, Tunnel, connect
 from ._wire import Origin, Reply, Request
 
 __all__ = ["Pool"]
@@ -94,6 +95,31 @@ class _Connection:
         return not http.trailing_data[0]
 
 
+def _way_through(proxy: httpx.Proxy, origin: Origin) -> tuple[str, int, Tunnel]:
+    """The proxy's address, and what asks it for a tunnel to the origin (RFC 9110, 9.3.6)."""
+    _, host, port = origin
+    where = b"%s:%d" % (b"[%s]" % host if b":" in host else host, port)
+    headers = [(b"host", where), *proxy.headers.raw]
+    if proxy.raw_auth:
+        word = base64.b64encode(b":".join(proxy.raw_auth))
+        headers.append((b"proxy-authorization", b"Basic " + word))
+
+    async def tunnel(stream: Stream) -> None:
+        asking = _Connection((b"http", where, port), stream)
+        asked = Request(b"CONNECT", origin, where, headers, _nothing(), {})
+        answer = await asking.exchange(asked)
+        if not 200 <= answer.status_code < 300:  # noqa: PLR2004
+            msg = f"the proxy refuses the tunnel: {answer.status_code}"
+            raise httpx.ProxyError(msg)
+
+    return proxy.url.host, proxy.url.port or _DEFAULT_PORTS["http"], tunnel
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    return
+    yield b""
+
+
 def _head_of(request: Request) -> h11.Request:
     try:
         return h11.Request(method=request.method, target=request.target, headers=request.headers)
@@ -105,7 +131,14 @@ def _head_of(request: Request) -> h11.Request:
 class Pool(httpx.AsyncBaseTransport):
     """Connections of one event loop, reused last in, first out, for each origin."""
 
-    def __init__(self, max_connections: int, keepalive: float, tls: TLSContext) -> None:
+    def __init__(
+        self,
+        max_connections: int,
+        keepalive: float,
+        tls: TLSContext,
+        proxy: httpx.Proxy | None = None,
+    ) -> None:
+        self._proxy = proxy
         self._limit = max_connections
         self._keepalive = keepalive
         self._tls = tls
@@ -221,7 +254,8 @@ class Pool(httpx.AsyncBaseTransport):
             raise httpx.ConnectError(_CLOSED)
         scheme, host, port = origin
         tls = await self._tls() if scheme == b"https" else None
-        stream = await connect(host.decode(), port, tls, timeout)
+        way = _way_through(self._proxy, origin) if self._proxy else None
+        stream = await connect(host.decode(), port, tls, timeout, way)
         connection = _Connection(origin, stream)
         self._connections.add(connection)
         if self._closed:

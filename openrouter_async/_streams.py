@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import httpx
@@ -272,10 +273,17 @@ def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
+Tunnel = Callable[[Stream], Awaitable[None]]
+
+
 async def connect(
-    host: str, port: int, tls: ssl.SSLContext | None, timeout: float | None
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+    timeout: float | None,
+    proxy: tuple[str, int, Tunnel] | None = None,
 ) -> Stream:
-    """Connect, by TLS if a context is given.
+    """Connect, by TLS if a context is given, through a proxy's tunnel if one is named.
 
     Raises:
         httpx.ConnectError: The connection was refused, the name is unknown, or the
@@ -284,13 +292,16 @@ async def connect(
     """
     try:
         async with asyncio.timeout(timeout):
-            stream = await _open(await _connect_socket(host, port))
-            if tls:
-                try:
+            at_first, first_port = proxy[:2] if proxy else (host, port)
+            stream = await _open(await _connect_socket(at_first, first_port))
+            try:
+                if proxy:
+                    await proxy[2](stream)
+                if tls:
                     await stream.secure(tls, host)
-                except BaseException:
-                    stream.abort()
-                    raise
+            except BaseException:
+                stream.abort()
+                raise
     except TimeoutError as error:
         raise httpx.ConnectTimeout(_words(error)) from error
     except OSError as error:  # ssl.SSLError is one, too

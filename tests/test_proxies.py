@@ -176,6 +176,37 @@ async def test_closing_a_client_while_its_way_is_made_leaves_nothing(
     assert await settles(lambda: proxy.open == 0)
 
 
+async def test_cancels_leave_the_slots_of_a_way_through_a_proxy_alive(
+    server, start_proxy, make_client, monkeypatch
+):
+    """As they do without a proxy; a slot that is lost here is lost for ever."""
+    rng = random.Random(1)
+
+    async def handler(*_):
+        await asyncio.sleep(rng.random() * 0.005)
+        return GOOD
+
+    server._handler = handler
+    proxy = await start_proxy()
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    client = make_client(max_connections=10)
+    left = 1000
+
+    async def cancel():
+        nonlocal left
+        while left > 0:
+            call = asyncio.create_task(client.files.retrieve("x"))
+            await asyncio.sleep(rng.random() * 0.03)
+            left -= call.cancel()
+            await asyncio.wait([call])
+
+    await asyncio.gather(*(cancel() for _ in range(40)))
+    assert await settles(lambda: proxy.open <= 10)
+    calls = [client.files.retrieve("x", timeout=2.0) for _ in range(10)]
+    ends = await asyncio.gather(*calls, return_exceptions=True)
+    assert [repr(end) for end in ends if isinstance(end, BaseException)] == []
+
+
 @pytest.mark.parametrize(
     "refusal",
     [
