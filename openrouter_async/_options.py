@@ -35,6 +35,7 @@ __all__ = [
 
 DEFAULT_SERVER_URL: Final = "https://openrouter.ai/api/v1"
 
+_MAX_LABEL: Final = 63  # of a host's name; a longer one fails in the look-up of its address
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"([!-~]([\t -~]*[!-~])?)?")
 # The SDK frames the message; a second opinion on its length would let one request hide in another.
@@ -199,8 +200,8 @@ def split_server_url(url: str) -> Server:
 def _split_url(text: str) -> SplitResult | None:
     try:
         parts = urlsplit(text)
-        usable = bool(parts.hostname) and parts.port != 0
-        (parts.hostname or "").encode("idna")  # as the look-up of its address will do
+        labels = (parts.hostname or "").removesuffix(".").split(".")
+        usable = all(1 <= len(label) <= _MAX_LABEL for label in labels) and parts.port != 0
     except ValueError:
         return None
     return parts if usable and re.fullmatch(r"[!-\[\]-~]+", text) else None
