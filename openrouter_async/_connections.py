@@ -82,32 +82,25 @@ class Connections:
             scheme, host, port = origin
             proxy = proxy_for(scheme.decode(), host.decode(), port)
             if proxy not in ways.by_proxy:
-                tls = await tls_context() if proxy else None
-                if proxy not in ways.by_proxy:  # still, after that wait
-                    ways.by_proxy[proxy] = await self._connect_by(proxy, tls)
+                transport = await self._connect_by(proxy)
+                ways.by_proxy.setdefault(proxy, transport)  # another call may have been faster
             ways.by_origin[origin] = ways.by_proxy[proxy]
         return ways.by_origin[origin]
 
-    async def _connect_by(
-        self, proxy: str | None, tls: ssl.SSLContext | None
-    ) -> httpx.AsyncBaseTransport:
-        if proxy is None or tls is None:
-            pool = Pool(self._max_connections, _KEEPALIVE_SECONDS, tls_context)
-            await pool.open()
-            return pool
-        limits = httpx.Limits(
-            max_connections=self._max_connections,
-            max_keepalive_connections=self._max_connections,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
-        )
+    async def _connect_by(self, proxy: str | None) -> httpx.AsyncBaseTransport:
         try:
-            by = httpx.Proxy(proxy)
-            if by.url.scheme == "http":
+            by = None if proxy is None else httpx.Proxy(proxy)
+            if by is None or by.url.scheme == "http":
                 pool = Pool(self._max_connections, _KEEPALIVE_SECONDS, tls_context, by)
                 await pool.open()
                 return pool
             # Proxies that speak TLS or SOCKS themselves are httpx's to speak to.
-            return httpx.AsyncHTTPTransport(verify=tls, limits=limits, proxy=proxy)
+            limits = httpx.Limits(
+                max_connections=self._max_connections,
+                max_keepalive_connections=self._max_connections,
+                keepalive_expiry=_KEEPALIVE_SECONDS,
+            )
+            return httpx.AsyncHTTPTransport(verify=await tls_context(), limits=limits, proxy=proxy)
         except (ValueError, ImportError, httpx.InvalidURL):
             failure = InvalidRequestError(_BAD_PROXY)
         raise failure  # without the proxy's URL, which may hold a password

@@ -7,7 +7,7 @@ import pytest
 from support.faces import FACES, Client
 from support.servers import RawServer
 
-from openrouter_async import AsyncOpenRouter, OpenRouter, RetryConfig
+from openrouter_async import RetryConfig
 from openrouter_async.emulator import Emulator, run_emulator
 
 pytest_plugins = ["pytester"]
@@ -76,6 +76,3 @@ async def raw_server():
     yield start
     for server in servers:
         await server.aclose()
-
-
-__all__ = ["QUICK", "AsyncOpenRouter", "OpenRouter"]
