@@ -5,10 +5,9 @@ that is not listed here is kept in ``extra``. Source: the Files and Workspaces s
 OpenRouter's OpenAPI document.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NoReturn, TypeVar
 
 from attrs import field, frozen
 
@@ -36,11 +35,29 @@ Query = Mapping[str, str | int]
 Row = TypeVar("Row")
 
 
+class _Nothing(Mapping[str, Any]):
+    """No fields; it can be pickled, as an empty ``MappingProxyType`` cannot."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: str) -> NoReturn:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+
 @frozen(kw_only=True)
 class Model:
     """What all models share."""
 
-    extra: Mapping[str, Any] = field(default=MappingProxyType({}), repr=False, hash=False)
+    extra: Mapping[str, Any] = field(default=_Nothing(), repr=False, hash=False)
     """Fields of the answer that this version does not know, as they came."""
 
 

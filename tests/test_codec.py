@@ -1,8 +1,11 @@
 """Bytes to models: three shapes, strict types, kept extras, and the path of what is wrong."""
 
+import copy
 import json
+import pickle
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -421,3 +424,52 @@ def test_what_is_decoded_is_what_was_sent(file, extra):
     assert decoded.shape == file.pop("_shape", None)
     for name, value in file.items():
         assert getattr(decoded, name) == value
+
+
+ROWS = [
+    FILE,
+    {**FILE, "mime_type": None},
+    dict(reversed(FILE.items())),
+    {**FILE, "new": 1},
+    {k: v for k, v in FILE.items() if k != "downloadable"},
+    OPENAI_FILE,
+    {**FILE, "created_at": 1735689600},
+]
+
+
+@given(rows=st.lists(st.sampled_from(ROWS), max_size=12))
+def test_a_row_is_the_same_whatever_rows_stand_beside_it(rows):
+    """Rows of mixed shapes keep their order, and each is what it is alone."""
+    page = decode(encoded({**PAGE, "data": rows}), models.FilePage)
+    alone = [decode(encoded(row), models.FileMetadata) for row in rows]
+    assert list(page.data) == alone
+    assert [dict(file.extra) for file in page.data] == [dict(file.extra) for file in alone]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize(
+    ("returns", "payload"),
+    [
+        (models.FileMetadata, FILE),
+        (models.FilePage, PAGE),
+        (models.WorkspacePage, {"data": [WORKSPACE], "total_count": 1}),
+        (models.WorkspaceMemberPage, {"data": [MEMBER], "total_count": 1}),
+        (models.GetWorkspaceBudgetResponse, {"data": BUDGET}),
+    ],
+)
+def test_a_decoded_model_is_like_one_that_was_constructed(returns, payload, times):
+    """Frozen, of the same class, equal and picklable, however often its like was decoded."""
+    for _ in range(times):
+        model = decode(encoded(payload), returns)
+    twin = attrs.evolve(model)
+    assert type(model) is type(twin) is returns
+    assert model == twin
+    assert repr(model) == repr(twin)
+    assert pickle.loads(pickle.dumps(model)) == copy.deepcopy(model) == twin
+    assert model.extra == {}
+    assert repr(model.extra) == "{}"
+    assert "id" not in model.extra
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        model.extra = {}
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        del model.extra
