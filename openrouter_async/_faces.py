@@ -15,8 +15,8 @@ import threading
 import types
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import AbstractContextManager
 from typing import (
-    TYPE_CHECKING,
     Any,
     Concatenate,
     Generic,
@@ -29,15 +29,12 @@ from typing import (
 )
 
 import anyio
-from attrs import frozen
+from attrs import define, field
 
 from ._downloads import Download
 from ._paging import Pager, PageT, RowT
 from ._transport import AsyncTransport
 from .errors import ClientClosedError
-
-if TYPE_CHECKING:
-    from anyio.from_thread import BlockingPortal
 
 __all__ = [
     "Async",
@@ -57,15 +54,46 @@ B = TypeVar("B")
 _END = object()
 
 
-@frozen
+@define(eq=False)
 class _Loop:
-    """A running event loop, as other threads hold it."""
+    """A running event loop, as other threads hold it; made in its own thread."""
 
-    portal: "BlockingPortal"
-    loop: asyncio.AbstractEventLoop
-    ending: anyio.Event
-    thread: threading.Thread
-    pid: int
+    loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
+    thread: threading.Thread = field(factory=threading.current_thread)
+    pid: int = field(factory=os.getpid)
+    ending: anyio.Event = field(factory=anyio.Event)
+    ended: bool = False
+    calls: set[asyncio.Task[Any]] = field(factory=set)
+    # Reentrant: in the midst of a call, the garbage collector may close an iterator by another.
+    lock: AbstractContextManager[Any] = field(factory=threading.RLock)
+
+    def start(self, function: Callable[[], Awaitable[T]]) -> "concurrent.futures.Future[T]":
+        """Start a coroutine function in the caller's context; from any other thread."""
+        if self.thread is threading.current_thread():
+            raise RuntimeError(_OWN_THREAD)
+        with self.lock:  # a call that came after the end would never be answered
+            if self.ended:
+                raise ClientClosedError(_CLOSED)
+            return asyncio.run_coroutine_threadsafe(self._run(function), self.loop)
+
+    async def _run(self, function: Callable[[], Awaitable[T]]) -> T:
+        task = cast("asyncio.Task[T]", asyncio.current_task())
+        self.calls.add(task)
+        try:
+            return await function()
+        finally:
+            self.calls.remove(task)
+
+    async def serve(self) -> None:
+        """Let calls come until the end is asked for, then cancel what runs."""
+        try:
+            await self.ending.wait()
+        finally:
+            with self.lock:
+                self.ended = True
+        for task in self.calls:
+            task.cancel()
+        await asyncio.gather(*self.calls, return_exceptions=True)
 
     def end(self) -> None:
         """Ask it to cancel what runs and to end; from any thread, at any time."""
@@ -95,15 +123,7 @@ class Portal:
         """
         if sys.is_finalizing():  # the loop's thread stands still already
             raise ClientClosedError(_CLOSED)
-        portal = self._started().portal
-        try:
-            future: concurrent.futures.Future[T] = portal.start_task_soon(
-                functools.partial(function, *args, **kwargs)
-            )
-        except RuntimeError:
-            if self._closed:
-                raise ClientClosedError(_CLOSED) from None
-            raise
+        future = self._started().start(functools.partial(function, *args, **kwargs))
         try:
             return future.result()
         except concurrent.futures.CancelledError:
@@ -138,6 +158,7 @@ class Portal:
 
 
 _CLOSED = "the client is closed"
+_OWN_THREAD = "a hook cannot call its own blocking client, which would wait for the hook"
 
 _inherited: list[_Loop | None] = []
 
@@ -155,14 +176,12 @@ def _start_loop(farewell: Callable[[], Coroutine[Any, Any, None]]) -> _Loop:
 async def _serve(
     ready: "concurrent.futures.Future[_Loop]", farewell: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
-    from anyio.from_thread import BlockingPortal  # the async face does without
-
-    ending = anyio.Event()
-    async with BlockingPortal() as portal:
-        loop = asyncio.get_running_loop()
-        ready.set_result(_Loop(portal, loop, ending, threading.current_thread(), os.getpid()))
-        await ending.wait()
-        await portal.stop(cancel_remaining=True)
+    # Calls bring their callers' contexts, which may name another library's loop as the running one.
+    if sniffio := sys.modules.get("sniffio"):
+        sniffio.thread_local.name = "asyncio"
+    running = _Loop()
+    ready.set_result(running)
+    await running.serve()
     await farewell()
 
 
@@ -254,10 +273,18 @@ def method(
 def method(
     function: Callable[Concatenate[AsyncTransport, P], Download],
 ) -> "_Method[P, Download, BlockingDownload]": ...
+@overload
+def method(
+    function: Callable[Concatenate[AsyncTransport, P], AsyncGenerator[T, None]],
+) -> "_Method[P, AsyncGenerator[T, None], Generator[T, None, None]]": ...
 def method(function: Callable[..., Any]) -> Any:
     """Refer to an operation function from a namespace."""
     returns = function.__annotations__["return"]
-    twins: dict[object, Any] = {Pager: BlockingPager, Download: BlockingDownload}
+    twins: dict[object, Any] = {
+        Pager: BlockingPager,
+        Download: BlockingDownload,
+        AsyncGenerator: _iterate,
+    }
     return _Method(function, twins.get(get_origin(returns) or returns))
 
 

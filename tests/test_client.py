@@ -293,6 +293,123 @@ def test_a_hook_may_close_its_client(emulator):
         client.workspaces.get("default")
 
 
+def test_a_hook_cannot_call_its_own_blocking_client(emulator):
+    """From the loop's own thread it would wait for itself; another client is no trouble."""
+    clients = []
+    hooks = Hooks(on_request=lambda _: clients[-1].workspaces.get("default"))
+    options = {"server_url": emulator.base_url, "hooks": hooks}
+    with (
+        OpenRouter(emulator.management_key, **options) as client,
+        OpenRouter(emulator.management_key, server_url=emulator.base_url) as other,
+    ):
+        clients.append(client)
+        with pytest.raises(RuntimeError, match="its own blocking client"):
+            client.workspaces.get("default")
+        clients.append(other)
+        assert client.workspaces.get("default").slug == "default"
+
+
+def test_a_context_of_another_library_does_no_harm(emulator, tmp_path):
+    """A caller's context may say that trio runs; in the client's thread asyncio does."""
+    sniffio = pytest.importorskip("sniffio")
+    (tmp_path / "x.txt").write_bytes(b"x")
+
+    def use():
+        sniffio.current_async_library_cvar.set("trio")
+        with OpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
+            return client.files.upload(tmp_path / "x.txt").size_bytes
+
+    assert contextvars.copy_context().run(use) == 1
+
+
+@pytest.mark.parametrize("wait", [0, 0.001, 0.01, 0.05])
+def test_closing_answers_every_thread(emulator, wait):
+    """None waits for a call that came too late."""
+    client = OpenRouter(emulator.management_key, server_url=emulator.base_url)
+    ends = []
+
+    def use():
+        try:
+            while True:
+                client.workspaces.get("default")
+        except ClientClosedError as error:
+            ends.append(error)
+
+    threads = [threading.Thread(target=use, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(wait)
+    client.close()
+    for thread in threads:
+        thread.join(5)
+    assert len(ends) == 4
+
+
+def test_a_thread_that_outlives_the_main_thread_is_told(emulator):
+    """Its calls, under way and later, end as if the client were closed, and the interpreter exits."""
+    done = run_script(
+        """
+        import sys, threading, warnings
+        from openrouter_async import OpenRouter
+        from openrouter_async.errors import ClientClosedError
+        warnings.simplefilter("ignore", ResourceWarning)  # which an unclosed socket deserves
+        client = OpenRouter(sys.argv[1], server_url=sys.argv[2])
+        begun = threading.Event()
+
+        def use():
+            while True:
+                client.workspaces.get("default")
+                begun.set()
+
+        def use_twice():
+            for _ in range(2):
+                try:
+                    use()
+                except ClientClosedError:
+                    print("told")
+
+        threading.Thread(target=use_twice).start()
+        begun.wait()
+        """,
+        emulator.management_key,
+        emulator.base_url,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "told\ntold\n", "")
+
+
+async def test_an_interrupted_client_goes_on(raw_server):
+    """Ctrl-C ends one call at once, says nothing on standard error, and spoils no other."""
+    gone = anyio.Event()
+
+    async def handler(request, _):
+        if "/slow" in request.target:
+            await request.reader.read()
+            gone.set()
+        await gone.wait()
+        return answer(200, FILE)
+
+    server = await raw_server(handler)
+    script = """
+        import sys
+        from openrouter_async import OpenRouter
+        with OpenRouter("sk-test", server_url=sys.argv[1]) as client:
+            try:
+                client.files.retrieve("slow")
+            except KeyboardInterrupt:
+                print(client.files.retrieve("x").id)
+    """
+    process = await anyio.open_process([sys.executable, "-c", textwrap.dedent(script), server.url])
+    async with process:
+        while not server.requests:
+            await anyio.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        with anyio.fail_after(5):
+            assert await process.wait() == 0
+        assert (await process.stdout.receive()).decode().strip() == FILE["id"]
+        with pytest.raises(anyio.EndOfStream):
+            await process.stderr.receive()
+
+
 # Transports and options
 
 
