@@ -33,7 +33,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, against a live emulator, with the branch coverage gate."""
-    session.install("-e", ".[cli,emulator]", *group("test"))
+    session.install("-e", ".[cli,dask,emulator]", *group("test"))
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine")
@@ -78,10 +78,17 @@ def soak(session: nox.Session) -> None:
     session.run("pytest", "-q", "tests/soak/soak_pool.py", *session.posargs)
 
 
+@nox.session(name="soak-bulk")
+def soak_bulk(session: nox.Session) -> None:
+    """5,000 files through faults and kills, each once; and the memory of very large runs."""
+    session.install("-e", ".[emulator]", *group("test"))
+    session.run("pytest", "-q", "tests/soak/soak_bulk.py", *session.posargs)
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
     """Our figures beside the peers', in one run; table and plot go to ``build/benchmarks``."""
-    session.install("-e", ".", *group("bench"))
+    session.install("-e", ".[emulator]", *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

@@ -5,6 +5,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 from .claims import CLAIMS, ROOM, judge
@@ -48,8 +49,12 @@ def _run(rows: list[Row], peers: list[Peer], rounds: int, share: float, *, check
     cores = Cores.apart()
     if not cores.client:
         print("client and server share their cores", file=sys.stderr)
-    with tempfile.TemporaryDirectory() as directory, run_server(cores) as base:
-        folder = Path(directory)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        base = stack.enter_context(run_server(cores))
+        emulated = ""
+        if any(row.emulated for row in rows):
+            emulated = stack.enter_context(run_server(cores, "benchmarks.emulated"))
         Workload(folder).write()
         for peer in peers:  # once in vain: fresh sources are compiled on their first import
             measure(ROWS["start"], peer, base, folder, share, cores)
@@ -59,7 +64,10 @@ def _run(rows: list[Row], peers: list[Peer], rounds: int, share: float, *, check
                 for peer in peers:
                     if check and (row.name, peer.name) not in claimed:
                         continue
-                    results.add(row, peer, measure(row, peer, base, folder, share, cores))
+                    if row.peers and peer.name not in row.peers:
+                        continue
+                    server = emulated if row.emulated else base
+                    results.add(row, peer, measure(row, peer, server, folder, share, cores))
     _progress("")
     return results
 

@@ -7,8 +7,9 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from itertools import cycle
 from pathlib import Path
@@ -33,13 +34,14 @@ Call = Callable[[], Awaitable[object]]
 
 
 @contextmanager
-def _costs(sample: Sample, base: str) -> Iterator[None]:
+def _costs(sample: Sample, base: str | None) -> Iterator[None]:
     gc.collect()
-    busy = server_busy(base)
+    busy = server_busy(base) if base else 0
     cpu, wall = time.process_time(), time.perf_counter()
     yield
     sample.cpu, sample.wall = time.process_time() - cpu, time.perf_counter() - wall
-    sample.server = (server_busy(base) - busy) / sample.wall
+    if base:
+        sample.server = (server_busy(base) - busy) / sample.wall
 
 
 async def _repeat(
@@ -123,6 +125,29 @@ async def _transfers(row: Row, base: str, peer: AsyncPeer, work: Workload) -> Sa
     return sample
 
 
+async def _bulk(row: Row, base: str, peer: AsyncPeer, work: Workload) -> Sample:
+    """All files in one go: by what the peer has for it, or by a gather behind a semaphore."""
+    sample = Sample()
+    await peer.upload(work.small[0])
+    paths = work.many(row.calls)
+    upload_all = getattr(peer, "upload_all", partial(_gathered, peer))
+    with _costs(sample, None if row.emulated else base):  # the emulator does not count
+        sample.calls = await upload_all(paths, row.concurrency)
+    if sample.calls < len(paths):
+        sample.failures = {"missing": len(paths) - sample.calls}
+    return sample
+
+
+async def _gathered(peer: AsyncPeer, paths: Sequence[Path], concurrency: int) -> int:
+    room = asyncio.Semaphore(concurrency)
+
+    async def upload(path: Path) -> int:
+        async with room:
+            return await peer.upload(path)
+
+    return (await asyncio.gather(*map(upload, paths))).count(SMALL_SIZE)
+
+
 async def _verify(row: Row, peer: AsyncPeer, work: Workload) -> None:
     """No peer does less than it is measured for."""
     if row.kind == "page":
@@ -137,7 +162,8 @@ async def _verify(row: Row, peer: AsyncPeer, work: Workload) -> None:
 
 async def _async_row(row: Row, base: str, name: str, work: Workload) -> None:
     peer: AsyncPeer = import_module(f"benchmarks.peers.{name}").AsyncPeer(base)
-    measure = _transfers if row.kind in {"upload", "download"} else _calls
+    measures = {"upload": _transfers, "download": _transfers, "bulk": _bulk}
+    measure = measures.get(row.kind, _calls)
     sample = await measure(row, base, peer, work)
     if not sample.failures:
         await _verify(row, peer, work)

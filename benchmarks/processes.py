@@ -62,9 +62,9 @@ def _environment() -> dict[str, str]:
 
 
 @contextmanager
-def run_server(cores: Cores) -> Iterator[str]:
+def run_server(cores: Cores, module: str = "benchmarks.server") -> Iterator[str]:
     """The service in a process of its own; its address."""
-    command = [sys.executable, "-m", "benchmarks.server", *filter(None, [cores.server])]
+    command = [sys.executable, "-m", module, *filter(None, [cores.server])]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(), text=True
     ) as process:

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 __all__ = ["ROWS", "Kind", "Row"]
 
-Kind = Literal["start", "retrieve", "page", "uploads", "upload", "download", "blocking"]
+Kind = Literal["start", "retrieve", "page", "uploads", "bulk", "upload", "download", "blocking"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Row:
         seconds: For how long calls are begun.
         calls: How many calls instead.
         quick: Whether it belongs to a quick run.
+        emulated: Whether the emulator serves it, with real storage, instead of a sink.
+        peers: Names of those that do it, if not all.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Row:
     seconds: float = 0.6
     calls: int = 0
     quick: bool = True
+    emulated: bool = False
+    peers: tuple[str, ...] = ()
 
     def scaled(self, share: float) -> "Row":
         """The same with a share of the time and of the calls, but at least one."""
@@ -64,6 +68,17 @@ ROWS: Final = {
             quick=False,
         ),
         Row("uploads-64", "500 uploads of 64 KiB, 64 at a time", "uploads", 64, calls=500),
+        Row("bulk", "a folder of 2,000 files of 64 KiB, 64 at a time", "bulk", 64, calls=2000),
+        Row(
+            "bulk-emulator",
+            "the same into the emulator, which stores them",
+            "bulk",
+            64,
+            calls=2000,
+            quick=False,
+            emulated=True,
+            peers=("openrouter", "ours"),
+        ),
         Row("upload", "upload of 100 MiB", "upload", calls=3),
         Row("download", "download of 100 MiB to disk", "download", calls=3),
         Row("blocking", "blocking retrieve, one after the other", "blocking"),

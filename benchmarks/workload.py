@@ -1,6 +1,8 @@
 """The files that are sent and received."""
 
+import base64
 import os
+from itertools import cycle
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +15,11 @@ _SMALL_FILES: Final = 500
 _BIG_SIZE: Final = 100 * 1024 * 1024
 
 
+def _text(size: int) -> bytes:
+    """Random text, which is a type that the service takes."""
+    return base64.b64encode(os.urandom(size))[:size]
+
+
 class Workload:
     """Paths below one directory."""
 
@@ -23,10 +30,20 @@ class Workload:
         self.big = directory / "big.bin"
         self.target = directory / "received.bin"
 
+    def many(self, count: int) -> list[Path]:
+        """So many different small files: links to those that there are."""
+        folder = self.big.with_name("many")
+        folder.mkdir(exist_ok=True)
+        paths = [folder / f"{number}.bin" for number in range(count)]
+        for path, small in zip(paths, cycle(self.small)):
+            if not path.exists():
+                path.hardlink_to(small)
+        return paths
+
     def write(self) -> None:
         """Create the files to send."""
         for path in self.small:
-            path.write_bytes(os.urandom(SMALL_SIZE))
+            path.write_bytes(_text(SMALL_SIZE))
         with self.big.open("wb") as file:
             for _ in range(_BIG_SIZE >> 20):
                 file.write(os.urandom(1 << 20))

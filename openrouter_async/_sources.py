@@ -22,7 +22,16 @@ from attrs import frozen
 from ._threads import in_thread
 from .errors import InvalidRequestError, UploadSourceError
 
-__all__ = ["MAX_FILE_SIZE", "FileContent", "FileSource", "Source", "open_source"]
+__all__ = [
+    "MAX_FILE_SIZE",
+    "FileContent",
+    "FileSource",
+    "Source",
+    "open_source",
+    "own_name",
+    "unreadable",
+    "untuple",
+]
 
 FileContent: TypeAlias = (
     str
@@ -74,13 +83,10 @@ async def open_source(
         UploadSourceError: It cannot be read, is empty, or is larger than the service takes.
         InvalidRequestError: Its name is missing or breaks the service's rules.
     """
-    content, filename, content_type = _untuple(file, filename, content_type)
-    name = filename if filename is not None else _own_name(content)
+    content, filename, content_type = untuple(file, filename, content_type)
+    name = filename if filename is not None else own_name(content)
     check_filename(name)
-    fits = isinstance(content_type, str) and re.fullmatch("[!-~]([ -~]*[!-~])?", content_type)
-    if content_type is not None and not fits:
-        msg = f"content_type cannot stand in a header: {content_type!r:.100}"
-        raise InvalidRequestError(msg)
+    check_content_type(content_type)
     size, replayable, pieces = await _examine(content)
     if check_size and size is not None:
         check_file_size(size, name)
@@ -128,9 +134,22 @@ def check_filename(name: str) -> None:
     raise InvalidRequestError(msg)
 
 
-def _untuple(
+def check_content_type(content_type: str | None) -> None:
+    """Refuse a content type that cannot be sent.
+
+    Raises:
+        InvalidRequestError: It cannot stand in a header.
+    """
+    fits = isinstance(content_type, str) and re.fullmatch("[!-~]([ -~]*[!-~])?", content_type)
+    if content_type is not None and not fits:
+        msg = f"content_type cannot stand in a header: {content_type!r:.100}"
+        raise InvalidRequestError(msg)
+
+
+def untuple(
     file: FileSource, filename: str | None, content_type: str | None
 ) -> tuple[FileContent, str | None, str | None]:
+    """Content, name and type of what was handed over; what is given beside it goes first."""
     if not isinstance(file, tuple):
         return file, filename, content_type
     if len(file) not in {2, 3}:
@@ -145,7 +164,12 @@ def _untuple(
     )
 
 
-def _own_name(content: FileContent) -> str:
+def own_name(content: FileContent) -> str:
+    """The name that a path or a file has by itself.
+
+    Raises:
+        UploadSourceError: It has none.
+    """
     if isinstance(content, str | os.PathLike):
         return Path(content).name
     name = getattr(content, "name", None)
@@ -163,7 +187,7 @@ async def _examine(content: FileContent) -> tuple[int | None, bool, Callable[[],
         view = _view(content)
         return len(view), True, lambda: _slices(view)
     if hasattr(content, "read"):
-        return await in_thread(_unreadable, _examine_file, cast("IO[bytes]", content))
+        return await in_thread(unreadable, examine_file, cast("IO[bytes]", content))
     if isinstance(content, AsyncIterable):
         return None, False, lambda: _from_async(content)
     if isinstance(content, Iterable):
@@ -176,7 +200,8 @@ async def _examine(content: FileContent) -> tuple[int | None, bool, Callable[[],
     raise UploadSourceError(msg)
 
 
-def _unreadable(reason: str) -> UploadSourceError:
+def unreadable(reason: str) -> UploadSourceError:
+    """The error for what the disk, or the caller's own reader, refuses."""
     return UploadSourceError(f"cannot read what is to be uploaded: {reason}")
 
 
@@ -184,7 +209,7 @@ def _unreadable(reason: str) -> UploadSourceError:
 
 
 async def _examine_path(path: Path) -> tuple[int, bool, Callable[[], Pieces]]:
-    seen, content = await in_thread(_unreadable, _probe, path)
+    seen, content = await in_thread(unreadable, _probe, path)
     if content is not None:
         return len(content), True, lambda: _slices(memoryview(content))
     return seen.st_size, True, lambda: _from_path(path, seen)
@@ -192,7 +217,7 @@ async def _examine_path(path: Path) -> tuple[int, bool, Callable[[], Pieces]]:
 
 def _probe(path: Path) -> tuple[os.stat_result, bytes | None]:
     """A file's state, and its content too if one piece holds it: one hop for a small file."""
-    with _open_regular(path) as file:
+    with open_regular(path) as file:
         seen = os.fstat(file.fileno())
         if seen.st_size > _PIECE:
             return seen, None
@@ -200,7 +225,7 @@ def _probe(path: Path) -> tuple[os.stat_result, bytes | None]:
 
 
 async def _from_path(path: Path, seen: os.stat_result) -> Pieces:
-    file = await in_thread(_unreadable, _open_again, path, seen)
+    file = await in_thread(unreadable, _open_again, path, seen)
     try:
         async with aclosing(_from_file(file, seen.st_size)) as pieces:
             async for piece in pieces:
@@ -210,7 +235,7 @@ async def _from_path(path: Path, seen: os.stat_result) -> Pieces:
 
 
 def _open_again(path: Path, seen: os.stat_result) -> IO[bytes]:
-    file = _open_regular(path)
+    file = open_regular(path)
     if _identity(os.fstat(file.fileno())) == _identity(seen):
         return file
     file.close()
@@ -218,15 +243,22 @@ def _open_again(path: Path, seen: os.stat_result) -> IO[bytes]:
     raise UploadSourceError(msg)
 
 
-def _open_regular(path: Path) -> IO[bytes]:
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a file, unbuffered.
+
+    Raises:
+        OSError: It cannot be opened.
+        UploadSourceError: It is a directory, a FIFO or the like.
+    """
     # Without O_NONBLOCK, to open a FIFO waits for its other end; to a file it means nothing.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    file = os.fdopen(os.open(path, flags), "rb", buffering=0)
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        return file
-    file.close()
-    msg = f"{str(path)!r} is not a regular file"
-    raise UploadSourceError(msg)
+    number = os.open(path, flags)
+    # Before fdopen, which refuses a directory and leaves its descriptor open.
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        msg = f"{str(path)!r} is not a regular file"
+        raise UploadSourceError(msg)
+    return os.fdopen(number, "rb", buffering=0)
 
 
 def _identity(seen: os.stat_result) -> tuple[int, ...]:
@@ -236,7 +268,12 @@ def _identity(seen: os.stat_result) -> tuple[int, ...]:
 # File objects
 
 
-def _examine_file(file: IO[bytes]) -> tuple[int | None, bool, Callable[[], Pieces]]:
+def examine_file(file: IO[bytes]) -> tuple[int | None, bool, Callable[[], Pieces]]:
+    """Size from its position on, whether it can be read again, and how it is read.
+
+    Raises:
+        UploadSourceError: It does not give bytes, or not in a blocking way.
+    """
     if isinstance(file, io.TextIOBase):
         msg = "the file to upload is open in text mode: open it with 'rb'"
         raise UploadSourceError(msg)
@@ -252,7 +289,7 @@ def _examine_file(file: IO[bytes]) -> tuple[int | None, bool, Callable[[], Piece
 
 
 async def _from_seekable(file: IO[bytes], start: int, size: int) -> Pieces:
-    await in_thread(_unreadable, file.seek, start)
+    await in_thread(unreadable, file.seek, start)
     async with aclosing(_from_file(file, size)) as pieces:
         async for piece in pieces:
             yield piece
@@ -261,7 +298,7 @@ async def _from_seekable(file: IO[bytes], start: int, size: int) -> Pieces:
 async def _from_file(file: IO[bytes], size: int | None) -> Pieces:
     remaining = size
     while remaining != 0:
-        piece = await in_thread(_unreadable, _read, file, remaining)
+        piece = await in_thread(unreadable, _read, file, remaining)
         if not piece:
             return
         if remaining is not None:
@@ -296,13 +333,13 @@ async def _from_async(content: AsyncIterable[bytes]) -> Pieces:
             async for piece in _slices(_view(chunk)):
                 yield piece
     except OSError as error:
-        raise _unreadable(str(error)) from error
+        raise unreadable(str(error)) from error
 
 
 async def _from_iterable(content: Iterable[bytes]) -> Pieces:
     # An iterator may wait for a disk or a socket of its own, so it runs in a thread too.
-    iterator: Iterator[bytes] = await in_thread(_unreadable, iter, content)
-    while (chunk := await in_thread(_unreadable, next, iterator, _END)) is not _END:
+    iterator: Iterator[bytes] = await in_thread(unreadable, iter, content)
+    while (chunk := await in_thread(unreadable, next, iterator, _END)) is not _END:
         async for piece in _slices(_view(chunk)):
             yield piece
 

@@ -1,16 +1,16 @@
-"""Work that may wait for a disk, done in a worker thread."""
+"""Work that may wait for a disk, done in a worker thread; and how to wait for what runs."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
 
 from .errors import OpenRouterError
 
-__all__ = ["in_thread"]
+__all__ = ["in_thread", "until_done"]
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -39,14 +39,16 @@ async def in_thread(
     try:
         return await asyncio.shield(work)
     finally:
-        await _until_done(work)
+        # Whatever happens: the file that the thread holds must not be closed under it.
+        await until_done([work])
 
 
-async def _until_done(work: asyncio.Future[T]) -> None:
-    """Wait for the thread whatever happens: the file it holds must not be closed under it."""
-    while not work.done():
+async def until_done(works: Collection[asyncio.Future[Any]]) -> None:
+    """Wait for all of them, and let no cancellation end the wait."""
+    while unfinished := [work for work in works if not work.done()]:
         # anyio's cancellation is shielded off; a second native one only starts the wait anew.
         with anyio.CancelScope(shield=True), suppress(asyncio.CancelledError):
-            await asyncio.wait([work])
-    if not work.cancelled():
-        work.exception()  # seen, though perhaps nobody asks for it any more
+            await asyncio.wait(unfinished)
+    for work in works:
+        if not work.cancelled():
+            work.exception()  # seen, though perhaps nobody asks for it any more

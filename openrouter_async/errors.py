@@ -3,10 +3,13 @@
 ```
 OpenRouterError
 ├── InvalidRequestError (also ValueError)      refused here, nothing was sent
-│   └── UploadSourceError                      the thing to upload cannot be read as promised
+│   ├── UploadSourceError                      the thing to upload cannot be read as promised
+│   └── PreflightError                         .problems lists all that is wrong with a bulk run
 ├── DownloadTargetError                        the file to download into cannot be written
 ├── MissingAPIKeyError                         no key anywhere, nothing was sent
 ├── ClientClosedError                          the client was closed
+├── JournalError                               a bulk run's journal cannot be used as it is
+├── TransferStoppedError                       a bulk run ended before its last item; .reason
 ├── NoAnswerError                              no complete answer came
 │   ├── ConnectionFailedError
 │   ├── TLSError
@@ -26,7 +29,7 @@ pickling, and none carries the API key.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -45,6 +48,7 @@ __all__ = [
     "IntegrityError",
     "InternalServerResponseError",
     "InvalidRequestError",
+    "JournalError",
     "MissingAPIKeyError",
     "NoAnswerError",
     "NotFoundResponseError",
@@ -54,6 +58,7 @@ __all__ = [
     "PaginationError",
     "PayloadTooLargeResponseError",
     "PaymentRequiredResponseError",
+    "PreflightError",
     "RequestTimeoutError",
     "RequestTimeoutResponseError",
     "ResponseError",
@@ -61,6 +66,7 @@ __all__ = [
     "ServiceUnavailableResponseError",
     "TLSError",
     "TooManyRequestsResponseError",
+    "TransferStoppedError",
     "UnauthorizedResponseError",
     "UploadOutcomeUnknown",
     "UploadSourceError",
@@ -102,6 +108,18 @@ class UploadSourceError(InvalidRequestError):
     """
 
 
+class PreflightError(InvalidRequestError):
+    """Some of what a bulk run was to upload would be refused; nothing was sent.
+
+    Attributes:
+        problems: A line for each thing that is wrong.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join((f"{len(self.problems)} to mend first:", *self.problems)))
+
+
 class DownloadTargetError(OpenRouterError):
     """The file to download into exists already, or cannot be written; it is as it was."""
 
@@ -112,6 +130,22 @@ class MissingAPIKeyError(OpenRouterError):
 
 class ClientClosedError(OpenRouterError):
     """The client was closed before the call."""
+
+
+class JournalError(OpenRouterError):
+    """A bulk run's journal is in use, damaged, or of another destination; it is as it was."""
+
+
+class TransferStoppedError(OpenRouterError):
+    """A bulk run ended before its last item; what had an outcome by then has it.
+
+    Attributes:
+        reason: The failure that ended it.
+    """
+
+    def __init__(self, reason: OpenRouterError) -> None:
+        super().__init__(f"the run was stopped: {reason}")
+        self.reason = reason
 
 
 class PaginationError(OpenRouterError):

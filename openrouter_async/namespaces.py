@@ -1,5 +1,6 @@
 """What ``client.files`` and ``client.workspaces`` offer, on either face."""
 
+from . import transfers
 from ._faces import Face, Namespace, method
 from .operations import files, workspaces
 
@@ -15,6 +16,10 @@ class Files(Namespace[Face]):
     retrieve = method(files.retrieve_file)
     download = method(files.download_file)
     download_to = method(files.download_file_to)
+    upload_many = method(transfers.upload_many)
+    upload_tree = method(transfers.upload_tree)
+    download_many = method(transfers.download_many)
+    delete_many = method(transfers.delete_many)
 
 
 class Workspaces(Namespace[Face]):

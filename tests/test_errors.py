@@ -232,6 +232,10 @@ def make(cls):  # noqa: PLR0911 - one for each branch of the tree
         return cls(filename="a.txt", size=3, started=datetime.now(UTC), reason=REASON)
     if cls is errors.OutcomeUnknownError:
         return cls("words", reason=REASON)
+    if cls is errors.TransferStoppedError:
+        return cls(REASON)
+    if cls is errors.PreflightError:
+        return cls(["one thing", "another"])
     if cls is errors.RequestTimeoutError:
         return cls("words", limit="read", method="GET", url="u", maybe_processed=True)
     if issubclass(cls, errors.NoAnswerError):

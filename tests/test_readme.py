@@ -24,6 +24,8 @@ def surroundings(emulator, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("report.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
     Path("results").mkdir()
+    Path("docs").mkdir()
+    Path("docs/guide.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
     return emulator
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import openrouter_async
-from openrouter_async import AsyncOpenRouter, OpenRouter, Operation, errors
+from openrouter_async import AsyncOpenRouter, OpenRouter, Operation, errors, transfers
 from openrouter_async.operations import files, workspaces
 
 PACKAGE = Path(openrouter_async.__file__).parent
@@ -29,9 +29,11 @@ LAYERS = [
     {"_connections", "_answer"},
     {"_transport", "_downloads"},
     {"operations"},
+    {"transfers"},
     {"_faces"},
     {"namespaces"},
     {"client"},
+    {"dask"},
     {"__init__"},
 ]
 
@@ -127,6 +129,9 @@ def test_every_public_thing_says_what_it_does(thing):
     assert inspect.getdoc(thing)
 
 
+BULK = ("upload_many", "upload_tree", "download_many", "delete_many")
+
+
 def operations(module):
     return {n: o for n, o in vars(module).items() if isinstance(o, Operation)}
 
@@ -142,6 +147,8 @@ def test_every_operation_is_used_and_offered_on_both_faces():
             for name in module.__all__
             if inspect.isfunction(getattr(module, name))
         }
+        if module is files:
+            functions |= {getattr(transfers, name) for name in BULK}
         for face in (AsyncOpenRouter, OpenRouter):
             cls = type(getattr(face("sk-test"), namespace))
             offered = {getattr(cls, name).__wrapped__ for name in vars(cls) if name[0] != "_"}

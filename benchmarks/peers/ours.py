@@ -1,5 +1,7 @@
 """openrouter_async with its defaults."""
 
+from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 from openrouter_async import AsyncOpenRouter, OpenRouter
@@ -24,6 +26,12 @@ class AsyncPeer:
     async def upload(self, path: Path) -> int:
         """A path, read in threads."""
         return (await self._client.files.upload(path)).size_bytes
+
+    async def upload_all(self, paths: Sequence[Path], concurrency: int) -> int:
+        """One bulk run; how many arrived."""
+        outcomes = self._client.files.upload_many(paths, concurrency=concurrency)
+        async with aclosing(outcomes):
+            return sum([outcome.status == "uploaded" async for outcome in outcomes])
 
     async def download(self, path: Path) -> None:
         """Into a file, written in threads and renamed when it is complete."""

@@ -82,6 +82,8 @@ class _Namespace:
         operation = getattr(self._namespace, name)
         if name in {"list", "list_members"}:
             return lambda *args, **kwargs: _Pager(operation(*args, **kwargs))
+        if name.endswith("_many"):
+            return lambda *args, **kwargs: _Stepped(operation(*args, **kwargs))
         if name == "download":
             return lambda *args, **kwargs: _Download(operation(*args, **kwargs))
 

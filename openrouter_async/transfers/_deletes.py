@@ -1,0 +1,96 @@
+"""Deletions of many files."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from contextlib import aclosing
+from typing import Any, Final, Unpack
+
+from .._transport import AsyncTransport
+from ..errors import InvalidRequestError, NotFoundResponseError, OpenRouterError
+from ..models import FileMetadata
+from ..operations.files import delete_file, list_files
+from ._engine import BulkOptions, Job, Run, Settled, Totals, Way, pull, stored_file, way_of
+from ._globs import matcher
+from ._outcomes import Outcome
+
+__all__ = ["delete_many"]
+
+Files = Iterable[str | FileMetadata] | AsyncIterable[str | FileMetadata]
+Match = str | Callable[[FileMetadata], bool]
+
+_LIMIT: Final = 1000
+
+
+def delete_many(
+    transport: AsyncTransport,
+    files: Files | None = None,
+    *,
+    match: Match | None = None,
+    **options: Unpack[BulkOptions],
+) -> AsyncGenerator[Outcome, None]:
+    """Delete many files for good, several at a time.
+
+    Either ``files`` or ``match`` says which. One that is not there is ``skipped``.
+
+    Args:
+        files: Ids, or what a list gave; any iterable, plain or async.
+        match: Of all files in the workspace those whose name a glob matches (``*.tmp``,
+            ``2025/**``), or for which a function says so. The list is read to its end before
+            the first is deleted.
+        **options: `BulkOptions`, and those of a call (`CallOptions`).
+
+    Returns:
+        A generator of outcomes, in the order in which they end. To close it cancels what is
+        under way.
+
+    Raises:
+        InvalidRequestError: An argument cannot be right.
+        TransferStoppedError: The run ended before its last file: the key was refused, or a file
+            failed and ``on_error`` is ``stop``.
+    """
+    if (files is None) is (match is None):
+        msg = "pass either the files to delete, or match="
+        raise InvalidRequestError(msg)
+    totals = Totals(len(files) if isinstance(files, list | tuple) else None)
+    return _Deletes(way_of(transport, totals, options), files, _predicate(match)).outcomes()
+
+
+def _predicate(match: Match | None) -> Callable[[FileMetadata], bool]:
+    if match is None or callable(match):
+        return match or (lambda _: True)
+    is_meant = matcher([match])
+    return lambda file: is_meant(file.filename)
+
+
+class _Deletes(Run):
+    """A run of deletions."""
+
+    def __init__(
+        self, way: Way, files: Files | None, is_meant: Callable[[FileMetadata], bool]
+    ) -> None:
+        super().__init__(way)
+        self._files = files
+        self._is_meant = is_meant
+
+    async def _jobs(self) -> AsyncGenerator[Job, None]:
+        files: Any = self._files
+        if files is None:
+            files = await self._matching()
+        async with aclosing(pull(files)) as sources:
+            async for source in sources:
+                yield Job(source)
+
+    async def _matching(self) -> list[FileMetadata]:
+        # Read to its end first: a page after files that are gone by then may miss some.
+        listing = list_files(self._way.transport, limit=_LIMIT, **self._way.scope)
+        async with aclosing(aiter(listing)) as files:
+            return [file async for file in files if self._is_meant(file)]
+
+    async def _work(self, job: Job) -> Settled:
+        try:
+            file_id, file = stored_file(job.source)
+            await delete_file(self._way.transport, file_id, **self._way.scope)
+        except NotFoundResponseError:
+            return job.outcome("skipped", reason="there is no such file"), None
+        except OpenRouterError as error:
+            return job.outcome("failed", error=error), None
+        return job.outcome("deleted", file=file), None

@@ -1,0 +1,462 @@
+"""Uploads of many files: each once, whatever breaks on the way, and however often it is run."""
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
+from datetime import datetime
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, Unpack
+
+from attrs import define, evolve
+
+from .._sources import FileContent, FileSource, check_filename, own_name, unreadable, untuple
+from .._threads import in_thread
+from .._transport import AsyncTransport
+from ..errors import (
+    InvalidRequestError,
+    OpenRouterError,
+    OutcomeUnknownError,
+    PreflightError,
+    ResponseError,
+    ResponseValidationError,
+    TransferStoppedError,
+    UploadOutcomeUnknown,
+)
+from ..models import FileMetadata
+from ..operations.files import list_files, upload_file
+from ._engine import BulkOptions, Job, Run, Settled, Totals, Way, pull, sum_up, way_of
+from ._journal import Destination, Item, Journal, Seen
+from ._outcomes import Outcome, Report
+from ._preflight import find_problems
+from ._tree import Entry, check_prefix, walk
+
+__all__ = ["UploadManyOptions", "upload_many", "upload_tree"]
+
+Sources = Iterable[FileSource | Entry] | AsyncIterable[FileSource | Entry]
+
+_GRACE: Final = 2.0
+"""Seconds that a request may go on at the service after its sender has gone."""
+
+_ROUNDS: Final = 2
+"""How often lost uploads are looked for, and sent again where they are not there."""
+
+_LIMIT: Final = 1000
+_BATCH: Final = 64
+_RESENDABLE: Final = (str, os.PathLike, bytes, bytearray, memoryview, list, tuple)
+
+
+class UploadManyOptions(BulkOptions, total=False):
+    """What bulk uploads take beside the options of every bulk operation.
+
+    Attributes:
+        journal: A file that remembers what was done. A run with the journal of an earlier one
+            skips what is uploaded, and settles what was under way when that one ended.
+        checksum: Whether the journal knows files by their SHA-256 instead of their time.
+        check: Whether to look at all sources before anything is sent.
+    """
+
+    journal: str | PathLike[str] | None
+    checksum: bool
+    check: bool
+
+
+def upload_many(
+    transport: AsyncTransport,
+    sources: Sources,
+    *,
+    prefix: str = "",
+    **options: Unpack[UploadManyOptions],
+) -> AsyncGenerator[Outcome, None]:
+    """Upload many files, several at a time.
+
+    ``async with aclosing(client.files.upload_many(paths)) as outcomes: async for outcome in
+    outcomes: …``. Sources are pulled as their turn comes, and each gives one outcome, in the
+    order in which they end: ``uploaded``, ``skipped``, ``failed``, or ``unknown`` if it was sent
+    and its answer was lost. With ``RetryConfig(on_ambiguous_upload="reconcile")`` what was lost
+    is looked for at the end, and sent again if it is not there.
+
+    Args:
+        sources: What `upload_file` takes, or what `walk` gives; any iterable, plain or async.
+        prefix: Put before the names to store under: ``"2026/"``.
+        **options: `UploadManyOptions`, `BulkOptions`, and those of a call (`CallOptions`).
+
+    Returns:
+        A generator of outcomes. To close it cancels what is under way.
+
+    Raises:
+        InvalidRequestError: An argument cannot be right.
+        PreflightError: With ``check``: what is wrong with the sources; nothing was sent.
+        JournalError: The journal is in use, damaged, of another destination, or unwritable.
+        TransferStoppedError: The run ended before its last source: the key, the account or the
+            quota was refused, or a source failed and ``on_error`` is ``stop``.
+    """
+    totals = Totals(len(sources) if isinstance(sources, list | tuple) else None)
+    return _upload(transport, sources, prefix, totals, options)
+
+
+async def upload_tree(
+    transport: AsyncTransport,
+    root: str | PathLike[str],
+    *,
+    include: str | Iterable[str] = (),
+    exclude: str | Iterable[str] = (),
+    prefix: str = "",
+    follow_symlinks: bool = False,
+    **options: Unpack[UploadManyOptions],
+) -> Report:
+    """Upload the files below a folder, under their paths from there.
+
+    Args:
+        root: The folder.
+        include: Globs of what to take, all if omitted: ``**/*.pdf``; one without a slash is
+            compared with the last part of a path alone.
+        exclude: Globs of what to leave out; a folder that one matches is not entered.
+        prefix: Put before the names to store under: ``"docs/"``.
+        follow_symlinks: Whether to follow links; loops and links out of the root are refused.
+        **options: `UploadManyOptions`, `BulkOptions`, and those of a call (`CallOptions`).
+
+    Returns:
+        Counts, and the outcomes that are ``failed`` or ``unknown``; ``.stopped`` if the run
+        ended before its last file.
+
+    Raises:
+        InvalidRequestError: An argument cannot be right.
+        UploadSourceError: The root is no folder that can be read.
+        PreflightError: With ``check``: what is wrong with the files; nothing was sent.
+        JournalError: The journal is in use, damaged, of another destination, or unwritable.
+    """
+    entries = partial(
+        walk,
+        root,
+        include=include if isinstance(include, str) else list(include),
+        exclude=exclude if isinstance(exclude, str) else list(exclude),
+        prefix=prefix,
+        follow_symlinks=follow_symlinks,
+    )
+
+    totals = Totals()
+    if options.get("progress"):
+        totals = await in_thread(unreadable, lambda: _count(entries()))
+    found = await in_thread(unreadable, entries)
+    async with aclosing(pull(found, _BATCH)) as batches:
+        return await sum_up(_upload(transport, batches, "", totals, options))
+
+
+def _count(entries: Iterable[Entry]) -> Totals:
+    items = size = 0
+    for entry in entries:
+        items += 1
+        size += entry.size or 0
+    return Totals(items, size)
+
+
+def _upload(
+    transport: AsyncTransport,
+    sources: Sources,
+    prefix: str,
+    totals: Totals,
+    options: UploadManyOptions,
+) -> AsyncGenerator[Outcome, None]:
+    prefix = check_prefix(prefix)
+    bulk: Any = {key: value for key, value in options.items() if key not in _OURS}
+    way = way_of(transport, totals, bulk)
+    return _uploads(way, sources, prefix, options)
+
+
+_OURS: Final = UploadManyOptions.__annotations__.keys() - BulkOptions.__annotations__.keys()
+
+
+async def _uploads(
+    way: Way, sources: Sources, prefix: str, options: UploadManyOptions
+) -> AsyncGenerator[Outcome, None]:
+    if options.get("check"):
+        sources = [source async for source in pull(sources, _BATCH)]
+        renamed = [_renamed(source, prefix) for source in sources]
+        problems = await in_thread(unreadable, lambda: list(find_problems(renamed)))
+        if problems:
+            raise PreflightError(problems)
+    journal = None
+    if path := options.get("journal"):
+        settings = way.transport.settings
+        where = Destination(server=settings.server_url, **_known(way))
+        journal = await Journal.open(path, where)
+    run = _Uploads(way, sources, prefix, journal, checksum=options.get("checksum", False))
+    try:
+        async with aclosing(run.outcomes()) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
+    finally:
+        if journal:
+            await journal.aclose()
+
+
+def _known(way: Way) -> dict[str, str | None]:
+    return {"workspace": way.scope["workspace_id"], "provider": way.scope["provider"]}
+
+
+def _renamed(source: FileSource | Entry, prefix: str) -> FileSource | Entry:
+    """The source under the name to store it by."""
+    if not prefix:
+        return source
+    if isinstance(source, Entry):
+        return evolve(source, filename=prefix + source.filename)
+    content, name, content_type = untuple(source, None, None)
+    return prefix + (own_name(content) if name is None else name), content, content_type
+
+
+@define(eq=False)
+class _Job(Job):
+    """A source, and what is known of it."""
+
+    content: FileContent = b""
+    filename: str = ""
+    content_type: str | None = None
+    identity: str | None = None
+    """The same for the same file under the same name; None where that cannot be told."""
+    item: Item | None = None
+    """What the journal knows it by."""
+    stored: FileMetadata | None = None
+    """The file it is already, by the journal."""
+    reason: str | None = None
+    since: datetime | None = None
+    """Since when it may be at the service although no answer said so."""
+    lost: OpenRouterError | None = None
+    rounds: int = 0
+
+
+class _Uploads(Run):
+    """A run of uploads."""
+
+    def __init__(
+        self,
+        way: Way,
+        sources: Sources,
+        prefix: str,
+        journal: Journal | None,
+        *,
+        checksum: bool,
+    ) -> None:
+        super().__init__(way)
+        self._sources = sources
+        self._prefix = prefix
+        self._journal = journal
+        self._checksum = checksum
+        self._seen = Seen()
+        self._stored = Seen()
+        self._lost: list[_Job] = []
+        """Sent whole without an answer, to be looked for when all others are done."""
+        self._again: list[_Job] = []
+        """Those that were looked for, and have another turn."""
+        self._orphans: dict[tuple[str, int], list[FileMetadata]] = {}
+        # One listing at the end finds all that were lost; each call need not look for itself.
+        retries = way.transport.settings.retries
+        self._reconciles = retries.on_ambiguous_upload == "reconcile"
+        if self._reconciles:
+            retries = evolve(retries, on_ambiguous_upload="raise")
+        self._transport = way.transport.with_options(retries=retries)
+
+    async def _jobs(self) -> AsyncGenerator[Job, None]:
+        await self._resume()
+        async with aclosing(pull(self._sources)) as sources:
+            async for source in sources:
+                yield _Job(source)
+        for _ in range(_ROUNDS):
+            await self._quiet()
+            if not self._lost or not await self._look_for_lost():
+                return
+            self._again, self._lost = self._lost, []
+            while self._again:
+                yield self._again.pop()
+
+    async def _resume(self) -> None:
+        """Find what was under way when the journal's last run ended."""
+        if self._journal is None:
+            return
+        try:
+            # The answer tells the service's time, by which files are told apart later on.
+            await list_files(self._transport, limit=1, **self._way.scope)
+            pending = self._journal.pending
+            if pending:
+                await asyncio.sleep(self._journal.last_written + _GRACE - time.time())
+                await self._look_for(
+                    (item.filename, item.size, since) for item, since in pending.items()
+                )
+        except OpenRouterError as error:
+            raise TransferStoppedError(error) from None
+
+    async def _look_for_lost(self) -> bool:
+        """Find what was lost in this run; whether the service could be asked."""
+        await asyncio.sleep(_GRACE)
+        try:
+            await self._look_for(
+                (job.filename, job.size or 0, job.since or self._service_time(job))
+                for job in self._lost
+            )
+        except OpenRouterError:
+            return False
+        return True
+
+    async def _look_for(self, lost: Iterable[tuple[str, int, datetime]]) -> None:
+        """List what is at the service and was not told of: by name, size and time."""
+        wanted: dict[tuple[str, int], datetime] = {}
+        for filename, size, since in lost:
+            key = filename, size
+            wanted[key] = min(since, wanted.get(key, since))
+        self._orphans = {}
+        listing = list_files(self._transport, limit=_LIMIT, **self._way.scope)
+        async with aclosing(aiter(listing)) as files:
+            async for file in files:
+                key = file.filename, file.size_bytes
+                if key in wanted and file.created_at >= wanted[key] and not self._is_ours(file):
+                    self._orphans.setdefault(key, []).append(file)
+
+    def _is_ours(self, file: FileMetadata) -> bool:
+        told = self._journal is not None and self._journal.is_known(file.id)
+        return told or file.id in self._stored
+
+    def _take_orphan(self, job: _Job) -> FileMetadata | None:
+        """A file at the service that this source must have become."""
+        found = self._orphans.get((job.filename, job.size or 0), [])
+        since = job.since
+        for file in found:
+            if since is not None and file.created_at >= since:
+                found.remove(file)
+                return file
+        return None
+
+    def _left(self) -> Iterable[Outcome]:
+        return [self._unknown(job) for job in (*self._again, *self._lost)]
+
+    def _unbegun(self, job: Job) -> Outcome:
+        lost = isinstance(job, _Job) and job.lost
+        return self._unknown(job) if lost else super()._unbegun(job)
+
+    def _unknown(self, job: Job) -> Outcome:
+        assert isinstance(job, _Job)
+        return job.outcome("unknown", error=job.lost)
+
+    async def _work(self, job: Job) -> Settled | None:
+        assert isinstance(job, _Job)
+        try:
+            if job.rounds == 0:
+                await in_thread(unreadable, self._examine, job)
+        except OpenRouterError as error:
+            return self._settle(job, job.outcome("failed", error=error))
+        if outcome := self._outcome_without_sending(job):
+            return self._settle(job, outcome)
+        job.rounds += 1
+        return await self._send(job)
+
+    def _outcome_without_sending(self, job: _Job) -> Outcome | None:
+        if job.rounds == 0 and job.identity and not self._seen.add(job.identity):
+            job.item = None  # the journal has the other one's outcome
+            job.reason = "the same file came before in this run"
+        if job.reason:
+            return job.outcome("skipped", reason=job.reason)
+        if job.stored:
+            job.item = None  # nothing new
+            return job.outcome("skipped", reason=_SETTLED, file=job.stored)
+        if file := self._take_orphan(job):
+            return job.outcome("uploaded", file=file)
+        if job.lost and not isinstance(job.content, _RESENDABLE):
+            return self._unknown(job)
+        return None
+
+    async def _send(self, job: _Job) -> Settled | None:
+        if self._journal and job.item:
+            await self._journal.begin(job.item, self._service_time(job))
+        try:
+            file = await upload_file(
+                self._transport,
+                job.content,
+                filename=job.filename,
+                content_type=job.content_type,
+                progress=lambda done, _: self._moved(job, done),
+                **self._way.scope,
+            )
+        except OpenRouterError as error:
+            return self._failed(job, error)
+        return self._settle(job, job.outcome("uploaded", file=file))
+
+    def _failed(self, job: _Job, error: OpenRouterError) -> Settled | None:
+        if not _may_be_stored(error):
+            return self._settle(job, job.outcome("failed", error=error))
+        job.lost = error
+        job.since = job.since or self._service_time(job)
+        if isinstance(error, UploadOutcomeUnknown):
+            job.size = error.size
+        settled = self._settle(job, self._unknown(job))
+        if self._reconciles and job.rounds <= _ROUNDS:
+            self._lost.append(job)
+            return None
+        return settled
+
+    def _service_time(self, job: _Job) -> datetime:
+        return self._transport.service_time(job.began or time.monotonic())
+
+    def _settle(self, job: _Job, outcome: Outcome) -> Settled:
+        """Have the outcome written down; it is told when it is on the disk."""
+        if outcome.status == "uploaded" and outcome.file:
+            self._stored.add(outcome.file.id)
+        if self._journal is None or job.item is None:
+            return outcome, None
+        return outcome, self._write(self._journal.settle(job.item, outcome))
+
+    def _examine(self, job: _Job) -> None:
+        """See what a source is. Waits for the disk, so it runs in a thread."""
+        source = _renamed(job.source, self._prefix)
+        if isinstance(source, Entry):
+            if source.error:
+                raise source.error
+            job.reason = source.reason
+            source = source.filename, source.path
+        job.content, name, job.content_type = untuple(source, None, None)
+        job.filename = own_name(job.content) if name is None else name
+        check_filename(job.filename)
+        if isinstance(job.content, str | os.PathLike) and not job.reason:
+            self._examine_path(job, Path(job.content))
+        elif isinstance(job.content, bytes | bytearray | memoryview):
+            job.size = len(job.content)
+        if self._journal and not job.reason:
+            self._examine_by(self._journal, job)
+
+    def _examine_path(self, job: _Job, path: Path) -> None:
+        seen = path.stat()
+        job.size = seen.st_size
+        job.identity = f"{seen.st_dev}:{seen.st_ino}:{job.filename}"
+        job.item = Item(
+            path=os.path.abspath(path),  # noqa: PTH100 - links are left as they are
+            filename=job.filename,
+            size=seen.st_size,
+            mtime_ns=seen.st_mtime_ns,
+        )
+
+    def _examine_by(self, journal: Journal, job: _Job) -> None:
+        if job.item and self._checksum:
+            with open(job.item.path, "rb") as file:  # noqa: PTH123
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            job.item = evolve(job.item, mtime_ns=None, sha256=digest)
+        elif isinstance(job.content, bytes | bytearray | memoryview):
+            digest = hashlib.sha256(job.content).hexdigest()
+            job.item = Item(path="", filename=job.filename, size=job.size or 0, sha256=digest)
+        if job.item is None:
+            raise InvalidRequestError(_NO_ITEM)
+        job.stored = journal.find(job.item)
+        job.since = journal.pending.get(job.item)
+
+
+_SETTLED: Final = "an earlier run uploaded it, as the journal says"
+_NO_ITEM: Final = "a journal knows paths and bytes again, and nothing else"
+
+
+def _may_be_stored(error: OpenRouterError) -> bool:
+    """Whether a failed upload may be at the service all the same."""
+    if isinstance(error, ResponseError):
+        failed = error.status_code >= 500 and error.retry_after is None  # noqa: PLR2004
+        return failed or isinstance(error, ResponseValidationError)
+    return isinstance(error, OutcomeUnknownError)

@@ -1,0 +1,196 @@
+"""Bulk uploads that are killed, and run again until they are done.
+
+Not collected by name: ``nox -s soak-bulk``. ``SOAK_FILES`` sets how many files there are,
+``SOAK_KILLS`` how many kills, and ``SOAK_SEED`` the seed. What has arrived is read from the
+service's own store, not from our listing.
+"""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from openrouter_async.emulator import run_emulator
+
+FILES = int(os.environ.get("SOAK_FILES", "5000"))
+KILLS = int(os.environ.get("SOAK_KILLS", "20"))
+SEED = int(os.environ.get("SOAK_SEED", "1"))
+SHARE = 0.1
+"""Of requests that meet a fault."""
+FAULTS = [
+    {"status": 429, "retry_after": 1},
+    {"status": 429},
+    {"status": 503},
+    {"close_after_bytes": 1_000_000},
+    {"close_after_bytes": 100},
+    {"drop_answer": True},
+    {"truncate": 20},
+]
+MOST_MEMORY = 96
+"""MiB that a process may have resident at its peak, whatever it uploads."""
+ROOT = Path(__file__).parents[2]
+RUN = r"""
+import asyncio, re, sys
+from pathlib import Path
+from openrouter_async import AsyncOpenRouter, RetryConfig
+
+async def main():
+    root, journal = sys.argv[1:]
+    retries = RetryConfig(on_ambiguous_upload="reconcile")
+    def told(progress):
+        if progress.outcome:
+            print(progress.items_done, flush=True)
+    async with AsyncOpenRouter(retries=retries) as client:
+        report = await client.files.upload_tree(
+            root, journal=journal, concurrency=64, progress=told
+        )
+    print(report.counts, report.stopped, file=sys.stderr)
+    # The operating system's count for a child begins with its parent's.
+    print(re.search("VmHWM: *(.*) kB", Path("/proc/self/status").read_text().replace("\t", ""))[1])
+    return 0 if report.ok else 1
+
+sys.exit(asyncio.run(main()))
+"""
+
+pytestmark = pytest.mark.timeout(3600)
+
+
+def write_files(root, chance):
+    """Files of many sizes; some have the same content, some the same name and size elsewhere."""
+    expected = Counter()
+    for number in range(FILES):
+        path = root / f"{number % 37:02d}" / f"{number}.txt"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(f"{number % (FILES - 5)} {'x' * chance.randrange(8000)}\n")
+        name = path.relative_to(root).as_posix()
+        expected[name, hashlib.sha256(path.read_bytes()).hexdigest()] += 1
+    return expected
+
+
+def rules(seed):
+    # Each rule sees only what the rules before it have let through.
+    shares, left = [], 1.0
+    for _ in FAULTS:
+        shares.append(SHARE / len(FAULTS) / left)
+        left -= SHARE / len(FAULTS)
+    return [
+        {"operation": "*", "times": None, "probability": share, "seed": seed + place, **fault}
+        for place, (fault, share) in enumerate(zip(FAULTS, shares, strict=True))
+    ]
+
+
+def arrived(data):
+    """What the service keeps: the multiset of names and hashes, by its own rows and contents."""
+    with sqlite3.connect(f"file:{data / 'emulator.sqlite3'}?mode=ro", uri=True) as db:
+        rows = db.execute("SELECT id, filename, blob FROM files").fetchall()
+    contents = {
+        id_: (name, hashlib.sha256((data / "blobs" / blob).read_bytes()).hexdigest())
+        for id_, name, blob in rows
+    }
+    return Counter(contents.values()), set(contents)
+
+
+def settled(journal):
+    """The file that the journal's last word on each item names."""
+    last = {}
+    for line in journal.read_text().splitlines()[1:]:
+        record = json.loads(line)
+        if item := record.get("settled"):
+            last[item["path"]] = record
+    assert {record["status"] for record in last.values()} == {"uploaded"}
+    return {record["file"]["id"] for record in last.values()}
+
+
+def test_every_file_arrives_once_whatever_is_killed(tmp_path, table):
+    """SIGKILL at random moments, with a tenth of the requests failing in every way there is."""
+    chance = random.Random(SEED)
+    root, data, journal = tmp_path / "files", tmp_path / "data", tmp_path / "run.jsonl"
+    expected = write_files(root, chance)
+    kills, runs, began = 0, 0, time.monotonic()
+    with run_emulator(data) as emulator:
+        emulator.faults(*rules(SEED))
+        environment = {
+            **os.environ,
+            "OPENROUTER_API_KEY": emulator.api_key,
+            "OPENROUTER_BASE_URL": emulator.base_url,
+        }
+        command = [sys.executable, "-c", RUN, str(root), str(journal)]
+        while True:
+            runs += 1
+            process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+            if kills < KILLS:
+                # At any moment, but mostly when there is something under way.
+                if chance.random() < 0.8:
+                    process.stdout.readline()
+                time.sleep(chance.uniform(0, 2.5))
+                process.send_signal(signal.SIGKILL)
+            process.stdout.read()
+            process.stdout.close()
+            if process.wait() == 0 and kills >= KILLS:
+                break
+            kills += process.returncode == -signal.SIGKILL
+            assert runs < 5 * KILLS + 20, "it does not come to an end"
+        faults = sum(rule["met"] for rule in emulator.fault_status())
+    found, ids = arrived(data)
+    table(
+        "bulk uploads, killed and run again",
+        ["files", "kills", "runs", "faults", "arrived", "too many", "missing", "seconds"],
+        [
+            FILES,
+            kills,
+            runs,
+            faults,
+            found.total(),
+            (found - expected).total(),
+            (expected - found).total(),
+            f"{time.monotonic() - began:.0f}",
+        ],
+    )
+    assert found == expected
+    assert settled(journal) == ids
+
+
+@pytest.fixture
+def sink():
+    """A server that takes files faster than anybody can send them, and keeps none."""
+    command = [sys.executable, "-m", "benchmarks.server"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/api/v1"
+        process.stdin.close()
+        process.terminate()
+
+
+@pytest.mark.parametrize(("count", "size"), [(100_000, 4096), (20, 100 << 20)])
+def test_memory_stays_flat(tmp_path, sink, table, count, size):
+    """Of many small files as of few large ones, with a journal, measured as the peak RSS."""
+    root = tmp_path / "files"
+    root.mkdir()
+    (first := root / "0.txt").write_bytes(b"x" * size)
+    for number in range(1, count):
+        (root / f"{number}.txt").hardlink_to(first)
+        if number % 30_000 == 0:  # a file system has only so many names for one file
+            (first := root / f"{number}-.txt").write_bytes(b"x" * size)
+    environment = {**os.environ, "OPENROUTER_API_KEY": "sk-test", "OPENROUTER_BASE_URL": sink}
+    began = time.monotonic()
+    journal = tmp_path / "run.jsonl"
+    command = [sys.executable, "-c", RUN, str(root), str(journal)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    peak = int(done.stdout.splitlines()[-1]) / 1024
+    seconds = time.monotonic() - began
+    table(
+        "memory of large runs",
+        ["files", "bytes each", "MiB at the peak", "seconds"],
+        [count, size, f"{peak:.1f}", f"{seconds:.0f}"],
+    )
+    assert peak < MOST_MEMORY

@@ -1,0 +1,34 @@
+"""Items, files and outcomes by number, for a journal's tests and the processes they start."""
+
+from datetime import UTC, datetime
+
+from attrs import evolve
+
+from openrouter_async.models import FileMetadata
+from openrouter_async.transfers._journal import Destination, Item
+from openrouter_async.transfers._outcomes import Outcome
+
+HERE = Destination(server="https://here.example/api/v1", workspace="w-1")
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def item(number, **changes):
+    name = f"set/file-{number}.txt"
+    return evolve(Item(path=f"/data/{name}", filename=name, size=10, mtime_ns=number), **changes)
+
+
+def file(number):
+    name = f"set/file-{number}.txt"
+    return FileMetadata(id=f"id-{number}", filename=name, size_bytes=10, created_at=NOW)
+
+
+def uploaded(number):
+    return Outcome(source=None, status="uploaded", file=file(number))
+
+
+async def upload(journal, number):
+    """Begin and settle an item, and say so when the journal has it."""
+    await journal.begin(item(number), NOW)
+    print("begun", number, flush=True)  # noqa: T201
+    await journal.settle(item(number), uploaded(number))
+    print("settled", number, flush=True)  # noqa: T201

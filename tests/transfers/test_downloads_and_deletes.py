@@ -1,0 +1,165 @@
+"""Bulk downloads and deletions: one outcome for each file."""
+
+from collections import Counter
+from contextlib import aclosing
+
+import pytest
+
+from openrouter_async import AsyncOpenRouter, errors
+
+
+@pytest.fixture
+def stored(emulator):
+    """Makes files that can be downloaded: ``stored("a.txt", "b/c.txt")`` gives their ids."""
+
+    def make(*names):
+        return [emulator.create_file(name, f"content of {name}".encode())["id"] for name in names]
+
+    return make
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "folder"
+    path.mkdir()
+    return path
+
+
+async def gathered(outcomes):
+    async with aclosing(outcomes):
+        return [outcome async for outcome in outcomes]
+
+
+async def names(client):
+    return sorted([file.filename async for file in client.files.list()])
+
+
+def statuses(outcomes):
+    return Counter(outcome.status for outcome in outcomes)
+
+
+async def test_files_are_downloaded_under_their_names(client, stored, folder):
+    """From ids or from what a list gave; slashes make folders."""
+    ids = stored("a.txt", "b/c.txt", "b/d/e.txt")
+    listed = [file async for file in client.files.list()]
+    outcomes = await gathered(client.files.download_many([ids[0], *listed[1:]], folder))
+    assert statuses(outcomes) == {"downloaded": 3}
+    for name in ("a.txt", "b/c.txt", "b/d/e.txt"):
+        assert (folder / name).read_text() == f"content of {name}"
+    assert {outcome.path for outcome in outcomes} == {
+        folder / name for name in ("a.txt", "b/c.txt", "b/d/e.txt")
+    }
+    assert {outcome.file.id for outcome in outcomes} == set(ids)
+    assert len([path for path in folder.rglob("*") if path.is_file()]) == 3
+
+
+async def test_a_second_run_downloads_what_is_missing(client, emulator, stored, folder):
+    """What is there with the right size is left alone; with overwrite nothing is."""
+    ids = stored("a.txt", "b.txt", "c.txt")
+    await gathered(client.files.download_many(ids[:2], folder))
+    (folder / "b.txt").write_text("cut")
+    outcomes = await gathered(client.files.download_many(ids, folder))
+    assert statuses(outcomes) == {"skipped": 1, "failed": 1, "downloaded": 1}
+    (failed,) = [outcome.error for outcome in outcomes if outcome.status == "failed"]
+    assert isinstance(failed, errors.DownloadTargetError)
+    assert (folder / "b.txt").read_text() == "cut"
+    outcomes = await gathered(client.files.download_many(ids, folder, overwrite=True))
+    assert statuses(outcomes) == {"downloaded": 3}
+    assert (folder / "b.txt").read_text() == "content of b.txt"
+
+
+async def test_what_cannot_be_downloaded_does_not_hold_up_the_rest(client, stored, folder):
+    """Uploaded files are not downloadable, and some are not there at all."""
+    uploaded = await client.files.upload(b"mine", filename="up.txt")
+    files = [uploaded.id, "or_file_missing", 7, *stored("a.txt")]
+    outcomes = await gathered(client.files.download_many(files, folder, concurrency=1))
+    assert [outcome.status for outcome in outcomes] == ["failed"] * 3 + ["downloaded"]
+    kinds = [type(outcome.error) for outcome in outcomes[:3]]
+    assert kinds == [
+        errors.BadRequestResponseError,
+        errors.NotFoundResponseError,
+        errors.InvalidRequestError,
+    ]
+    assert [path.name for path in folder.iterdir()] == ["a.txt"]
+
+
+async def test_two_files_of_one_name_do_not_overwrite_each_other(client, stored, folder):
+    """Not even with overwrite, which is about what was there before."""
+    ids = stored("a.txt", "a.txt")
+    outcomes = await gathered(client.files.download_many(ids, folder, overwrite=True))
+    assert statuses(outcomes) == {"downloaded": 1, "failed": 1}
+
+
+async def test_no_download_leaves_its_folder(client, stored, folder, tmp_path):
+    """Not by a link that lies in it, either."""
+    (tmp_path / "outside").mkdir()
+    (folder / "link").symlink_to(tmp_path / "outside")
+    ids = stored("link/a.txt", "CON", "fine/b.txt")
+    outcomes = await gathered(client.files.download_many(ids, folder))
+    assert statuses(outcomes) == {"failed": 2, "downloaded": 1}
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+async def test_the_folder_has_to_exist(client, stored, folder):
+    """A typing error makes no new folder."""
+    (outcome,) = await gathered(client.files.download_many(stored("a.txt"), folder / "typo"))
+    assert isinstance(outcome.error, errors.DownloadTargetError)
+    assert not (folder / "typo").exists()
+
+
+async def test_a_download_tells_its_progress(client, stored, folder):
+    """In bytes and items."""
+    seen = []
+    await gathered(
+        client.files.download_many(stored("a.txt", "b.txt"), folder, progress=seen.append)
+    )
+    assert (seen[-1].items_done, seen[-1].items_total) == (2, 2)
+    assert seen[-1].bytes_done == 2 * len("content of a.txt")
+
+
+async def test_files_are_deleted_by_id(client, stored):
+    """What is gone already is skipped, for that is what was asked for."""
+    ids = stored("a.txt", "b.txt", "c.txt")
+    await client.files.delete(ids[0])
+    outcomes = await gathered(client.files.delete_many(ids))
+    assert statuses(outcomes) == {"deleted": 2, "skipped": 1}
+    assert await names(client) == []
+
+
+@pytest.mark.parametrize(
+    ("match", "left"),
+    [
+        ("*.tmp", ["a.txt", "logs/d.txt"]),
+        ("logs/**", ["a.txt", "b.tmp"]),
+        (lambda file: file.size_bytes > len("content of a.txt"), ["a.txt", "b.tmp"]),
+        ("nothing", ["a.txt", "b.tmp", "logs/c.tmp", "logs/d.txt"]),
+    ],
+)
+async def test_files_are_deleted_by_what_they_are(client, stored, match, left):
+    """By a glob over their names, or by a function."""
+    stored("a.txt", "b.tmp", "logs/c.tmp", "logs/d.txt")
+    outcomes = await gathered(client.files.delete_many(match=match))
+    assert statuses(outcomes)["deleted"] == 4 - len(left)
+    assert all(outcome.file for outcome in outcomes)
+    assert await names(client) == left
+
+
+@pytest.mark.parametrize("arguments", [{}, {"files": ["a"], "match": "*"}, {"match": ""}], ids=str)
+async def test_what_to_delete_has_to_be_said_once(make_client, arguments):
+    """Nothing at all would be too easily everything."""
+    async with make_client("sk-test") as client:
+        with pytest.raises(errors.InvalidRequestError):
+            client.files.delete_many(**arguments)
+
+
+async def test_a_refused_key_stops_the_run(emulator, stored):
+    """And says so."""
+    ids = stored(*(f"{number}.txt" for number in range(30)))
+    async with AsyncOpenRouter("sk-wrong", server_url=emulator.base_url) as client:
+        with pytest.raises(errors.TransferStoppedError) as caught:
+            await gathered(client.files.delete_many(ids, concurrency=2))
+        assert caught.value.reason.status_code == 401
+        with pytest.raises(errors.UnauthorizedResponseError):
+            await gathered(client.files.delete_many(match="*"))
+    asked = [r for r in emulator.requests() if r["operation"] == "delete_file"]
+    assert len(asked) <= 4

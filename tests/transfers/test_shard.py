@@ -1,0 +1,164 @@
+"""Parts of a large run, for several machines."""
+
+import io
+import os
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openrouter_async import FileMetadata
+from openrouter_async.errors import InvalidRequestError
+from openrouter_async.transfers import Entry, shard
+
+TEXTS = st.text(st.characters(exclude_characters="\0"), min_size=1)
+COUNTS = st.integers(min_value=1, max_value=20)
+
+
+def stored(file_id, filename="a.txt"):
+    return FileMetadata(
+        id=file_id,
+        filename=filename,
+        size_bytes=1,
+        mime_type="text/plain",
+        created_at=datetime.now(UTC),
+        downloadable=True,
+    )
+
+
+def part_of(source, count=1000):
+    """In which part a source is."""
+    [index] = [index for index in range(count) if list(shard([source], index, count))]
+    return index
+
+
+@given(st.lists(TEXTS), COUNTS)
+def test_each_source_is_in_exactly_one_part(sources, count):
+    """Nothing is lost, nothing done twice, and each part keeps the order."""
+    parts = [list(shard(sources, index, count)) for index in range(count)]
+    assert Counter(sources) == Counter(source for part in parts for source in part)
+    for part in parts:
+        rest = iter(sources)
+        assert all(source in rest for source in part)
+
+
+@given(st.lists(TEXTS, unique=True), st.randoms(), COUNTS, st.data())
+def test_a_source_stays_in_its_part(sources, random, count, data):
+    """Whatever the order, and whatever else there is."""
+    index = data.draw(st.integers(min_value=0, max_value=count - 1))
+    part = set(shard(sources, index, count))
+    random.shuffle(sources)
+    some = sources[: len(sources) // 2]
+    assert set(shard(some, index, count)) == part.intersection(some)
+
+
+def test_parts_are_about_equal():
+    """Also of names that are much alike."""
+    sources = [f"docs/{number:06}.pdf" for number in range(8000)]
+    sizes = [sum(1 for _ in shard(sources, index, 8)) for index in range(8)]
+    assert sum(sizes) == 8000
+    assert all(850 < size < 1150 for size in sizes)
+
+
+def test_parts_are_the_same_in_each_process():
+    """And in each version: these are written down."""
+    sources = ["a.txt", "docs/b.pdf", "caf\xe9", "\udcff", "file_01"]
+    assert [part_of(source) for source in sources] == [685, 188, 259, 362, 631]
+    code = "from openrouter_async.transfers import shard\nprint(*shard(map(str, range(50)), 1, 3))"
+    outputs = {
+        subprocess.check_output(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}
+        )
+        for seed in ("1", "2")
+    }
+    assert outputs == {" ".join(shard(map(str, range(50)), 1, 3)).encode() + os.linesep.encode()}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        Path("docs/a.pdf"),
+        PurePosixPath("docs/a.pdf"),
+        PureWindowsPath("docs\\a.pdf"),
+        ("docs/a.pdf", b"content"),
+        ("docs/a.pdf", Path("elsewhere"), "application/pdf"),
+        ("docs/a.pdf", iter([b"content"])),
+        Entry(path=Path("/data/docs/a.pdf"), filename="docs/a.pdf"),
+        stored("docs/a.pdf"),
+    ],
+    ids=lambda source: type(source).__name__,
+)
+def test_what_has_the_same_text_is_in_the_same_part(source):
+    """Paths by how they are written, ids, and the filenames of tuples and entries."""
+    assert part_of(source) == part_of("docs/a.pdf")
+
+
+def test_a_stored_file_goes_by_its_id():
+    """As its id alone does, since several may have the same name."""
+    assert part_of(stored("file_1", "x")) == part_of(stored("file_1", "y")) == part_of("file_1")
+
+
+def test_sources_are_taken_one_by_one():
+    """An endless iterator is no problem, and nothing is read before it is asked for."""
+    taken = []
+
+    def endless():
+        for number in range(10**9):
+            taken.append(number)
+            yield str(number)
+
+    part = shard(endless(), 0, 2)
+    assert taken == []
+    first = next(part)
+    assert taken == list(range(int(first) + 1))
+
+
+class BytesPath:
+    def __fspath__(self):
+        return b"a"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"content",
+        bytearray(b"x"),
+        iter([b"x"]),
+        io.BytesIO(b"x"),
+        5,
+        None,
+        (None, b"x"),
+        (b"a", b"x"),
+        ("a",),
+        BytesPath(),
+    ],
+    ids=lambda source: type(source).__name__,
+)
+def test_what_has_no_name_is_refused(source):
+    """When its turn comes."""
+    part = shard(["a", source], 0, 1)
+    assert next(part) == "a"
+    with pytest.raises(InvalidRequestError):
+        next(part)
+
+
+@pytest.mark.parametrize(
+    ("index", "count"),
+    [(0, 0), (1, 1), (-1, 2), (2, 2), (0, -1), ("0", 1), (0, 1.0), (True, 2), (0, None)],
+)
+def test_a_part_that_is_not_there_is_refused_at_the_call(index, count):
+    """Before any source is looked at."""
+    with pytest.raises(InvalidRequestError, match="index"):
+        shard(["a"], index, count)
+
+
+@pytest.mark.parametrize("sources", ["docs", b"docs", None, 5])
+def test_what_holds_no_sources_is_refused_at_the_call(sources):
+    """A single path is none either: its letters would be taken for paths."""
+    with pytest.raises(InvalidRequestError, match="iterable of paths"):
+        shard(sources, 0, 1)

@@ -1,0 +1,543 @@
+"""Bulk uploads: one outcome for each source, and each file at the service once."""
+
+import asyncio
+import hashlib
+import json
+from collections import Counter
+from contextlib import aclosing
+
+import pytest
+
+from openrouter_async import AsyncOpenRouter, RetryConfig, errors
+from openrouter_async.transfers import Entry, _uploads, walk
+
+QUICK = RetryConfig(initial_interval=0.01, max_interval=0.02)
+RECONCILE = RetryConfig(initial_interval=0.01, max_interval=0.02, on_ambiguous_upload="reconcile")
+
+
+@pytest.fixture(autouse=True)
+def _short_grace(monkeypatch):
+    """The emulator is done with a request long before its sender has gone for two seconds."""
+    monkeypatch.setattr(_uploads, "_GRACE", 0.05)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Makes files of different contents: ``tree("a.txt", "b/c.txt")``."""
+    root = tmp_path / "tree"
+    root.mkdir()
+
+    def make(*names, size=20):
+        paths = []
+        for name in names:
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{name}\n".ljust(size, "x")[:size])
+            paths.append(path)
+        return paths
+
+    make.root = root
+    return make
+
+
+def numbered(count):
+    return [f"{number:03d}.txt" for number in range(count)]
+
+
+async def gathered(outcomes):
+    async with aclosing(outcomes):
+        return [outcome async for outcome in outcomes]
+
+
+async def read(outcomes, into):
+    """For a run that ends in an error: what came before it."""
+    async with aclosing(outcomes):
+        async for outcome in outcomes:
+            into.append(outcome)
+
+
+def stored(emulator):
+    """The names and hashes of what the emulator keeps, from its own side."""
+    uploads = [r["upload"] for r in emulator.requests() if r["operation"] == "upload_file"]
+    return Counter((u["filename"], u["sha256"]) for u in uploads if u)
+
+
+async def names(client):
+    return sorted([file.filename async for file in client.files.list()])
+
+
+async def test_each_source_has_one_outcome(client, tree):
+    """Whatever the order in which they end."""
+    paths = tree(*numbered(40))
+    outcomes = await gathered(client.files.upload_many(paths, concurrency=7))
+    assert sorted(outcome.source for outcome in outcomes) == paths
+    assert {outcome.status for outcome in outcomes} == {"uploaded"}
+    assert all(outcome.attempts == 1 and outcome.elapsed > 0 for outcome in outcomes)
+    assert {o.file.filename: o.file.size_bytes for o in outcomes} == {p.name: 20 for p in paths}
+    assert await names(client) == numbered(40)
+
+
+async def test_whatever_can_be_uploaded_can_be_among_many(client, tree):
+    """Paths, bytes with a name, files, iterators and what ``walk`` finds, under a prefix."""
+    (path,) = tree("own.txt")
+
+    async def pieces():
+        yield b"one, "
+        yield b"two"
+
+    with path.open("rb") as file:
+        sources = [
+            path,
+            str(path.with_name("own.txt")),
+            ("bytes.txt", b"bytes"),
+            ("stream.txt", pieces()),
+            ("list.txt", [b"a", b"b"], "text/plain"),
+            ("file.txt", file),
+            Entry(path=path, filename="deep/entry.txt"),
+        ]
+        outcomes = await gathered(client.files.upload_many(sources, prefix="in"))
+    assert Counter(outcome.status for outcome in outcomes) == {"uploaded": 6, "skipped": 1}
+    wanted = ["bytes", "deep/entry", "file", "list", "own", "stream"]
+    assert await names(client) == [f"in/{name}.txt" for name in wanted]
+
+
+@pytest.mark.parametrize("kind", ["generator", "async generator", "set"])
+async def test_any_iterable_will_do(client, tree, kind):
+    """Also one that can be read once."""
+    paths = tree(*numbered(9))
+
+    async def later():
+        for path in paths:
+            await asyncio.sleep(0)
+            yield path
+
+    if kind == "async generator" and not isinstance(client, AsyncOpenRouter):
+        pytest.skip("an async generator belongs to its own loop")
+    sources = {"generator": iter(paths), "async generator": later(), "set": set(paths)}[kind]
+    outcomes = await gathered(client.files.upload_many(sources))
+    assert sorted(outcome.source for outcome in outcomes) == paths
+
+
+async def test_sources_are_pulled_as_their_turn_comes(client, tree):
+    """So that a million of them take no more memory than a thousand."""
+    (path,) = tree("same.txt")
+    pulled = ended = ahead = 0
+
+    def sources():
+        nonlocal pulled, ahead
+        for number in range(200):
+            pulled += 1
+            ahead = max(ahead, pulled - ended)
+            yield f"{number}.txt", path
+
+    async with aclosing(client.files.upload_many(sources(), concurrency=4)) as outcomes:
+        async for outcome in outcomes:
+            assert outcome.status == "uploaded"
+            ended += 1
+    assert (pulled, ended) == (200, 200)
+    assert ahead < 60
+
+
+async def test_what_fails_does_not_hold_up_the_rest(client, tree, tmp_path):
+    """Each failure is an outcome with its error, and nothing was sent for it."""
+    good = tree(*numbered(5))
+    (tmp_path / "empty.txt").touch()
+    bad = [tmp_path / "missing.txt", tmp_path / "empty.txt", tmp_path, ("a:b.txt", b"x"), 5]
+    outcomes = await gathered(client.files.upload_many([*bad, *good], concurrency=2))
+    failed = {str(o.source): o.error for o in outcomes if o.status == "failed"}
+    assert set(failed) == {str(source) for source in bad}
+    assert all(isinstance(error, errors.InvalidRequestError) for error in failed.values())
+    assert all(o.attempts == 0 for o in outcomes if o.status == "failed")
+    assert await names(client) == numbered(5)
+
+
+async def test_the_same_file_twice_is_sent_once(client, tree):
+    """Under the same name; under another name it is another file."""
+    (path,) = tree("a.txt")
+    path.with_name("link.txt").symlink_to(path)
+    sources = [path, str(path), ("a.txt", path.with_name("link.txt")), ("b.txt", path)]
+    outcomes = await gathered(client.files.upload_many(sources))
+    assert Counter(outcome.status for outcome in outcomes) == {"uploaded": 2, "skipped": 2}
+    assert await names(client) == ["a.txt", "b.txt"]
+
+
+async def test_a_run_can_stop_at_its_first_failure(client, tree, tmp_path):
+    """What is under way is finished, and whoever reads is told why there is no more."""
+    sources = [*tree(*numbered(3)), tmp_path / "missing", *tree(*numbered(50)[10:])]
+    outcomes = []
+    run = client.files.upload_many(sources, on_error="stop", concurrency=1)
+    with pytest.raises(errors.TransferStoppedError) as caught:
+        await read(run, outcomes)
+    assert [o.status for o in outcomes] == ["uploaded"] * 3 + ["failed"]
+    assert caught.value.reason is outcomes[-1].error
+    assert await names(client) == numbered(3)
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+async def test_what_concerns_all_stops_the_run_at_once(client, emulator, tree, status):
+    """No key gets better by being tried five thousand times."""
+    emulator.faults({"operation": "upload_file", "status": status, "times": None, "skip": 3})
+    outcomes = []
+    run = client.files.upload_many(tree(*numbered(60)), concurrency=4)
+    with pytest.raises(errors.TransferStoppedError) as caught:
+        await read(run, outcomes)
+    assert caught.value.reason.status_code == status
+    sent = [r for r in emulator.requests() if r["operation"] == "upload_file"]
+    assert 4 <= len(sent) <= 3 + 2 * 4
+    assert Counter(o.status for o in outcomes)["uploaded"] == 3
+    assert len(outcomes) <= len(sent) + 4
+
+
+async def test_an_upload_whose_answer_is_lost_is_unknown(client, emulator, tree):
+    """And the others are not concerned."""
+    emulator.faults({"operation": "upload_file", "drop_answer": True, "times": 2})
+    outcomes = await gathered(client.files.upload_many(tree(*numbered(6)), concurrency=1))
+    assert Counter(o.status for o in outcomes) == {"unknown": 2, "uploaded": 4}
+    lost = [o.error for o in outcomes if o.status == "unknown"]
+    assert all(isinstance(error, errors.UploadOutcomeUnknown) for error in lost)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"drop_answer": True},
+        {"status": 500},
+        {"status": 503},
+        {"truncate": 10},
+        {"close_after_bytes": 1_000_000},
+    ],
+    ids=str,
+)
+async def test_lost_uploads_are_looked_for_when_all_else_is_done(client, emulator, tree, fault):
+    """One listing finds all of them; those that are not there are sent again, once."""
+    emulator.faults({"operation": "upload_file", "times": 5, **fault})
+    paths = tree(*numbered(12))
+    outcomes = await gathered(client.files.upload_many(paths, retries=RECONCILE))
+    assert Counter(o.status for o in outcomes) == {"uploaded": 12}
+    assert sorted(outcome.source for outcome in outcomes) == paths
+    assert await names(client) == numbered(12)
+    listings = [r for r in emulator.requests() if r["operation"] == "list_files"]
+    assert len(listings) <= 1 + 1  # one of them is this test's own
+
+
+async def test_what_stays_lost_is_told_in_the_end(client, emulator, tree):
+    """Even when the service cannot be asked."""
+    emulator.faults(
+        {"operation": "upload_file", "drop_answer": True, "times": None},
+        {"operation": "list_files", "status": 500, "times": None},
+    )
+    paths = tree(*numbered(4))
+    outcomes = await gathered(client.files.upload_many(paths, retries=RECONCILE))
+    assert sorted(outcome.source for outcome in outcomes) == paths
+    assert {outcome.status for outcome in outcomes} == {"unknown"}
+
+
+async def test_what_can_be_read_once_is_never_sent_twice(client, emulator):
+    """A stream whose upload was lost, and not found, stays unknown."""
+
+    async def pieces():
+        yield b"only once"
+
+    emulator.faults({"operation": "upload_file", "close_after_bytes": 10_000, "times": 1})
+    sources = [("stream.txt", pieces())]
+    (outcome,) = await gathered(client.files.upload_many(sources, retries=RECONCILE))
+    assert outcome.status == "unknown"
+    assert await names(client) == []
+
+
+# The journal
+
+
+async def test_a_second_run_skips_what_the_first_has_done(client, emulator, tree, tmp_path):
+    """And gives what it knows of it; what changed in between is another file."""
+    paths = tree(*numbered(10))
+    journal = tmp_path / "run.jsonl"
+    first = await gathered(client.files.upload_many(paths, journal=journal))
+    ids = {outcome.source: outcome.file.id for outcome in first}
+    paths[0].write_text("something else\n")
+    (extra,) = tree("extra.txt")
+    second = await gathered(client.files.upload_many([*paths, extra], journal=journal))
+    assert Counter(o.status for o in second) == {"skipped": 9, "uploaded": 2}
+    skipped = [o for o in second if o.status == "skipped"]
+    assert all(o.file.id == ids[o.source] and o.attempts == 0 for o in skipped)
+    assert all("journal" in o.reason for o in skipped)
+    assert await names(client) == sorted([*numbered(10), "000.txt", "extra.txt"])
+
+
+async def test_a_second_run_tries_again_what_failed(client, emulator, tree, tmp_path):
+    """A failure is no outcome to rest on."""
+    emulator.faults({"operation": "upload_file", "status": 400, "times": 3})
+    paths = tree(*numbered(6))
+    journal = tmp_path / "run.jsonl"
+    first = await gathered(client.files.upload_many(paths, journal=journal))
+    assert Counter(o.status for o in first) == {"failed": 3, "uploaded": 3}
+    second = await gathered(client.files.upload_many(paths, journal=journal))
+    assert Counter(o.status for o in second) == {"uploaded": 3, "skipped": 3}
+    assert await names(client) == numbered(6)
+
+
+@pytest.mark.parametrize("fault", [{"drop_answer": True}, {"close_after_bytes": 1_000_000}])
+async def test_a_second_run_settles_what_the_first_lost(client, emulator, tree, tmp_path, fault):
+    """It looks first, and sends only what is not there."""
+    emulator.faults({"operation": "upload_file", "times": 4, **fault})
+    paths = tree(*numbered(9))
+    journal = tmp_path / "run.jsonl"
+    first = await gathered(client.files.upload_many(paths, journal=journal))
+    assert Counter(o.status for o in first) == {"unknown": 4, "uploaded": 5}
+    second = await gathered(client.files.upload_many(paths, journal=journal))
+    assert Counter(o.status for o in second) == {"uploaded": 4, "skipped": 5}
+    assert len({o.file.id for o in [*first, *second] if o.status == "uploaded"}) == 9
+    assert await names(client) == numbered(9)
+
+
+async def test_somebody_elses_file_is_not_taken_for_a_lost_one(client, emulator, tree, tmp_path):
+    """Neither one of another size, nor one that was there before."""
+    (path,) = tree("a.txt")
+    await client.files.upload(b"x" * 20, filename="a.txt")
+    await asyncio.sleep(2.2)  # the service tells its time in seconds, and a second late
+    emulator.faults({"operation": "upload_file", "close_after_bytes": 1_000_000, "times": 1})
+    journal = tmp_path / "run.jsonl"
+    (first,) = await gathered(client.files.upload_many([path], journal=journal))
+    await client.files.upload(b"other", filename="a.txt")
+    (second,) = await gathered(client.files.upload_many([path], journal=journal))
+    assert (first.status, second.status) == ("unknown", "uploaded")
+    assert len(await names(client)) == 3
+
+
+async def test_a_cancelled_run_leaves_a_true_journal(emulator, tree, tmp_path):
+    """And no task; run again, it uploads the rest, each file once."""
+    paths = tree(*numbered(90), size=3000)
+    journal = tmp_path / "run.jsonl"
+    emulator.faults({"operation": "upload_file", "delay": 0.1, "times": None})
+    before = asyncio.all_tasks()
+    async with AsyncOpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
+        for _ in range(6):
+            run = asyncio.create_task(
+                gathered(client.files.upload_many(paths, journal=journal, concurrency=8))
+            )
+            await asyncio.sleep(0.15)
+            run.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await run
+            assert asyncio.all_tasks() - before <= set()
+        emulator.faults()
+        outcomes = await gathered(client.files.upload_many(paths, journal=journal))
+        assert {o.status for o in outcomes} == {"uploaded", "skipped"}
+        assert await names(client) == numbered(90)
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    uploaded = {line["file"]["id"] for line in lines if line.get("status") == "uploaded"}
+    assert len(uploaded) == 90
+
+
+async def test_a_run_whose_reader_goes_away_ends(emulator, tree):
+    """Closing the generator cancels what is under way."""
+    before = asyncio.all_tasks()
+    async with AsyncOpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
+        async with aclosing(client.files.upload_many(tree(*numbered(50)))) as outcomes:
+            async for _ in outcomes:
+                break
+        assert asyncio.all_tasks() == before
+
+
+async def test_checksums_know_a_file_that_was_only_touched(client, tree, tmp_path):
+    """Its time has changed and its content has not."""
+    (path,) = tree("a.txt")
+    journal = tmp_path / "run.jsonl"
+    sources = [path, ("b.txt", b"bytes")]
+    await gathered(client.files.upload_many(sources, journal=journal, checksum=True))
+    path.touch()
+    again = await gathered(client.files.upload_many(sources, journal=journal, checksum=True))
+    assert {o.status for o in again} == {"skipped"}
+    path.write_text("b.txt\n".ljust(20, "y"))
+    changed = await gathered(client.files.upload_many(sources, journal=journal, checksum=True))
+    assert Counter(o.status for o in changed) == {"skipped": 1, "uploaded": 1}
+
+
+async def test_a_journal_takes_only_what_it_can_know_again(client, tmp_path):
+    """A stream has nothing to be known by."""
+    sources = [("stream.txt", iter([b"x"]))]
+    (outcome,) = await gathered(client.files.upload_many(sources, journal=tmp_path / "run.jsonl"))
+    assert outcome.status == "failed"
+    assert "paths and bytes" in str(outcome.error)
+
+
+async def test_a_journal_of_another_destination_is_refused(client, tree, tmp_path):
+    """Before anything is sent."""
+    journal = tmp_path / "run.jsonl"
+    await gathered(client.files.upload_many(tree("a.txt"), journal=journal))
+    with pytest.raises(errors.JournalError, match="workspace"):
+        await gathered(
+            client.files.upload_many(tree("b.txt"), journal=journal, workspace_id="default")
+        )
+    assert await names(client) == ["a.txt"]
+
+
+async def test_a_journal_in_use_is_refused(client, emulator, tree, tmp_path):
+    """Two runs would both send what neither has done."""
+    paths = tree(*numbered(30))
+    journal = tmp_path / "run.jsonl"
+    async with aclosing(client.files.upload_many(paths, journal=journal)) as outcomes:
+        async for _ in outcomes:
+            with pytest.raises(errors.JournalError, match="use"):
+                await gathered(client.files.upload_many(paths, journal=journal))
+            break
+
+
+# Preflight, progress, arguments
+
+
+async def test_a_check_finds_all_problems_before_anything_is_sent(client, emulator, tree, tmp_path):
+    """All of them at once."""
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "binary.bin").write_bytes(bytes(range(256)))
+    bad = [tmp_path / "empty.txt", tmp_path / "binary.bin", tmp_path / "missing.txt"]
+    with pytest.raises(errors.PreflightError) as caught:
+        await gathered(client.files.upload_many([*tree("a.txt"), *bad], check=True))
+    assert len(caught.value.problems) == 3
+    assert all(path.name in str(caught.value) for path in bad)
+    assert not [r for r in emulator.requests() if r["operation"] == "upload_file"]
+    (outcome,) = await gathered(client.files.upload_many(iter(tree("a.txt")), check=True))
+    assert outcome.status == "uploaded"
+
+
+async def test_progress_never_runs_backwards(client, emulator, tree):
+    """Also when half of the uploads are sent twice; and it ends with everything."""
+    emulator.faults(
+        {"operation": "upload_file", "status": 503, "retry_after": "0", "times": 3},
+        {"operation": "upload_file", "drop_answer": True, "times": 2},
+        {"operation": "upload_file", "close_after_bytes": 600_000, "times": 2},
+    )
+    paths = tree(*numbered(8), size=1_200_000)
+    seen = []
+    await gathered(
+        client.files.upload_many(paths, progress=seen.append, retries=RECONCILE, concurrency=3)
+    )
+    for field in ("items_done", "bytes_done"):
+        values = [getattr(event, field) for event in seen]
+        assert values == sorted(values)
+        assert len(set(values)) > 8 - 1
+    assert seen[-1].items_done == seen[-1].items_total == 8
+    assert seen[-1].bytes_done == 8 * 1_200_000
+    assert Counter(e.outcome.status for e in seen if e.outcome) == {"uploaded": 8}
+    assert {e.item_size for e in seen} == {1_200_000}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"concurrency": 0},
+        {"concurrency": 2.5},
+        {"on_error": "ignore"},
+        {"prefix": "../up"},
+        {"prefix": "a:b"},
+    ],
+    ids=str,
+)
+async def test_arguments_that_cannot_be_right_are_refused(make_client, options):
+    """At the call, before a source is pulled."""
+    async with make_client("sk-test") as client:
+        with pytest.raises(errors.InvalidRequestError):
+            client.files.upload_many(["a"], **options)
+
+
+async def test_an_option_that_does_not_exist_is_refused(make_client):
+    """As Python refuses it."""
+    async with make_client("sk-test") as client:
+        with pytest.raises(TypeError, match="concurency"):
+            client.files.upload_many(["a"], concurency=3)
+
+
+async def test_what_a_callback_raises_ends_the_run(client, tree):
+    """It is the caller's own mistake, and hidden from nobody."""
+
+    def broken(_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await gathered(client.files.upload_many(tree(*numbered(30)), progress=broken))
+
+
+async def test_what_an_iterator_raises_ends_the_run(client, tree):
+    """What had an outcome by then has it."""
+    paths = tree(*numbered(3))
+
+    def sources():
+        yield from paths
+        msg = "no more"
+        raise LookupError(msg)
+
+    outcomes = []
+    with pytest.raises(LookupError, match="no more"):
+        await read(client.files.upload_many(sources(), concurrency=1), outcomes)
+    assert len(outcomes) == 3
+
+
+# Trees
+
+
+async def test_a_tree_is_uploaded_under_its_paths(client, emulator, tree):
+    """With what is excluded left out, and a report of what became of the rest."""
+    tree("a.txt", "b/c.txt", "b/d.tmp", "e/f/g.txt", ".git/config")
+    seen = []
+    report = await client.files.upload_tree(
+        tree.root, exclude=["*.tmp", ".git/"], prefix="docs/", progress=seen.append
+    )
+    assert report.ok
+    assert report.counts == {"uploaded": 3}
+    assert report.bytes_done == 60
+    assert report.elapsed > 0
+    assert await names(client) == ["docs/a.txt", "docs/b/c.txt", "docs/e/f/g.txt"]
+    assert (seen[-1].items_total, seen[-1].bytes_total) == (3, 60)
+
+
+async def test_a_report_keeps_what_needs_a_look(client, emulator, tree, tmp_path):
+    """And says why the run ended early, instead of raising."""
+    tree("good.txt", "bad:name.txt")
+    report = await client.files.upload_tree(tree.root, include=["**/*.txt"])
+    assert (report.ok, report.counts) == (False, {"uploaded": 1, "failed": 1})
+    assert [outcome.status for outcome in report.problems] == ["failed"]
+    emulator.faults({"operation": "upload_file", "status": 402, "times": None})
+    stopped = await client.files.upload_tree(tree.root)
+    assert stopped.stopped.status_code == 402
+    assert not stopped.ok
+
+
+async def test_a_tree_is_continued_by_its_journal(client, emulator, tree, tmp_path):
+    """As a list is."""
+    tree(*numbered(5), "deep/er/file.txt")
+    journal = tmp_path / "run.jsonl"
+    first = await client.files.upload_tree(tree.root, journal=journal)
+    second = await client.files.upload_tree(tree.root, journal=journal)
+    assert (first.counts, second.counts) == ({"uploaded": 6}, {"skipped": 6})
+
+
+async def test_links_are_not_followed_unless_asked(client, tree, tmp_path):
+    """And those that lead out of the tree not even then."""
+    (path,) = tree("real/a.txt")
+    outside = tmp_path / "outside.txt"
+    outside.write_text("secret")
+    (tree.root / "link.txt").symlink_to(path)
+    (tree.root / "loop").symlink_to(tree.root)
+    (tree.root / "escape.txt").symlink_to(outside)
+    report = await client.files.upload_tree(tree.root)
+    assert report.counts == {"uploaded": 1, "skipped": 3}
+    report = await client.files.upload_tree(tree.root, follow_symlinks=True, prefix="followed")
+    assert report.counts == {"uploaded": 2, "failed": 2}
+    assert await names(client) == ["followed/link.txt", "followed/real/a.txt", "real/a.txt"]
+
+
+async def test_a_missing_root_is_refused(client, tmp_path):
+    """As what it is."""
+    with pytest.raises(errors.UploadSourceError, match="nowhere"):
+        await client.files.upload_tree(tmp_path / "nowhere")
+    with pytest.raises(errors.UploadSourceError):
+        list(walk(tmp_path / "nowhere"))
+
+
+async def test_contents_arrive_as_they_are(client, emulator, tree):
+    """Small, large, and of the size of a piece."""
+    sizes = [1, 524_288, 524_289, 1_500_000]
+    paths = [tree(f"{size}.txt", size=size)[0] for size in sizes[1:]] + tree("1.txt", size=1)
+    await gathered(client.files.upload_many(paths))
+    expected = Counter((p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in paths)
+    assert stored(emulator) == expected
