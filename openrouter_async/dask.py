@@ -14,11 +14,11 @@ from typing import Any, Protocol, Unpack
 from ._sources import FileSource
 from .client import AsyncOpenRouter
 from .errors import InvalidRequestError
+from .transfers._calls import UploadManyOptions
 from .transfers._engine import sum_up
 from .transfers._outcomes import Report
 from .transfers._shard import shard
 from .transfers._tree import Entry
-from .transfers._uploads import UploadManyOptions
 
 __all__ = ["Cluster", "upload_many"]
 

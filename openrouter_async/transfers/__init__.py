@@ -4,14 +4,23 @@ The runs themselves are on the clients: ``client.files.upload_many``, ``upload_t
 ``download_many`` and ``delete_many``. Here is what goes into them and what comes out.
 """
 
-from ._adapters import rich_progress, tqdm_progress
-from ._deletes import delete_many
-from ._downloads import download_many
-from ._engine import BulkOptions
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ._calls import (
+    BulkOptions,
+    UploadManyOptions,
+    delete_many,
+    download_many,
+    upload_many,
+    upload_tree,
+)
 from ._outcomes import OnProgress, Outcome, Report, Status, TransferProgress
-from ._shard import shard
-from ._tree import Entry, walk
-from ._uploads import UploadManyOptions, upload_many, upload_tree
+
+if TYPE_CHECKING:
+    from ._adapters import rich_progress, tqdm_progress
+    from ._shard import shard
+    from ._tree import Entry, walk
 
 __all__ = [
     "BulkOptions",
@@ -31,3 +40,20 @@ __all__ = [
     "upload_tree",
     "walk",
 ]
+
+# Not everybody who imports the package has many files.
+_LATER = {
+    "Entry": "_tree",
+    "rich_progress": "_adapters",
+    "shard": "_shard",
+    "tqdm_progress": "_adapters",
+    "walk": "_tree",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what only those need who ask for it."""
+    if name not in _LATER:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f".{_LATER[name]}", __name__), name)

@@ -1,52 +1,27 @@
 """Deletions of many files."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any, Final, Unpack
+from typing import Any, Final
 
 from .._transport import AsyncTransport
 from ..errors import InvalidRequestError, NotFoundResponseError, OpenRouterError
 from ..models import FileMetadata
 from ..operations.files import delete_file, list_files
-from ._engine import BulkOptions, Job, Run, Settled, Totals, Way, pull, stored_file, way_of
+from ._calls import BulkOptions, Files, Match
+from ._engine import Job, Run, Settled, Totals, Way, pull, stored_file, way_of
 from ._globs import matcher
 from ._outcomes import Outcome
 
-__all__ = ["delete_many"]
-
-Files = Iterable[str | FileMetadata] | AsyncIterable[str | FileMetadata]
-Match = str | Callable[[FileMetadata], bool]
+__all__ = ["deletes"]
 
 _LIMIT: Final = 1000
 
 
-def delete_many(
-    transport: AsyncTransport,
-    files: Files | None = None,
-    *,
-    match: Match | None = None,
-    **options: Unpack[BulkOptions],
+def deletes(
+    transport: AsyncTransport, files: Files | None, match: Match | None, options: BulkOptions
 ) -> AsyncGenerator[Outcome, None]:
-    """Delete many files for good, several at a time.
-
-    Either ``files`` or ``match`` says which. One that is not there is ``skipped``.
-
-    Args:
-        files: Ids, or what a list gave; any iterable, plain or async.
-        match: Of all files in the workspace those whose name a glob matches (``*.tmp``,
-            ``2025/**``), or for which a function says so. The list is read to its end before
-            the first is deleted.
-        **options: `BulkOptions`, and those of a call (`CallOptions`).
-
-    Returns:
-        A generator of outcomes, in the order in which they end. To close it cancels what is
-        under way.
-
-    Raises:
-        InvalidRequestError: An argument cannot be right.
-        TransferStoppedError: The run ended before its last file: the key was refused, or a file
-            failed and ``on_error`` is ``stop``.
-    """
+    """Check the arguments of `delete_many`, and begin its run."""
     if (files is None) is (match is None):
         msg = "pass either the files to delete, or match="
         raise InvalidRequestError(msg)

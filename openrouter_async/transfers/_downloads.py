@@ -1,55 +1,32 @@
 """Downloads of many files into a folder."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from os import PathLike
 from pathlib import Path
-from typing import Unpack
 
 from .._downloads import base_name
 from .._threads import in_thread
 from .._transport import AsyncTransport
 from ..errors import DownloadTargetError, OpenRouterError
-from ..models import FileMetadata
 from ..operations.files import download_file_to, retrieve_file
-from ._engine import BulkOptions, Job, Run, Settled, Totals, Way, pull, stored_file, way_of
+from ._calls import BulkOptions, Files
+from ._engine import Job, Run, Settled, Totals, Way, pull, stored_file, way_of
 from ._journal import Seen
 from ._outcomes import Outcome
 
-__all__ = ["download_many"]
-
-Files = Iterable[str | FileMetadata] | AsyncIterable[str | FileMetadata]
+__all__ = ["downloads"]
 
 
-def download_many(
+def downloads(
     transport: AsyncTransport,
     files: Files,
     directory: str | PathLike[str],
+    options: BulkOptions,
     *,
-    overwrite: bool = False,
-    **options: Unpack[BulkOptions],
+    overwrite: bool,
 ) -> AsyncGenerator[Outcome, None]:
-    """Download many files into a folder, several at a time.
-
-    Each goes below the folder under the name that the service has for it; slashes in it make
-    folders. One that is there already, with the right size, is ``skipped``, so that a run that
-    was broken off can be run again.
-
-    Args:
-        files: Ids, or what a list gave; any iterable, plain or async.
-        directory: The folder, which has to exist.
-        overwrite: Whether to replace files that are there.
-        **options: `BulkOptions`, and those of a call (`CallOptions`).
-
-    Returns:
-        A generator of outcomes, in the order in which they end; ``.path`` is the file written.
-        To close it cancels what is under way; no partial file is left.
-
-    Raises:
-        InvalidRequestError: An argument cannot be right.
-        TransferStoppedError: The run ended before its last file: the key was refused, or a file
-            failed and ``on_error`` is ``stop``.
-    """
+    """Check the arguments of `download_many`, and begin its run."""
     totals = Totals(len(files) if isinstance(files, list | tuple) else None)
     way = way_of(transport, totals, options)
     return _Downloads(way, files, Path(directory), overwrite=overwrite).outcomes()

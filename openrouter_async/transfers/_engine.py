@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, 
 from contextlib import aclosing
 from contextvars import ContextVar
 from itertools import islice
-from typing import Any, Final, Literal, TypedDict, TypeVar
+from typing import Any, Final, TypedDict, TypeVar
 
 from attrs import define, evolve, frozen
 
@@ -32,11 +32,11 @@ from ..errors import (
 )
 from ..models import FileMetadata
 from ..operations.files import FileProvider
+from ._calls import BulkOptions, OnError
 from ._outcomes import OnProgress, Outcome, Report, Status, TransferProgress
 from ._throttle import Throttle
 
 __all__ = [
-    "BulkOptions",
     "Job",
     "Run",
     "Settled",
@@ -49,7 +49,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-OnError = Literal["collect", "stop"]
 
 _ROOM: Final = 1024
 """Outcomes that wait for their reader before the workers wait for it too."""
@@ -98,27 +97,6 @@ class Totals:
 
     items: int | None = None
     size: int | None = None
-
-
-class BulkOptions(CallOptions, total=False):
-    """What every bulk operation takes beside the options of a call.
-
-    Attributes:
-        concurrency: Items under way at the same time, at the most (16).
-        adaptive: Whether fewer are, while the service is throttling or slow (True).
-        on_error: ``collect`` failures as outcomes (the default), or ``stop`` at the first:
-            what is under way is finished, and nothing else begun.
-        progress: Called with a `TransferProgress` for each piece and each outcome.
-        workspace_id: The workspace (UUID or slug); the key's own if omitted.
-        provider: Work at that provider with your own key.
-    """
-
-    concurrency: int
-    adaptive: bool
-    on_error: OnError
-    progress: OnProgress | None
-    workspace_id: str | None
-    provider: FileProvider | None
 
 
 class Scope(TypedDict):

@@ -4,13 +4,11 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from datetime import datetime
-from functools import partial
-from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Unpack
+from typing import Any, Final
 
 from attrs import define, evolve
 
@@ -29,15 +27,14 @@ from ..errors import (
 )
 from ..models import FileMetadata
 from ..operations.files import list_files, upload_file
-from ._engine import BulkOptions, Job, Run, Settled, Totals, Way, pull, sum_up, way_of
+from ._calls import BulkOptions, Sources, UploadManyOptions
+from ._engine import Job, Run, Settled, Totals, Way, pull, sum_up, way_of
 from ._journal import Destination, Item, Journal, Seen
 from ._outcomes import Outcome, Report
 from ._preflight import find_problems
-from ._tree import Entry, check_prefix, walk
+from ._tree import Entry, check_prefix
 
-__all__ = ["UploadManyOptions", "upload_many", "upload_tree"]
-
-Sources = Iterable[FileSource | Entry] | AsyncIterable[FileSource | Entry]
+__all__ = ["upload_entries", "uploads"]
 
 _GRACE: Final = 2.0
 """Seconds that a request may go on at the service after its sender has gone."""
@@ -50,95 +47,18 @@ _BATCH: Final = 64
 _RESENDABLE: Final = (str, os.PathLike, bytes, bytearray, memoryview, list, tuple)
 
 
-class UploadManyOptions(BulkOptions, total=False):
-    """What bulk uploads take beside the options of every bulk operation.
-
-    Attributes:
-        journal: A file that remembers what was done. A run with the journal of an earlier one
-            skips what is uploaded, and settles what was under way when that one ended.
-        checksum: Whether the journal knows files by their SHA-256 instead of their time.
-        check: Whether to look at all sources before anything is sent.
-    """
-
-    journal: str | PathLike[str] | None
-    checksum: bool
-    check: bool
-
-
-def upload_many(
-    transport: AsyncTransport,
-    sources: Sources,
-    *,
-    prefix: str = "",
-    **options: Unpack[UploadManyOptions],
+def uploads(
+    transport: AsyncTransport, sources: Sources, prefix: str, options: UploadManyOptions
 ) -> AsyncGenerator[Outcome, None]:
-    """Upload many files, several at a time.
-
-    ``async with aclosing(client.files.upload_many(paths)) as outcomes: async for outcome in
-    outcomes: …``. Sources are pulled as their turn comes, and each gives one outcome, in the
-    order in which they end: ``uploaded``, ``skipped``, ``failed``, or ``unknown`` if it was sent
-    and its answer was lost. With ``RetryConfig(on_ambiguous_upload="reconcile")`` what was lost
-    is looked for at the end, and sent again if it is not there.
-
-    Args:
-        sources: What `upload_file` takes, or what `walk` gives; any iterable, plain or async.
-        prefix: Put before the names to store under: ``"2026/"``.
-        **options: `UploadManyOptions`, `BulkOptions`, and those of a call (`CallOptions`).
-
-    Returns:
-        A generator of outcomes. To close it cancels what is under way.
-
-    Raises:
-        InvalidRequestError: An argument cannot be right.
-        PreflightError: With ``check``: what is wrong with the sources; nothing was sent.
-        JournalError: The journal is in use, damaged, of another destination, or unwritable.
-        TransferStoppedError: The run ended before its last source: the key, the account or the
-            quota was refused, or a source failed and ``on_error`` is ``stop``.
-    """
+    """Check the arguments of `upload_many`, and begin its run."""
     totals = Totals(len(sources) if isinstance(sources, list | tuple) else None)
     return _upload(transport, sources, prefix, totals, options)
 
 
-async def upload_tree(
-    transport: AsyncTransport,
-    root: str | PathLike[str],
-    *,
-    include: str | Iterable[str] = (),
-    exclude: str | Iterable[str] = (),
-    prefix: str = "",
-    follow_symlinks: bool = False,
-    **options: Unpack[UploadManyOptions],
+async def upload_entries(
+    transport: AsyncTransport, entries: Callable[[], Iterator[Entry]], options: UploadManyOptions
 ) -> Report:
-    """Upload the files below a folder, under their paths from there.
-
-    Args:
-        root: The folder.
-        include: Globs of what to take, all if omitted: ``**/*.pdf``; one without a slash is
-            compared with the last part of a path alone.
-        exclude: Globs of what to leave out; a folder that one matches is not entered.
-        prefix: Put before the names to store under: ``"docs/"``.
-        follow_symlinks: Whether to follow links; loops and links out of the root are refused.
-        **options: `UploadManyOptions`, `BulkOptions`, and those of a call (`CallOptions`).
-
-    Returns:
-        Counts, and the outcomes that are ``failed`` or ``unknown``; ``.stopped`` if the run
-        ended before its last file.
-
-    Raises:
-        InvalidRequestError: An argument cannot be right.
-        UploadSourceError: The root is no folder that can be read.
-        PreflightError: With ``check``: what is wrong with the files; nothing was sent.
-        JournalError: The journal is in use, damaged, of another destination, or unwritable.
-    """
-    entries = partial(
-        walk,
-        root,
-        include=include if isinstance(include, str) else list(include),
-        exclude=exclude if isinstance(exclude, str) else list(exclude),
-        prefix=prefix,
-        follow_symlinks=follow_symlinks,
-    )
-
+    """Carry out `upload_tree`."""
     totals = Totals()
     if options.get("progress"):
         totals = await in_thread(unreadable, lambda: _count(entries()))

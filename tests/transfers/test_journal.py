@@ -814,9 +814,12 @@ def test_a_loop_that_ends_leaves_whole_lines(path):
     """As when a generator that has the journal open is not closed: the loop closes it last."""
 
     async def run():
-        async with opened(path) as journal:
+        journal = await Journal.open(path, HERE)
+        try:
             yield journal
             yield
+        finally:
+            await journal.aclose()
 
     async def main():
         generator = run()

@@ -16,6 +16,7 @@ from openrouter_async import (
     FileMetadata,
     FilePage,
     OpenRouter,
+    OpenRouterError,
     Operation,
     Pager,
     RetryConfig,
@@ -36,6 +37,7 @@ from openrouter_async.models import (
     WorkspacePage,
 )
 from openrouter_async.operations import files, workspaces
+from openrouter_async.transfers import Outcome, Report, Status, shard, walk
 
 
 async def files_async(client: AsyncOpenRouter) -> None:
@@ -125,3 +127,26 @@ def workspaces_blocking(client: OpenRouter) -> None:
     assert_type(ours.bulk_add_members("w", ["u"]), BulkAddWorkspaceMembersResponse)
     assert_type(ours.bulk_remove_members("w", ["u"]), BulkRemoveWorkspaceMembersResponse)
     ours.create(name="W", slug=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def bulk_async(client: AsyncOpenRouter) -> None:
+    ours = client.files
+    async for outcome in ours.upload_many(["a", ("b", b"b")], journal="j", concurrency=3):
+        assert_type(outcome, Outcome)
+        assert_type(outcome.file, FileMetadata | None)
+    assert_type(await ours.upload_tree("a", include="*.md", timeout=3), Report)
+    async for outcome in ours.download_many(["id"], "folder", overwrite=True):
+        assert_type(outcome.path, Path | None)
+    async for outcome in ours.delete_many(match=lambda file: file.size_bytes > 5):
+        assert_type(outcome.error, OpenRouterError | None)
+    ours.upload_many(walk("a"), on_error="stop")
+    ours.upload_many(shard(["a"], 0, 2))
+    ours.upload_many(["a"], on_error="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def bulk_blocking(client: OpenRouter) -> None:
+    for outcome in client.files.upload_many(["a"], prefix="b"):
+        assert_type(outcome, Outcome)
+    assert_type(client.files.upload_tree("a"), Report)
+    for outcome in client.files.delete_many(["id"]):
+        assert_type(outcome.status, Status)

@@ -1,0 +1,221 @@
+"""The bulk operations as their callers see them.
+
+What carries them out is imported by the first call: it would add a tenth to the time that it takes
+to import the package.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from functools import partial
+from os import PathLike
+from typing import TYPE_CHECKING, Literal, TypeAlias, Union, Unpack
+
+from .._options import CallOptions
+from .._sources import FileSource
+from .._transport import AsyncTransport
+from ..models import FileMetadata
+from ..operations.files import FileProvider
+from ._outcomes import OnProgress, Outcome, Report
+
+if TYPE_CHECKING:
+    from ._tree import Entry
+
+__all__ = [
+    "BulkOptions",
+    "Files",
+    "Match",
+    "OnError",
+    "Sources",
+    "UploadManyOptions",
+    "delete_many",
+    "download_many",
+    "upload_many",
+    "upload_tree",
+]
+
+Source: TypeAlias = Union[FileSource, "Entry"]
+Sources: TypeAlias = Iterable[Source] | AsyncIterable[Source]
+Files: TypeAlias = Iterable[str | FileMetadata] | AsyncIterable[str | FileMetadata]
+Match: TypeAlias = str | Callable[[FileMetadata], bool]
+OnError = Literal["collect", "stop"]
+
+
+class BulkOptions(CallOptions, total=False):
+    """What every bulk operation takes beside the options of a call.
+
+    Attributes:
+        concurrency: Items under way at the same time, at the most (16).
+        adaptive: Whether fewer are, while the service is throttling or slow (True).
+        on_error: ``collect`` failures as outcomes (the default), or ``stop`` at the first:
+            what is under way is finished, and nothing else begun.
+        progress: Called with a `TransferProgress` for each piece and each outcome.
+        workspace_id: The workspace (UUID or slug); the key's own if omitted.
+        provider: Work at that provider with your own key.
+    """
+
+    concurrency: int
+    adaptive: bool
+    on_error: OnError
+    progress: OnProgress | None
+    workspace_id: str | None
+    provider: FileProvider | None
+
+
+class UploadManyOptions(BulkOptions, total=False):
+    """What bulk uploads take beside the options of every bulk operation.
+
+    Attributes:
+        journal: A file that remembers what was done. A run with the journal of an earlier one
+            skips what is uploaded, and settles what was under way when that one ended.
+        checksum: Whether the journal knows files by their SHA-256 instead of their time.
+        check: Whether to look at all sources before anything is sent.
+    """
+
+    journal: str | PathLike[str] | None
+    checksum: bool
+    check: bool
+
+
+def upload_many(
+    transport: AsyncTransport,
+    sources: Sources,
+    *,
+    prefix: str = "",
+    **options: Unpack[UploadManyOptions],
+) -> AsyncGenerator[Outcome, None]:
+    """Upload many files, several at a time.
+
+    ``async with aclosing(client.files.upload_many(paths)) as outcomes: async for outcome in
+    outcomes: …``. Sources are pulled as their turn comes, and each gives one outcome, in the
+    order in which they end: ``uploaded``, ``skipped``, ``failed``, or ``unknown`` if it was sent
+    and its answer was lost. With ``RetryConfig(on_ambiguous_upload="reconcile")`` what was lost
+    is looked for at the end, and sent again if it is not there.
+
+    Args:
+        sources: What `upload_file` takes, or what `walk` gives; any iterable, plain or async.
+        prefix: Put before the names to store under: ``"2026/"``.
+        **options: `UploadManyOptions`, `BulkOptions`, and those of a call (`CallOptions`).
+
+    Returns:
+        A generator of outcomes. To close it cancels what is under way.
+
+    Raises:
+        InvalidRequestError: An argument cannot be right.
+        PreflightError: With ``check``: what is wrong with the sources; nothing was sent.
+        JournalError: The journal is in use, damaged, of another destination, or unwritable.
+        TransferStoppedError: The run ended before its last source: the key, the account or the
+            quota was refused, or a source failed and ``on_error`` is ``stop``.
+    """
+    from ._uploads import uploads
+
+    return uploads(transport, sources, prefix, options)
+
+
+async def upload_tree(
+    transport: AsyncTransport,
+    root: str | PathLike[str],
+    *,
+    include: str | Iterable[str] = (),
+    exclude: str | Iterable[str] = (),
+    prefix: str = "",
+    follow_symlinks: bool = False,
+    **options: Unpack[UploadManyOptions],
+) -> Report:
+    """Upload the files below a folder, under their paths from there.
+
+    Args:
+        root: The folder.
+        include: Globs of what to take, all if omitted: ``**/*.pdf``; one without a slash is
+            compared with the last part of a path alone.
+        exclude: Globs of what to leave out; a folder that one matches is not entered.
+        prefix: Put before the names to store under: ``"docs/"``.
+        follow_symlinks: Whether to follow links; loops and links out of the root are refused.
+        **options: `UploadManyOptions`, `BulkOptions`, and those of a call (`CallOptions`).
+
+    Returns:
+        Counts, and the outcomes that are ``failed`` or ``unknown``; ``.stopped`` if the run
+        ended before its last file.
+
+    Raises:
+        InvalidRequestError: An argument cannot be right.
+        UploadSourceError: The root is no folder that can be read.
+        PreflightError: With ``check``: what is wrong with the files; nothing was sent.
+        JournalError: The journal is in use, damaged, of another destination, or unwritable.
+    """
+    from ._tree import walk
+    from ._uploads import upload_entries
+
+    entries = partial(
+        walk,
+        root,
+        include=include if isinstance(include, str) else list(include),
+        exclude=exclude if isinstance(exclude, str) else list(exclude),
+        prefix=prefix,
+        follow_symlinks=follow_symlinks,
+    )
+    return await upload_entries(transport, entries, options)
+
+
+def download_many(
+    transport: AsyncTransport,
+    files: Files,
+    directory: str | PathLike[str],
+    *,
+    overwrite: bool = False,
+    **options: Unpack[BulkOptions],
+) -> AsyncGenerator[Outcome, None]:
+    """Download many files into a folder, several at a time.
+
+    Each goes below the folder under the name that the service has for it; slashes in it make
+    folders. One that is there already, with the right size, is ``skipped``, so that a run that
+    was broken off can be run again.
+
+    Args:
+        files: Ids, or what a list gave; any iterable, plain or async.
+        directory: The folder, which has to exist.
+        overwrite: Whether to replace files that are there.
+        **options: `BulkOptions`, and those of a call (`CallOptions`).
+
+    Returns:
+        A generator of outcomes, in the order in which they end; ``.path`` is the file written.
+        To close it cancels what is under way; no partial file is left.
+
+    Raises:
+        InvalidRequestError: An argument cannot be right.
+        TransferStoppedError: The run ended before its last file: the key was refused, or a file
+            failed and ``on_error`` is ``stop``.
+    """
+    from ._downloads import downloads
+
+    return downloads(transport, files, directory, options, overwrite=overwrite)
+
+
+def delete_many(
+    transport: AsyncTransport,
+    files: Files | None = None,
+    *,
+    match: Match | None = None,
+    **options: Unpack[BulkOptions],
+) -> AsyncGenerator[Outcome, None]:
+    """Delete many files for good, several at a time.
+
+    Either ``files`` or ``match`` says which. One that is not there is ``skipped``.
+
+    Args:
+        files: Ids, or what a list gave; any iterable, plain or async.
+        match: Of all files in the workspace those whose name a glob matches (``*.tmp``,
+            ``2025/**``), or for which a function says so. The list is read to its end before
+            the first is deleted.
+        **options: `BulkOptions`, and those of a call (`CallOptions`).
+
+    Returns:
+        A generator of outcomes, in the order in which they end. To close it cancels what is
+        under way.
+
+    Raises:
+        InvalidRequestError: An argument cannot be right.
+        TransferStoppedError: The run ended before its last file: the key was refused, or a file
+            failed and ``on_error`` is ``stop``.
+    """
+    from ._deletes import deletes
+
+    return deletes(transport, files, match, options)
