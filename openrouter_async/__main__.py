@@ -4,12 +4,17 @@ from .cli._extras import needs_extra
 
 __all__ = ["main"]
 
+_INTERRUPTED = 4
+
 
 def main() -> None:
     """Run the command line."""
-    with needs_extra("cli"):
-        from .cli.app import app
-    app()
+    try:
+        with needs_extra("cli"):
+            from .cli.app import app
+        app()
+    except KeyboardInterrupt:  # before a command has begun, and could say more
+        raise SystemExit(_INTERRUPTED) from None
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """A list of named steps, performed one after another, and a table of how they went."""
 
 import asyncio
-import os
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,17 +8,16 @@ from typing import Final, Generic, TypeVar
 
 from attrs import define, field, frozen
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.padding import Padding
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from .. import Progress as Report
-from ..errors import UnauthorizedResponseError
+from ._output import Output, Row, Terminal
+from ._status import INTERRUPTED, status_of
 
 __all__ = [
-    "UNAUTHENTICATED",
     "CheckFailedError",
     "Outcome",
     "Stage",
@@ -32,8 +29,6 @@ __all__ = [
 
 Scene = TypeVar("Scene")
 
-UNAUTHENTICATED: Final = 3
-_INTERRUPTED: Final = 130
 _INDENT: Final = 7
 
 
@@ -73,21 +68,16 @@ class Outcome:
     error: BaseException | None = None
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Show nothing more: whoever stops reading does not stop what is to be cleaned up."""
-        self.quiet = True
-        # What is buffered for the pipe would raise once more when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 @define
 class Stage:
     """Where the steps show what they do: live on a terminal, in plain lines elsewhere."""
 
-    console: Console = field(
-        factory=lambda: _Console(markup=False, highlight=False, emoji=False), repr=False
-    )
+    output: Output = field(factory=Output)
+    console: Terminal = field(factory=Terminal, init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Leave the place to JSON, or to silence, where they are wanted."""
+        self.console.quiet = self.output.as_json or self.output.quiet
 
     def say(self, text: str, style: str = "") -> None:
         """A line below the step's heading."""
@@ -133,10 +123,15 @@ class Stage:
 
     def conclude(self, outcomes: Sequence[Outcome], requests: int, seconds: float) -> None:
         """What happened, with timings, and how it ended."""
+        if self.output.as_json:
+            for outcome in outcomes:
+                self.output.show(_row(outcome))
         self.console.print()
         self.console.print(_table(outcomes))
         failed = next((outcome for outcome in outcomes if outcome.error is not None), None)
         if failed is not None:
+            if self.console.quiet:
+                self.output.error(f"{failed.name}: {failed.detail}")
             self.console.print(f"Failed: {failed.name}: {failed.detail}", style="bold red")
             return
         self.console.print(
@@ -156,6 +151,15 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
         seconds = "" if outcome.seconds is None else f"{outcome.seconds:.2f} s"
         table.add_row(_mark(outcome), outcome.name, outcome.detail, seconds)
     return table
+
+
+def _row(outcome: Outcome) -> Row:
+    return {
+        "step": outcome.name,
+        "status": _mark(outcome).plain,
+        "detail": outcome.detail,
+        "seconds": outcome.seconds,
+    }
 
 
 def _mark(outcome: Outcome) -> Text:
@@ -215,6 +219,4 @@ def exit_status(outcomes: Sequence[Outcome]) -> int:
     error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
     if error is None:
         return 0
-    if isinstance(error, UnauthorizedResponseError):
-        return UNAUTHENTICATED
-    return _INTERRUPTED if isinstance(error, asyncio.CancelledError) else 1
+    return INTERRUPTED if isinstance(error, asyncio.CancelledError) else status_of(error)

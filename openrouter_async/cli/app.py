@@ -5,15 +5,55 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from . import budgets, files, members, workspaces
 from .demo import demo
+from .doctor import doctor
+from .download import download
 from .emulator import emulator
+from .remove import rm
+from .upload import upload
 
 __all__ = ["app"]
 
+
+def _group(help_text: str) -> typer.Typer:
+    return typer.Typer(help=help_text, no_args_is_help=True)
+
+
 # A traceback with local variables would show keys.
 app = typer.Typer(name="openrouter-async", no_args_is_help=True, pretty_exceptions_enable=False)
-app.command()(demo)
+
+_files = _group("Upload, list, download and delete files.")
+_files.command("upload")(upload)
+_files.command("ls")(files.ls)
+_files.command("info")(files.info)
+_files.command("download")(download)
+_files.command("rm")(rm)
+
+_budgets = _group("What a workspace may spend.")
+_budgets.command("ls")(budgets.ls)
+_budgets.command("set")(budgets.set_)
+_budgets.command("rm")(budgets.rm)
+
+_members = _group("Who is in a workspace.")
+_members.command("ls")(members.ls)
+_members.command("add")(members.add)
+_members.command("rm")(members.rm)
+
+_workspaces = _group("Workspaces, their budgets and members; they need a management key.")
+_workspaces.command("ls")(workspaces.ls)
+_workspaces.command("show")(workspaces.show)
+_workspaces.command("create")(workspaces.create)
+_workspaces.command("update")(workspaces.update)
+_workspaces.command("rm")(workspaces.rm)
+_workspaces.add_typer(_budgets, name="budgets")
+_workspaces.add_typer(_members, name="members")
+
+app.add_typer(_files, name="files")
+app.add_typer(_workspaces, name="workspaces")
+app.command()(doctor)
 app.command()(emulator)
+app.command()(demo)
 
 
 def _print_version(wanted: bool) -> None:
@@ -31,4 +71,8 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """OpenRouter's Files and Workspaces APIs: a demo, and a local emulator of the service."""
+    """OpenRouter's Files and Workspaces APIs.
+
+    Key and server come from OPENROUTER_API_KEY and OPENROUTER_BASE_URL.
+    Exit status: 0 all done, 1 some failed, 2 usage, 3 authentication, 4 interrupted.
+    """

@@ -1,6 +1,5 @@
 """``openrouter-async demo``: what the SDK does, on a service of its own or on the real one."""
 
-import asyncio
 import os
 import socket
 import time
@@ -16,8 +15,11 @@ from .. import AsyncOpenRouter
 from . import _file_steps as files
 from . import _workspace_steps as workspaces
 from ._extras import needs_extra
+from ._output import Output
+from ._run import command
 from ._scene import Scene
-from ._stage import UNAUTHENTICATED, Outcome, Step, exit_status, expect, perform
+from ._stage import Outcome, Stage, Step, exit_status, expect, perform
+from ._status import UNAUTHENTICATED
 
 if TYPE_CHECKING:
     from ..emulator import Emulator
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 
-def demo(
+@command
+async def demo(
+    output: Output,
     live: Annotated[
         bool,
         typer.Option(
@@ -34,27 +38,26 @@ def demo(
             " uploaded is deleted again.",
         ),
     ] = False,
-) -> None:
+) -> int:
     """Upload, list, read and delete real files, and run a workspace through its life."""
     if live:
         if not os.environ.get("OPENROUTER_API_KEY", "").strip():
-            typer.echo(
-                "openrouter-async: the real service needs an API key: set OPENROUTER_API_KEY,"
-                " or leave out --live to use a local emulator",
-                err=True,
+            output.error(
+                "the real service needs an API key: set OPENROUTER_API_KEY,"
+                " or leave out --live to use a local emulator"
             )
-            raise typer.Exit(UNAUTHENTICATED)
-        raise typer.Exit(_run(_LIVE))
+            return UNAUTHENTICATED
+        return await _run(_LIVE, output)
     with needs_extra("emulator"):
         from ..emulator import run_emulator
     start = Step("Start an emulator", partial(_start_emulator, run_emulator))
-    raise typer.Exit(_run([start, *_LOCAL]))
+    return await _run([start, *_LOCAL], output)
 
 
-def _run(steps: Sequence[Step[Scene]]) -> int:
-    scene = Scene()
+async def _run(steps: Sequence[Step[Scene]], output: Output) -> int:
+    scene = Scene(stage=Stage(output))
     began = time.perf_counter()
-    outcomes = asyncio.run(_perform(steps, scene))
+    outcomes = await _perform(steps, scene)
     scene.stage.conclude(outcomes, scene.requests, time.perf_counter() - began)
     return exit_status(outcomes)
 

@@ -3,20 +3,28 @@
 import errno
 import shlex
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ._extras import needs_extra
+from ._output import Output
+from ._run import command
+from ._status import FAILED
 
 if TYPE_CHECKING:
     from ..emulator import Emulator
 
 __all__ = ["emulator"]
 
+_WAYS_IN = ("base_url", "api_key", "management_key", "admin_token")
 
+
+@command
 def emulator(
+    output: Output,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 finds a free one.")
@@ -36,7 +44,7 @@ def emulator(
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Let other machines reach it.")
     ] = False,
-) -> None:
+) -> int:
     """Serve a local OpenRouter, for development and tests without an account."""
     with needs_extra("emulator"):
         from ..emulator import serve
@@ -46,19 +54,24 @@ def emulator(
                 data,
                 host=host,
                 port=port,
-                on_start=_introduce,
+                on_start=partial(_introduce, output),
                 api_key=api_key,
                 management_key=management_key,
                 allow_remote=allow_remote,
             )
     except (OSError, RuntimeError, ValueError) as error:
-        typer.echo(f"openrouter-async: {_explain(error, host, port)}", err=True)
-        raise typer.Exit(1) from None
-    typer.echo("\nStopped.")  # below the terminal's ^C
+        output.error(_explain(error, host, port))
+        return FAILED
+    if not (output.as_json or output.quiet):
+        typer.echo("\nStopped.")  # below the terminal's ^C
+    return 0
 
 
-def _introduce(running: "Emulator") -> None:
+def _introduce(output: Output, running: "Emulator") -> None:
     """Say where it is and how to get in; the lines to paste stand at the left margin."""
+    if output.as_json:
+        output.show({name: getattr(running, name) for name in _WAYS_IN})
+        return
     typer.echo(
         f"""\
 OpenRouter emulator at {running.base_url}

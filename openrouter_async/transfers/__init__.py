@@ -19,6 +19,8 @@ from ._outcomes import OnProgress, Outcome, Report, Status, TransferProgress
 
 if TYPE_CHECKING:
     from ._adapters import rich_progress, tqdm_progress
+    from ._globs import matcher
+    from ._preflight import find_problems
     from ._shard import shard
     from ._tree import Entry, walk
 
@@ -33,6 +35,8 @@ __all__ = [
     "UploadManyOptions",
     "delete_many",
     "download_many",
+    "find_problems",
+    "matcher",
     "rich_progress",
     "shard",
     "tqdm_progress",
@@ -44,6 +48,8 @@ __all__ = [
 # Not everybody who imports the package has many files.
 _LATER = {
     "Entry": "_tree",
+    "find_problems": "_preflight",
+    "matcher": "_globs",
     "rich_progress": "_adapters",
     "shard": "_shard",
     "tqdm_progress": "_adapters",

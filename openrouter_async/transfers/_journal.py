@@ -79,6 +79,7 @@ class _Line:
     record: Record
     text: bytes
     done: "asyncio.Future[None]"
+    written: bool = False
 
     def end(self, failure: JournalError | None = None) -> None:
         """Let the waiter go on, if it still waits."""
@@ -108,7 +109,8 @@ class Journal:
         self.pending: dict[Item, datetime] = {}
         self.last_written = 0.0
         self._queue: list[_Line] = []
-        self._written: list[_Line] = []
+        self._unsynced: list[_Line] = []
+        self._writing = Lock()
         self._writer: asyncio.Task[None] | None = None
         self._syncer: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
@@ -247,61 +249,70 @@ class Journal:
     async def _write(self) -> None:
         """Write what is queued, and what is queued meanwhile."""
         while self._queue:
-            lines, self._queue = self._queue, []
-            if not await self._do(lines, self._append, lines):
+            lines = self._queue[:]
+            if not await self._do(self._append, lines):
                 return
+            del self._queue[: len(lines)]
             for line in lines:
                 if line.record.began:
                     line.end()
                 else:
-                    self._written.append(line)
-            if self._written and (not self._syncer or self._syncer.done()):
+                    self._unsynced.append(line)
+            if self._unsynced and (not self._syncer or self._syncer.done()):
                 self._syncer = asyncio.create_task(self._sync())
 
     def _append(self, lines: list[_Line]) -> None:
-        offset = self._file.size
-        self._file.append(b"".join([line.text for line in lines]))
-        for line in lines:
-            self._settled.note(line.record, offset)
-            offset += len(line.text)
+        # A loop that ends leaves this running, and its lines queued: they are written once.
+        with self._writing:
+            lines = [line for line in lines if not line.written]
+            offset = self._file.size
+            self._file.append(b"".join([line.text for line in lines]))
+            for line in lines:
+                line.written = True
+                self._settled.note(line.record, offset)
+                offset += len(line.text)
 
     async def _sync(self) -> None:
         """Bring to the disk what is written, and what is written meanwhile."""
-        while self._written:
+        while self._unsynced:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), _SYNC_DELAY)
-            lines, self._written = self._written, []
-            if not await self._do(lines, self._file.sync):
+            lines = self._unsynced[:]
+            if not await self._do(self._file.sync):
                 return
+            del self._unsynced[: len(lines)]
             for line in lines:
                 if line.record.status != "unknown":
                     self.pending.pop(line.record.item, None)
                 line.end()
 
-    async def _do(self, lines: list[_Line], function: Callable[[*Args], T], *args: *Args) -> bool:
-        """Work on lines in a thread; if it fails, all who wait are told, and nothing follows."""
+    async def _do(self, function: Callable[[*Args], T], *args: *Args) -> bool:
+        """Work in a thread; if that fails, all who wait are told, and nothing more is written."""
         try:
             await self._in_thread(function, *args)
         except Exception as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever
             self._failure = str(error) if isinstance(error, JournalError) else repr(error)
-            for line in (*lines, *self._written, *self._queue):
+            for line in (*self._unsynced, *self._queue):
                 line.end(JournalError(self._failure))
-            self._written, self._queue = [], []
-            return False
-        return True
+            self._unsynced, self._queue = [], []
+        return not self._failure
 
     async def _finish(self) -> None:
         self._closing.set()
         try:
             await _ended(self._writer)
-            await self._write()  # what is left if the loop ends, which cancels the tasks
+            await self._write()  # what is left when a loop that ends has cancelled the tasks
             await _ended(self._syncer)
             await self._sync()
-            await self._do([], self._file.sync)  # what has begun, too
+            await self._do(self._file.sync)  # what has begun, too
         finally:
-            await self._in_thread(self._file.close)
+            await self._in_thread(self._close)
         if self._failure:
             raise JournalError(self._failure)
+
+    def _close(self) -> None:
+        with self._writing:
+            self._file.close()
 
     async def _in_thread(self, function: Callable[[*Args], T], *args: *Args) -> T:
         return await in_thread(self._refusal, function, *args)

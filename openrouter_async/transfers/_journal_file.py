@@ -68,6 +68,7 @@ class JournalFile:
     def __init__(self, path: str) -> None:
         self._path = path
         self._descriptor = -1
+        self._torn = False
         self.size = 0
         self.modified = 0.0
 
@@ -119,12 +120,22 @@ class JournalFile:
         self.size = size
 
     def append(self, data: bytes) -> None:
-        """Write at the end; after a failure, the file is not to be written any more."""
+        """Write at the end.
+
+        Raises:
+            ValueError: An earlier write failed, so a line may be torn there.
+            OSError: The disk is full, or refuses it.
+        """
+        if self._torn:
+            msg = "an earlier write failed"
+            raise ValueError(msg)
+        self._torn = True
         view = memoryview(data)
         while view:
             written = _write(self._descriptor, view)
             self.size += written
             view = view[written:]
+        self._torn = False
 
     def sync(self) -> None:
         """Return when all that was written is on the disk."""

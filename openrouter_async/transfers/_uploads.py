@@ -282,6 +282,7 @@ class _Uploads(Run):
             job.item = None  # nothing new
             return job.outcome("skipped", reason=_SETTLED, file=job.stored)
         if file := self._take_orphan(job):
+            self._moved(job, file.size_bytes)  # in an earlier attempt, or an earlier run
             return job.outcome("uploaded", file=file)
         if job.lost and not isinstance(job.content, _RESENDABLE):
             return self._unknown(job)

@@ -1,10 +1,12 @@
 """The command line, in this process and in one of its own."""
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
+from support.terminal import Terminal
 from typer.testing import CliRunner
 
 from openrouter_async.cli.app import app
@@ -69,3 +71,49 @@ def execute(start):
         return process.returncode, output, errors
 
     return executing
+
+
+@pytest.fixture
+def cli(emulator, monkeypatch):
+    """Runs a command in this process against the emulator, with the management key."""
+    monkeypatch.setenv("COLUMNS", "200")
+    settings = {
+        "OPENROUTER_BASE_URL": emulator.base_url,
+        "OPENROUTER_API_KEY": emulator.management_key,
+    }
+
+    def running(*args, stdin=None, **env):
+        runner = CliRunner(env={**settings, **env})
+        return runner.invoke(app, [str(arg) for arg in args], input=stdin)
+
+    return running
+
+
+@pytest.fixture
+def rows(cli):
+    """Runs a command with ``--json`` that has to succeed, and gives what it printed."""
+
+    def running(*args, **more):
+        result = cli(*args, "--json", **more)
+        assert result.exit_code == 0, result.output
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    return running
+
+
+@pytest.fixture
+def terminal(emulator, monkeypatch):
+    """Starts a command on a terminal of its own: ``terminal("files", "ls")``."""
+    monkeypatch.setenv("OPENROUTER_BASE_URL", emulator.base_url)
+    monkeypatch.setenv("OPENROUTER_API_KEY", emulator.management_key)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    started = []
+
+    def starting(*args):
+        started.append(Terminal("-m", "openrouter_async", *args))
+        return started[-1]
+
+    yield starting
+    for one in started:
+        one.close()

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import re
 import signal
 from contextlib import contextmanager
@@ -93,6 +94,29 @@ def test_demo_shows_bars_on_a_terminal(run):
     assert re.search(r"server.log +\S+ +20.0/20.0 MiB +100 %", plain)
 
 
+def test_demo_prints_json_for_each_step(run, monkeypatch):
+    """Its name, how it went, what happened, and how long it took."""
+    kinds = {"report.pdf": ("application/pdf", lambda: b"Not a PDF at all.\n")}
+    monkeypatch.setattr("openrouter_async.cli._samples._KINDS", kinds)
+    result = run("demo", "--json")
+    assert result.exit_code == 1
+    steps = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [step["step"] for step in steps] == STEPS
+    assert [step["status"] for step in steps[:4]] == ["ok", "ok", "failed", "not run"]
+    assert all(step.keys() == {"step", "status", "detail", "seconds"} for step in steps)
+    assert result.stderr.startswith("openrouter-async: Upload them all at once: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_quiet_demo_says_only_what_failed(run, monkeypatch):
+    """In a line."""
+    broken = Mock(side_effect=OSError("no room for a socket"))
+    monkeypatch.setattr("openrouter_async.emulator.run_emulator", broken)
+    result = run("demo", "--quiet")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == ("openrouter-async: Start an emulator: OSError: no room for a socket\n")
+
+
 def test_environment_does_not_lead_the_demo_astray(run):
     """The demo without ``--live`` speaks to its own emulator, whatever is set."""
     env = {"OPENROUTER_BASE_URL": "https://example.invalid/api/v1", "OPENROUTER_API_KEY": "sk-real"}
@@ -154,7 +178,7 @@ def test_interrupted_demo_cleans_up(start, temporary):
             break
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=20)
-    assert (process.returncode, errors) == (130, "")
+    assert (process.returncode, errors) == (4, "")
     assert "Failed: Wait out a 429: interrupted" in output
     assert table(output)["Delete the files"] == "ok"
     assert list(temporary.iterdir()) == []
@@ -274,7 +298,7 @@ async def test_step_that_is_interrupted_is_no_success():
     scene = Scene()
     outcomes = await perform(scene.stage, steps, scene)
     assert [outcome.detail for outcome in outcomes] == ["interrupted", "", "well"]
-    assert exit_status(outcomes) == 130
+    assert exit_status(outcomes) == 4
     skipped.assert_not_called()
 
 

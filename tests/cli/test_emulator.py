@@ -1,3 +1,4 @@
+import json
 import re
 import signal
 import socket
@@ -140,6 +141,19 @@ def test_all_that_is_needed_is_printed(run, serving):
         assert value in output
     assert "\nexport OPENROUTER_BASE_URL=http://127.0.0.1:8787/api/v1\n" in output
     assert "\nexport OPENROUTER_API_KEY=sk-one\n" in output
+
+
+def test_all_that_is_needed_is_printed_as_json(run, serving):
+    """One object, and nothing when it ends."""
+    serving()
+    result = run("emulator", "--json")
+    assert json.loads(result.stdout) == {
+        "base_url": RUNNING.base_url,
+        "api_key": "sk-one",
+        "management_key": "sk-two",
+        "admin_token": "token",
+    }
+    assert "Stopped" not in run("emulator", "--quiet").output
 
 
 def test_remote_address_needs_to_be_meant(run):

@@ -1,0 +1,92 @@
+import json
+import re
+
+import pytest
+
+from openrouter_async import OpenRouter
+from openrouter_async.cli._output import Output
+
+
+@pytest.fixture
+def files(emulator):
+    """A client's files, by name."""
+    with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
+        for name in ("a.tmp", "b.txt", "c/d.tmp"):
+            client.files.upload(b"words", filename=name)
+        yield lambda: {file.filename: file.id for file in client.files.list()}
+
+
+@pytest.mark.parametrize("which", ["ids", "match"])
+def test_rm_in_a_pipe_needs_yes(cli, files, which):
+    """Status 2, the option to add, and nothing is deleted."""
+    args = [files()["a.tmp"]] if which == "ids" else ["--match", "*.tmp"]
+    result = cli("files", "rm", *args)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "add --yes" in result.stderr
+    assert files()["a.tmp"] in result.stderr
+    assert len(files()) == 3
+
+
+def test_rm_deletes_by_id(cli, files):
+    """A line for each; one that is not there is passed over."""
+    result = cli("files", "rm", files()["a.tmp"], "or_file_missing", "--yes")
+    assert result.exit_code == 0
+    assert sorted(line.split("\t")[0] for line in result.stdout.splitlines()) == [
+        "deleted",
+        "skipped",
+    ]
+    assert files().keys() == {"b.txt", "c/d.tmp"}
+
+
+def test_rm_deletes_by_glob(cli, rows, files):
+    """In all folders; what goes is listed."""
+    ids = files()
+    gone = rows("files", "rm", "--match", "*.tmp", "-y")
+    assert {(row["status"], row["id"], row["filename"]) for row in gone} == {
+        ("deleted", ids[name], name) for name in ("a.tmp", "c/d.tmp")
+    }
+    assert files().keys() == {"b.txt"}
+
+
+def test_rm_of_nothing_asks_nothing(cli, files):
+    """No file fits, and that is no failure."""
+    result = cli("files", "rm", "--match", "*.zip")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("0 files in ")
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y\n", 1), ("n\n", 3)])
+def test_rm_shows_what_goes_and_asks(cli, files, monkeypatch, answer, left):
+    """A no leaves all as it is, with status 1."""
+    monkeypatch.setattr(Output, "can_ask", True)
+    result = cli("files", "rm", "--match", "*.tmp", stdin=answer)
+    assert re.search(r"^or_file_\w+  +5 bytes  a\.tmp$", result.stderr, re.MULTILINE)
+    assert "Delete 2 files for good? [y/N]" in result.stderr
+    assert result.exit_code == (0 if left == 1 else 1)
+    assert len(files()) == left
+
+
+def test_rm_needs_either_ids_or_a_glob(cli):
+    """Neither and both are usage errors."""
+    for args in ([], ["x", "--match", "*"]):
+        result = cli("files", "rm", *args)
+        assert result.exit_code == 2
+        assert "either ids, or --match GLOB" in result.stderr
+
+
+def test_rm_goes_on_after_a_failure(cli, emulator, files):
+    """One that could not be deleted is told of, with status 1."""
+    emulator.faults({"operation": "delete_file", "status": 400, "message": "Not today"})
+    result = cli("files", "rm", "--match", "*.tmp", "--yes", "--json")
+    assert result.exit_code == 1
+    outcomes = [json.loads(line) for line in result.stdout.splitlines()]
+    assert sorted(row["status"] for row in outcomes) == ["deleted", "failed"]
+    assert result.stderr.count("Not today") == 1
+
+
+def test_rm_shows_a_bar_on_a_terminal(cli, files):
+    """Counted in files."""
+    result = cli("files", "rm", "--match", "*.tmp", "--yes", FORCE_COLOR="1", TERM="xterm-256color")
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.stderr)
+    assert "2/2" in plain
+    assert "2 deleted" in plain

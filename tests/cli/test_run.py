@@ -1,0 +1,264 @@
+import asyncio
+import os
+import re
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from openrouter_async import errors
+from openrouter_async.cli import _status
+from openrouter_async.cli._output import Output, human_size, visible
+from openrouter_async.cli._run import command
+
+PACKAGE = Path(errors.__file__).parent
+IN_USE, DEFECT = errors.JournalError("in use"), KeyError("defect")
+KEY = "sk-or-v1-do-not-show"
+
+
+@pytest.fixture
+def invoke():
+    """Runs a function as a command."""
+
+    def running(body, *args):
+        app = typer.Typer(pretty_exceptions_enable=False)
+        app.command()(command(body))
+        return CliRunner().invoke(app, args)
+
+    return running
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (_status.UsageError("no"), 2),
+        (_status.DeclinedError("no"), 1),
+        (errors.InvalidRequestError("no"), 2),
+        (errors.UploadSourceError("no"), 1),
+        (errors.PreflightError(["no"]), 1),
+        (errors.JournalError("no"), 1),
+        (errors.MissingAPIKeyError("no"), 3),
+        (errors.UnauthorizedResponseError("no", status_code=401), 3),
+        (errors.ForbiddenResponseError("no", status_code=403), 1),
+        (errors.NotFoundResponseError("no", status_code=404), 1),
+        (errors.ConnectionFailedError("no"), 1),
+        (errors.TransferStoppedError(errors.MissingAPIKeyError("no")), 3),
+        (errors.TransferStoppedError(errors.ForbiddenResponseError("no", status_code=403)), 1),
+        (KeyError("no"), 1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_each_failure_has_its_status(invoke, error, status):
+    """And is one line on stderr that begins with the command's name."""
+
+    async def body(output: Output) -> None:
+        raise error
+
+    result = invoke(body)
+    assert result.exit_code == status
+    assert result.stdout == ""
+    assert result.stderr.startswith("openrouter-async: ")
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_debug_shows_where_an_error_came_from(invoke):
+    """Before the line that says what it is."""
+
+    async def body(output: Output) -> None:
+        raise IN_USE
+
+    result = invoke(body, "--debug")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Traceback")
+    assert result.stderr.endswith("openrouter-async: in use\n")
+
+
+def test_debug_lets_a_defect_through(invoke):
+    """With the traceback that Python shows."""
+
+    def body(output: Output) -> None:
+        raise DEFECT
+
+    assert isinstance(invoke(body, "--debug").exception, KeyError)
+    assert "again with --debug" in invoke(body).stderr
+
+
+@pytest.mark.parametrize(("result", "status"), [(None, 0), (0, 0), (1, 1)])
+def test_what_a_command_returns_is_its_status(invoke, result, status):
+    """Plain or async."""
+
+    def plain(output: Output) -> int | None:
+        return result
+
+    async def waiting(output: Output) -> int | None:
+        return result
+
+    assert invoke(plain).exit_code == status
+    assert invoke(waiting).exit_code == status
+
+
+def test_all_problems_are_told_a_line_for_each(invoke):
+    """Of a preflight that found several."""
+
+    def body(output: Output) -> None:
+        raise errors.PreflightError(["a is empty", "b is too large"])
+
+    lines = invoke(body).stderr.splitlines()
+    assert lines == ["openrouter-async: a is empty", "openrouter-async: b is too large"]
+
+
+def test_interrupt_has_a_status_of_its_own(invoke):
+    """Ctrl-C ends what is waited for."""
+
+    async def body(output: Output) -> None:
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        await asyncio.sleep(30)
+
+    result = invoke(body)
+    assert (result.exit_code, result.stderr) == (4, "openrouter-async: interrupted\n")
+
+
+def test_interrupt_ends_a_question(invoke, monkeypatch):
+    """Though the event loop waits for its answer."""
+    monkeypatch.setattr(Output, "can_ask", True)
+
+    class Slow:
+        def readline(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            return "y\n"
+
+    async def body(output: Output) -> None:
+        monkeypatch.setattr(sys, "stdin", Slow())
+        output.confirm("Delete?", yes=False)
+
+    result = invoke(body)
+    assert result.exit_code == 4
+    assert "interrupted" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "goes_on"), [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("", 0)]
+)
+def test_only_yes_is_yes(invoke, monkeypatch, answer, goes_on):
+    """Anything else, the end of the input included, leaves all as it is."""
+    monkeypatch.setattr(Output, "can_ask", True)
+    done = []
+
+    def body(output: Output) -> None:
+        monkeypatch.setattr(sys.stdin, "readline", lambda: answer)
+        output.confirm("Delete it?", yes=False)
+        done.append(True)
+
+    result = invoke(body)
+    assert "Delete it? [y/N]" in result.stderr
+    assert bool(done) is bool(goes_on)
+    assert result.exit_code == (0 if goes_on else 1)
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+@pytest.mark.parametrize(
+    ("args", "status"),
+    [
+        (["files", "ls"], 3),
+        (["files", "rm", "x", "--yes"], 3),
+        (["files", "download", "x"], 3),
+        (["files", "upload", __file__], 3),
+        (["workspaces", "ls"], 3),
+        (["doctor"], 3),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_a_refused_key_is_never_shown(cli, args, status, debug):
+    """Not in an error, nor in its traceback."""
+    result = cli(*args, *debug, OPENROUTER_API_KEY=KEY)
+    assert result.exit_code == status
+    assert "do-not-show" not in result.output
+    assert "401" in result.output
+    assert ("Traceback" in result.output) is bool(debug and args != ["doctor"])
+
+
+def test_no_key_is_told_in_the_command_lines_words(cli):
+    """It says what to set, not what to pass."""
+    result = cli("files", "ls", OPENROUTER_API_KEY=None)
+    assert result.exit_code == 3
+    assert result.stderr == "openrouter-async: no API key: set OPENROUTER_API_KEY\n"
+
+
+def test_messages_are_put_in_the_command_lines_words():
+    """Each phrase that is replaced is one that the SDK still has."""
+    sources = "".join(path.read_text() for path in PACKAGE.glob("*.py"))
+    sources = re.sub(r'"\n *f?"', "", sources)  # a string may go on in the next line
+    for python, _ in _status._WORDS:
+        assert python in sources, python
+    error = errors.DownloadTargetError("'x' exists already: pass overwrite=True to replace it")
+    assert _status.explain(error) == ["'x' exists already: add --overwrite to replace it"]
+
+
+def test_wrong_server_is_a_usage_error(cli):
+    """It names the variable."""
+    result = cli("files", "ls", OPENROUTER_BASE_URL="http://example.com")
+    assert result.exit_code == 2
+    assert "OPENROUTER_BASE_URL must be https" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "args", [["files", "ls", "--limit", "0"], ["files", "nonsense"], ["files", "info"]]
+)
+def test_wrong_call_is_a_usage_error(cli, args):
+    """As typer tells it."""
+    result = cli(*args)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+def test_every_command_has_the_common_options(cli):
+    """``--json``, ``--quiet`` and ``--debug``."""
+    commands = [
+        *(
+            [group, name]
+            for group in ("files",)
+            for name in ("upload", "ls", "info", "rm", "download")
+        ),
+        *(["workspaces", name] for name in ("ls", "show", "create", "update", "rm")),
+        *(["workspaces", "budgets", name] for name in ("ls", "set", "rm")),
+        *(["workspaces", "members", name] for name in ("ls", "add", "rm")),
+        ["doctor"],
+        ["emulator"],
+        ["demo"],
+    ]
+    for words in commands:
+        shown = cli(*words, "--help").output
+        assert all(option in shown for option in ("--json", "--quiet", "-q", "--debug")), words
+        assert "--api-key" not in shown or words == ["emulator"]
+
+
+def test_shell_completion_is_offered(cli):
+    """Typer's own."""
+    assert "--install-completion" in cli("--help").output
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 KiB"),
+        (104_857_600, "100.0 MiB"),
+        (2**31, "2.0 GiB"),
+    ],
+)
+def test_sizes_are_told_in_their_unit(size, words):
+    """With one digit behind the point."""
+    assert human_size(size) == words
+
+
+def test_text_without_tricks_stays_as_it_is():
+    """In any script."""
+    text = "Bericht für 2026, 報告 🎉.pdf"
+    assert visible(text) == text
+    assert visible("a\tb\udc80") == "a\\tb\\udc80"

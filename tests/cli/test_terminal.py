@@ -1,0 +1,101 @@
+"""The real command on a real terminal."""
+
+import re
+import shlex
+import time
+
+import pytest
+
+from openrouter_async import OpenRouter
+
+
+@pytest.fixture
+def files(emulator):
+    """What is stored in the emulator."""
+    with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
+        yield client.files
+
+
+def test_upload_that_is_interrupted_goes_on_where_it_was(terminal, emulator, files, tmp_path):
+    """Ctrl-C ends it at once with status 4; the command that it prints does the rest, once each."""
+    for number in range(6):
+        (tmp_path / f"{number}.txt").write_text(f"file {number}\n" * 1000)
+    emulator.faults({"operation": "upload_file", "skip": 3, "delay": 60, "early": True, "times": 3})
+    journal = str(tmp_path / "run.jsonl")
+    command = ["files", "upload", "-r", str(tmp_path), "--journal", journal, "--concurrency", "2"]
+    first = terminal(*command)
+    first.read_until("all files")
+    while len(list(files.list())) < 3:
+        first.read_until("all files")
+    time.sleep(0.5)  # until the journal is on the disk, and they have been told
+    first.type("\x03")
+    assert first.wait(seconds=10) == 4
+    assert "openrouter-async: interrupted" in first.plain
+    assert re.search(r"3 uploaded; .* in \d+\.\d s", first.plain)
+    assert "\x1b[?25h" in first.shown  # the cursor is there again
+    emulator.faults()
+    printed = re.search(r"to go on: openrouter-async (.*)\r\n", first.plain)[1]
+    assert shlex.split(printed) == [*command, "--resume"]
+    second = terminal(*shlex.split(printed))
+    assert second.wait() == 0, second.plain
+    assert sorted(file.filename for file in files.list()) == [f"{n}.txt" for n in range(6)]
+
+
+def test_bars_move_on_a_terminal(terminal, tmp_path):
+    """The overall bar with its rate, then the summary."""
+    (tmp_path / "big.txt").write_text("words\n" * 2_000_000)
+    shown = terminal("files", "upload", str(tmp_path / "big.txt"))
+    assert shown.wait() == 0
+    assert re.search(r"all files .*11\.4/11\.4 MiB", shown.plain)
+    assert "1 uploaded; 11.4 MiB in" in shown.plain
+
+
+def test_deletion_asks_and_takes_an_answer(terminal, files):
+    """No keeps the file, yes deletes it."""
+    stored = files.upload(b"words", filename="a.txt")
+    for answer, status in (("n\r", 1), ("y\r", 0)):
+        shown = terminal("files", "rm", stored.id)
+        shown.read_until("[y/N]")
+        shown.type(answer)
+        assert shown.wait() == status
+        assert len(list(files.list())) == status
+
+
+def test_interrupted_question_deletes_nothing(terminal, files):
+    """Ctrl-C is no answer."""
+    stored = files.upload(b"words", filename="a.txt")
+    shown = terminal("files", "rm", stored.id)
+    shown.read_until("[y/N]")
+    shown.type("\x03")
+    assert shown.wait(seconds=10) == 4
+    assert len(list(files.list())) == 1
+
+
+def test_standard_input_from_a_terminal_can_be_interrupted(terminal, files):
+    """Though nothing more is typed."""
+    shown = terminal("files", "upload", "-", "--name", "notes.txt")
+    shown.type("a line\r")
+    shown.read_until("a line")
+    shown.read_until("all files")
+    shown.type("\x03")
+    assert shown.wait(seconds=10) == 4
+    assert list(files.list()) == []
+
+
+def test_standard_input_from_a_terminal_ends_with_ctrl_d(terminal, files):
+    """And is stored as it was typed."""
+    shown = terminal("files", "upload", "-", "--name", "notes.txt")
+    shown.read_until("all files")
+    shown.type("a line\r\x04")
+    assert shown.wait() == 0
+    assert [file.size_bytes for file in files.list()] == [7]
+
+
+def test_list_on_a_terminal_is_a_table_without_colours_if_unwanted(terminal, files, monkeypatch):
+    """``NO_COLOR`` leaves bold, and no colour."""
+    files.upload(b"words", filename="a.txt")
+    monkeypatch.setenv("NO_COLOR", "1")
+    shown = terminal("files", "ls")
+    assert shown.wait() == 0
+    assert "filename" in shown.plain
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", shown.shown)
