@@ -56,6 +56,27 @@ def core(session: nox.Session) -> None:
 
 
 @nox.session
+def package(session: nox.Session) -> None:
+    """Wheel and sdist, built twice, installed with real pip, and used by another project."""
+    session.install(*group("package"))
+    session.run("python", "tests/package_check.py")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The API reference into ``build/docs``; a broken cross-reference is an error."""
+    session.install("-e", ".[cli,dask,emulator]", *group("docs"), "pytest")
+    session.run("python", "tests/render_docs.py", "build/docs")
+
+
+@nox.session(python=["3.12", "3.13"])
+def pythons(session: nox.Session) -> None:
+    """All tests on the other Pythons that the metadata names."""
+    session.install("-e", ".[cli,dask,emulator]", *group("test"))
+    session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session
 def interop(session: nox.Session) -> None:
     """The vendor's own clients on the emulator, and our requests beside theirs."""
     session.install("-e", ".[emulator]", *group("test"))

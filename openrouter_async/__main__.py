@@ -1,6 +1,9 @@
 """``python -m openrouter_async``, which is the command ``openrouter-async``."""
 
-from .cli._extras import needs_extra
+import sys
+
+from . import __version__
+from .cli._extras import bare_help, lacking, needs_extra
 
 __all__ = ["main"]
 
@@ -9,6 +12,12 @@ _INTERRUPTED = 4
 
 def main() -> None:
     """Run the command line."""
+    if sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"openrouter-async {__version__}\n")
+        raise SystemExit(0)
+    if sys.argv[1:] == ["--help"] and lacking("cli"):
+        sys.stdout.write(bare_help())
+        raise SystemExit(0)
     try:
         with needs_extra("cli"):
             from .cli.app import app

@@ -31,7 +31,7 @@ from .errors import (
     error_from_answer,
 )
 
-__all__ = ["Answer", "Exchange", "no_answer", "out_of_time"]
+__all__ = ["Answer", "Exchange", "Incoming", "no_answer", "out_of_time"]
 
 TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.StreamError)
 """What our own connections raise, and what a caller's do."""
@@ -45,6 +45,16 @@ _UNSENT: Final = (
 _FOREVER: Final = nullcontext()
 _ERROR_BODY_SECONDS: Final = 5.0
 _INFLATED_PIECE: Final = 65_536
+
+
+class Incoming:
+    """What has come back in one attempt."""
+
+    status_code: int | None = None
+    waited: float | None = None
+    """Seconds until there was a connection, if that is known."""
+    received = 0
+    """Bytes of the answer's body."""
 
 
 @frozen(kw_only=True)
@@ -61,6 +71,7 @@ class Exchange:
     deadline: float
     """By the monotonic clock."""
     outgoing: Outgoing
+    incoming: Incoming
 
     def shown(self) -> dict[str, Any]:
         """What hooks and logs see of it."""
@@ -130,7 +141,8 @@ class Answer:
     def __init__(self, reply: Reply, exchange: Exchange) -> None:
         self._content = reply.content
         self.exchange = exchange
-        self.status_code = reply.status
+        self.status_code = exchange.incoming.status_code = reply.status
+        exchange.incoming.waited = reply.waited
         self.headers = _by_name(reply.headers)
         encoding = self.headers.get("content-encoding", "identity").strip().lower()
         self.encoded = encoding in {"gzip", "deflate", "x-gzip"}
@@ -157,15 +169,17 @@ class Answer:
         length = self.headers.get("content-length", "")
         return int(length) if length.isdecimal() and not self.encoded else None
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The content as it arrives.
+    async def chunks(self, most: float = math.inf) -> AsyncGenerator[bytes, None]:
+        """The content as it arrives, or what its first ``most`` bytes on the wire hold.
 
         Raises:
             NoAnswerError: It broke off, was damaged, or took too long.
         """
         inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32) if self.encoded else None
         raw = aiter(self._content)
-        while (chunk := await self._next(raw)) is not None:
+        incoming = self.exchange.incoming
+        while incoming.received < most and (chunk := await self._next(raw)) is not None:
+            incoming.received += len(chunk)
             if inflate is None:
                 yield chunk
                 continue
@@ -193,7 +207,9 @@ class Answer:
                 failure = self._damaged("is damaged")
             else:
                 data = inflate.unconsumed_tail
-                continue
+                if not inflate.unused_data:
+                    continue
+                failure = self._damaged("goes on after its end")
             raise failure
 
     def _damaged(self, how: str) -> ConnectionFailedError:
@@ -220,7 +236,7 @@ class Answer:
         body = bytearray()
         with anyio.move_on_after(_ERROR_BODY_SECONDS):
             try:
-                async with aclosing(self.chunks()) as chunks:
+                async with aclosing(self.chunks(MAX_BODY)) as chunks:
                     async for chunk in chunks:
                         body += chunk[:MAX_BODY]
                         if len(body) >= MAX_BODY:

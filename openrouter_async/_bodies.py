@@ -7,6 +7,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final, Protocol
 
+import httpx
+
+from ._pieces import unreadable
 from ._sources import Source
 from .errors import InvalidRequestError
 
@@ -26,6 +29,8 @@ class Outgoing:
     """Whether any of it was asked for."""
     whole = False
     """Whether its last piece was handed out: from here on the service may act on it."""
+    sent = 0
+    """Bytes of it that were handed out."""
 
 
 class Body(Protocol):
@@ -63,6 +68,7 @@ class JSONBody:
     async def pieces(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
         """The document in one piece."""
         outgoing.begun = outgoing.whole = True
+        outgoing.sent = len(self._content)
         yield self._content
 
 
@@ -91,16 +97,22 @@ class MultipartBody:
         outgoing.begun = True
         self.sent = 0
         pending = self._head
-        async with aclosing(self._source.pieces()) as pieces:
-            async for piece in pieces:
-                self.sent += len(piece)
-                if self.sent == self._source.size:
-                    pending += piece
-                    break
-                yield pending + piece if pending else piece
-                pending = b""
-                self._report()
+        try:
+            async with aclosing(self._source.pieces()) as pieces:
+                async for piece in pieces:
+                    self.sent += len(piece)
+                    if self.sent == self._source.size:
+                        pending += piece
+                        break
+                    outgoing.sent += len(pending) + len(piece)
+                    yield pending + piece if pending else piece
+                    pending = b""
+                    self._report()
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            # Another client's failure to read must not be taken for ours to send.
+            raise unreadable(str(error) or type(error).__name__) from error
         outgoing.whole = True
+        outgoing.sent += len(pending) + len(self._tail)
         yield pending + self._tail
         self._report()
 

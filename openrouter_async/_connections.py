@@ -14,6 +14,7 @@ import anyio.to_thread
 import httpx
 from attrs import define, field
 
+from ._hooks import Occupancy
 from ._options import is_loopback
 from ._pool import Pool
 from ._wire import Content, Origin, Reply, Request
@@ -104,6 +105,17 @@ class Connections:
         except (ValueError, ImportError, httpx.InvalidURL):
             failure = InvalidRequestError(_BAD_PROXY)
         raise failure  # without the proxy's URL, which may hold a password
+
+    def occupancy(self) -> Occupancy:
+        """How its own connections are used at the moment, those of all pools; from any thread."""
+        ways = tuple(self._by_loop.values())
+        pools = [p for way in ways for p in tuple(way.by_proxy.values()) if isinstance(p, Pool)]
+        found = [pool.occupancy() for pool in pools]
+        return Occupancy(
+            open=sum(pool.open for pool in found),
+            idle=sum(pool.idle for pool in found),
+            waiting=sum(pool.waiting for pool in found),
+        )
 
     async def aclose(self) -> None:
         """Close the connections; a transport that the caller brought stays the caller's."""

@@ -38,6 +38,13 @@ class Fetch(Protocol):
 class Download:
     """A download that is open while its ``async with`` block runs.
 
+    Example:
+        ```python
+        async with client.files.download(file_id) as download:
+            print(download.size, download.content_type)
+            content = await download.read()  # or piece by piece: async for chunk in download
+        ```
+
     Attributes:
         size: Length of the content in bytes, or None if the service does not say.
         content_type: The answer's media type, or None.
@@ -103,6 +110,7 @@ class Download:
         except NoAnswerError:
             if not answer.may_repeat:
                 raise
+        await answer.aclose()  # the next attempt may need its connection
         return await self._fetch(read_all, answer)
 
 

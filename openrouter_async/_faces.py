@@ -67,17 +67,37 @@ class _Loop:
     # Reentrant: in the midst of a call, the garbage collector may close an iterator by another.
     lock: AbstractContextManager[Any] = field(factory=threading.RLock)
 
-    def start(self, function: Callable[[], Awaitable[T]]) -> "concurrent.futures.Future[T]":
-        """Start a coroutine function in the caller's context; from any other thread."""
+    def start(
+        self, function: Callable[[], Awaitable[T]], begun: list[asyncio.Task[Any]]
+    ) -> "concurrent.futures.Future[T]":
+        """Start a coroutine function in the caller's context; from any other thread.
+
+        Its task is put into ``begun`` when it runs.
+        """
         if self.thread is threading.current_thread():
             raise RuntimeError(_OWN_THREAD)
         with self.lock:  # a call that came after the end would never be answered
             if self.ended:
                 raise ClientClosedError(_CLOSED)
-            return asyncio.run_coroutine_threadsafe(self._run(function), self.loop)
+            return asyncio.run_coroutine_threadsafe(self._run(function, begun), self.loop)
 
-    async def _run(self, function: Callable[[], Awaitable[T]]) -> T:
+    def interrupt(
+        self, future: "concurrent.futures.Future[Any]", begun: list[asyncio.Task[Any]]
+    ) -> None:
+        """Cancel a call and wait for its end, so that it does nothing behind its caller's back.
+
+        Who interrupts the wait, too, need not wait.
+        """
+        if not begun:
+            future.cancel()
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and the call with it
+            self.loop.call_soon_threadsafe(begun[0].cancel)
+            concurrent.futures.wait([future])
+
+    async def _run(self, function: Callable[[], Awaitable[T]], begun: list[asyncio.Task[Any]]) -> T:
         task = cast("asyncio.Task[T]", asyncio.current_task())
+        begun.append(task)
         self.calls.add(task)
         try:
             return await function()
@@ -123,13 +143,15 @@ class Portal:
         """
         if sys.is_finalizing():  # the loop's thread stands still already
             raise ClientClosedError(_CLOSED)
-        future = self._started().start(functools.partial(function, *args, **kwargs))
+        running, begun = self._started(), list[asyncio.Task[Any]]()
+        future = running.start(functools.partial(function, *args, **kwargs), begun)
         try:
             return future.result()
         except concurrent.futures.CancelledError:
             raise ClientClosedError(_CLOSED) from None
         except BaseException:
-            future.cancel()  # nothing to a future that is done; the end of a task that runs
+            if not future.done():  # an interrupt, and no failure of the call's own
+                running.interrupt(future, begun)
             raise
 
     def _started(self) -> _Loop:
@@ -305,6 +327,17 @@ class BlockingPager(Generic[PageT, RowT]):
     ``for row in pager`` visits every row, ``for page in pager.pages()`` every page, and
     ``pager.page()`` fetches the first page alone. Nothing is sent before one of them.
 
+    Example:
+        ```python
+        with OpenRouter() as client:
+            files = client.files.list(limit=100)
+            for file in files:
+                print(file.filename)
+            for page in files.pages():
+                print(len(page.data))
+            first = files.page()
+        ```
+
     Raises:
         PaginationError: The service named a page for the second time, or sent a hundred empty
             ones in a row.
@@ -329,7 +362,15 @@ class BlockingPager(Generic[PageT, RowT]):
 
 
 class BlockingDownload:
-    """A download that is open while its ``with`` block runs; see `Download`."""
+    """A download that is open while its ``with`` block runs; see `Download`.
+
+    Example:
+        ```python
+        with OpenRouter() as client, client.files.download(file_id) as download:
+            print(download.size, download.content_type)
+            content = download.read()  # or piece by piece: for chunk in download
+        ```
+    """
 
     def __init__(self, portal: Portal, download: Download) -> None:
         self._portal = portal

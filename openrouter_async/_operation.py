@@ -16,7 +16,18 @@ T = TypeVar("T")
 
 
 class UnsetType(enum.Enum):
-    """The type of `UNSET`, so that a signature can name it."""
+    """The type of `UNSET`, so that a signature can name it.
+
+    Example:
+        ```python
+        from openrouter_async import UNSET, UnsetType
+
+        async def rename(slug: str, name: str | UnsetType = UNSET) -> None:
+            await client.workspaces.update(slug, name=name)
+
+        await rename("research", "Field research")
+        ```
+    """
 
     UNSET = "UNSET"
 
@@ -32,7 +43,17 @@ UNSET: Final = UnsetType.UNSET
 
 
 class Repeat(enum.Enum):
-    """How safely a request can be sent a second time."""
+    """How safely a request can be sent a second time.
+
+    Example:
+        ```python
+        from openrouter_async import Operation, Repeat
+
+        path = "/workspaces/{id}/members/remove"
+        remove = Operation("POST", path, dict, repeat=Repeat.IDEMPOTENT)
+        await client.transport.call(remove, {"id": "research"}, json={"user_ids": ["user_abc123"]})
+        ```
+    """
 
     SAFE = "safe"
     """Changes nothing (GET)."""
@@ -58,7 +79,11 @@ class Operation(Generic[T]):
     """One endpoint: enough to send its request and to read its answer.
 
     Example:
-        ``credits = await client.transport.call(Operation("GET", "/credits", dict))``
+        ```python
+        from openrouter_async import Operation
+
+        workspaces = await client.transport.call(Operation("GET", "/workspaces", dict))
+        ```
     """
 
     method: str

@@ -48,6 +48,13 @@ _positive: Any = validators.optional(validators.gt(0))
 class Timeout:
     """Time limits in seconds; None is no limit.
 
+    Example:
+        ```python
+        from openrouter_async import Timeout
+
+        await client.files.upload("report.pdf", timeout=Timeout(connect=5, total=600))
+        ```
+
     Attributes:
         connect: To make a connection.
         read: To wait for the next bytes of an answer.
@@ -67,6 +74,14 @@ class Timeout:
 
 class CallOptions(TypedDict, total=False):
     """What every operation takes beside its own parameters; each overrides the client's.
+
+    Example:
+        ```python
+        from openrouter_async import CallOptions
+
+        options: CallOptions = {"timeout": 30, "http_headers": {"x-trace": "17"}}
+        await client.files.retrieve(file_id, **options)
+        ```
 
     Attributes:
         http_referer: The app's URL, which identifies it in OpenRouter's rankings.

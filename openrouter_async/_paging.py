@@ -36,6 +36,16 @@ class Pager(Generic[PageT, RowT]):
     and ``await pager`` fetches the first page alone. Nothing is sent before one of them, and
     each starts anew.
 
+    Example:
+        ```python
+        files = client.files.list(limit=100)
+        async for file in files:
+            print(file.filename)
+        async for page in files.pages():
+            print(len(page.data))
+        first = await files.page()
+        ```
+
     Raises:
         PaginationError: The service named a page for the second time, or sent a hundred empty
             ones in a row.

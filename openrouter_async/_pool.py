@@ -17,6 +17,7 @@ from typing import Final, cast
 import h11
 import httpx
 
+from ._hooks import Occupancy
 from ._streams import Answered, Stream, Tunnel, connect
 from ._wire import Origin, Reply, Request
 
@@ -182,14 +183,23 @@ class Pool(httpx.AsyncBaseTransport):
 
     async def exchange(self, request: Request) -> Reply:
         """Send a request; the reply's content gives its connection back when it is closed."""
+        began = time.monotonic()
         connection = await self._take(request.origin, request.limits.get("connect"))
+        waited = time.monotonic() - began
         try:
             answer = await connection.exchange(request)
         except BaseException:
             self._drop(connection)
             raise
         content = _Content(self, connection, request.limits.get("read"))
-        return Reply(answer.status_code, answer.headers, content)
+        return Reply(answer.status_code, answer.headers, content, waited)
+
+    def occupancy(self) -> Occupancy:
+        """How its connections are used at the moment; from any thread."""
+        # A copy each, made in one step: the event loop may be at work.
+        idle = sum(map(len, tuple(self._idle.values())))
+        waiting = sum(not turn.done() for _, turn in tuple(self._waiting))
+        return Occupancy(open=len(self._connections), idle=idle, waiting=waiting)
 
     # Slots: each connection holds one, and so does an attempt to connect
 

@@ -45,6 +45,15 @@ class RetryConfig:
     shorter than the answer's ``Retry-After``. Which failures are tried again depends on the
     operation too: an upload is never sent twice when the first may have been stored.
 
+    Example:
+        ```python
+        from openrouter_async import RetryConfig
+
+        retries = RetryConfig(max_attempts=10, on_ambiguous_upload="reconcile")
+        async with AsyncOpenRouter(retries=retries) as patient:
+            await patient.files.upload("report.pdf")
+        ```
+
     Attributes:
         max_attempts: Attempts in all, the first included; None for no limit.
         initial_interval: Upper bound of the first wait.
@@ -75,7 +84,15 @@ class RetryConfig:
 
     @classmethod
     def none(cls) -> "RetryConfig":
-        """One attempt, whatever happens."""
+        """One attempt, whatever happens.
+
+        Example:
+            ```python
+            from openrouter_async import RetryConfig
+
+            file = await client.files.retrieve(file_id, retries=RetryConfig.none())
+            ```
+        """
         return cls(max_attempts=1)
 
     @classmethod
@@ -84,6 +101,14 @@ class RetryConfig:
 
         The rules of safety stay ours: an upload that may have been stored is not sent again,
         and a ``Retry-After`` of over an hour is not waited for.
+
+        Example:
+            ```python
+            from openrouter_async import RetryConfig
+
+            async with AsyncOpenRouter(retries=RetryConfig.vendor()) as client:
+                await client.files.list()
+            ```
         """
         return cls(
             max_attempts=None,

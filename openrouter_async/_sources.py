@@ -2,7 +2,8 @@
 
 Whatever a caller hands over becomes a `Source`: a name, a type, a size if it can be known, and
 pieces of bytes from the start, each time anew. Files are read in worker threads, so the event
-loop never waits for a disk, and one piece at a time, so memory stays flat.
+loop never waits for a disk, and one piece at a time, so memory stays flat. It is known by what
+it can do, so that other frameworks' files and streams need no adapter.
 """
 
 import inspect
@@ -11,7 +12,7 @@ import mimetypes
 import os
 import re
 import stat
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable
 from contextlib import aclosing
 from pathlib import Path
 from typing import IO, Any, Final, TypeAlias, cast
@@ -19,6 +20,16 @@ from unicodedata import category
 
 from attrs import frozen
 
+from ._pieces import (
+    PIECE,
+    Pieces,
+    from_async,
+    from_iterable,
+    slices,
+    unreadable,
+    view_of,
+)
+from ._readers import AsyncReader, Examined, StreamedAnswer, examine_reader, is_async
 from ._threads import in_thread
 from .errors import InvalidRequestError, UploadSourceError
 
@@ -40,10 +51,15 @@ FileContent: TypeAlias = (
     | bytearray
     | memoryview
     | IO[bytes]
+    | AsyncReader
+    | StreamedAnswer
     | AsyncIterable[bytes]
     | Iterable[bytes]
 )
-"""A path, bytes, a binary file object, or an iterator of bytes, plain or async."""
+"""A path, bytes, a binary file, an iterator of bytes, plain or async, or an HTTP answer.
+
+A file may be an async one: an upload of Starlette's, a stream or a form's part of aiohttp's.
+"""
 
 FileSource: TypeAlias = FileContent | tuple[str, FileContent] | tuple[str, FileContent, str | None]
 """Content, or ``(filename, content)``, or ``(filename, content, content_type)``."""
@@ -51,13 +67,11 @@ FileSource: TypeAlias = FileContent | tuple[str, FileContent] | tuple[str, FileC
 MAX_FILE_SIZE: Final = 104_857_600
 """What the service stores in one file, in bytes: 100 MiB."""
 
-_PIECE: Final = 524_288
 _MAX_NAME: Final = 255
 _FORBIDDEN: Final = frozenset('<>:"|?*\\')
 
-_END: Final = object()
-
-Pieces: TypeAlias = AsyncGenerator[bytes, None]
+_TYPE: Final = re.compile("[!-~]([ -~]*[!-~])?")
+"""What can stand in a header."""
 
 
 @frozen(kw_only=True)
@@ -93,7 +107,10 @@ async def open_source(
     return Source(
         filename=name,
         # As the vendor's client guesses; the service goes by the content anyway.
-        content_type=content_type or mimetypes.guess_type(name)[0] or "application/octet-stream",
+        content_type=content_type
+        or declared_type(content)
+        or mimetypes.guess_type(name)[0]
+        or "application/octet-stream",
         size=size,
         replayable=replayable,
         pieces=pieces,
@@ -140,7 +157,7 @@ def check_content_type(content_type: str | None) -> None:
     Raises:
         InvalidRequestError: It cannot stand in a header.
     """
-    fits = isinstance(content_type, str) and re.fullmatch("[!-~]([ -~]*[!-~])?", content_type)
+    fits = isinstance(content_type, str) and _TYPE.fullmatch(content_type)
     if content_type is not None and not fits:
         msg = f"content_type cannot stand in a header: {content_type!r:.100}"
         raise InvalidRequestError(msg)
@@ -171,28 +188,47 @@ def own_name(content: FileContent) -> str:
         UploadSourceError: It has none.
     """
     if isinstance(content, str | os.PathLike):
-        return Path(content).name
-    name = getattr(content, "name", None)
-    if isinstance(name, str) and (base := Path(name).name):
+        try:
+            return Path(content).name
+        except TypeError:  # it gives bytes
+            msg = f"a path to upload is a string, not bytes: {content!r:.100}"
+            raise UploadSourceError(msg) from None
+    # The name of a form's part is its field's. Some files warn of whoever asks for a filename.
+    attributes = ("name", "path") if isinstance(content, io.IOBase) else ("filename", "name")
+    name = next((getattr(content, a) for a in attributes if hasattr(content, a)), None)
+    # Some browsers send a whole path, with the slashes of another system.
+    if isinstance(name, str) and (base := Path(name.rpartition("\\")[2]).name):
         return base
     msg = "what is uploaded has no name of its own: pass filename="
     raise UploadSourceError(msg)
 
 
-async def _examine(content: FileContent) -> tuple[int | None, bool, Callable[[], Pieces]]:
+def declared_type(content: object) -> str | None:
+    """The type that it came with, if that can stand in a header."""
+    declared = getattr(content, "content_type", None)
+    headers: Any = getattr(content, "headers", None)
+    if declared is None and hasattr(headers, "get"):
+        declared = headers.get("content-type")
+    return declared if isinstance(declared, str) and _TYPE.fullmatch(declared) else None
+
+
+async def _examine(content: FileContent) -> Examined:
     """Its size, whether it can be read again, and how it is read."""
     if isinstance(content, str | os.PathLike):
         return await _examine_path(Path(content))
     if isinstance(content, bytes | bytearray | memoryview):
-        view = _view(content)
-        return len(view), True, lambda: _slices(view)
-    if hasattr(content, "read"):
+        view = view_of(content)
+        return len(view), True, lambda: slices(view)
+    if is_async(content):
+        return await examine_reader(content)
+    reads_whole = inspect.iscoroutinefunction(getattr(content, "read", None))
+    if hasattr(content, "read") and not (reads_whole and isinstance(content, AsyncIterable)):
         return await in_thread(unreadable, examine_file, cast("IO[bytes]", content))
     if isinstance(content, AsyncIterable):
-        return None, False, lambda: _from_async(content)
+        return None, False, lambda: from_async(content)
     if isinstance(content, Iterable):
         # What merely wraps an iterator gives what is left of it, the second time.
-        return None, isinstance(content, list | tuple), lambda: _from_iterable(content)
+        return None, isinstance(content, list | tuple), lambda: from_iterable(content)
     msg = (
         "cannot upload a "
         f"{type(content).__name__}: pass a path, bytes, a binary file or an iterator of bytes"
@@ -200,18 +236,13 @@ async def _examine(content: FileContent) -> tuple[int | None, bool, Callable[[],
     raise UploadSourceError(msg)
 
 
-def unreadable(reason: str) -> UploadSourceError:
-    """The error for what the disk, or the caller's own reader, refuses."""
-    return UploadSourceError(f"cannot read what is to be uploaded: {reason}")
-
-
 # Paths
 
 
-async def _examine_path(path: Path) -> tuple[int, bool, Callable[[], Pieces]]:
+async def _examine_path(path: Path) -> Examined:
     seen, content = await in_thread(unreadable, _probe, path)
     if content is not None:
-        return len(content), True, lambda: _slices(memoryview(content))
+        return len(content), True, lambda: slices(memoryview(content))
     return seen.st_size, True, lambda: _from_path(path, seen)
 
 
@@ -219,7 +250,7 @@ def _probe(path: Path) -> tuple[os.stat_result, bytes | None]:
     """A file's state, and its content too if one piece holds it: one hop for a small file."""
     with open_regular(path) as file:
         seen = os.fstat(file.fileno())
-        if seen.st_size > _PIECE:
+        if seen.st_size > PIECE:
             return seen, None
         return seen, b"".join(iter(lambda: _read(file, None), b""))
 
@@ -268,7 +299,7 @@ def _identity(seen: os.stat_result) -> tuple[int, ...]:
 # File objects
 
 
-def examine_file(file: IO[bytes]) -> tuple[int | None, bool, Callable[[], Pieces]]:
+def examine_file(file: IO[bytes]) -> Examined:
     """Size from its position on, whether it can be read again, and how it is read.
 
     Raises:
@@ -278,7 +309,7 @@ def examine_file(file: IO[bytes]) -> tuple[int | None, bool, Callable[[], Pieces
         msg = "the file to upload is open in text mode: open it with 'rb'"
         raise UploadSourceError(msg)
     if inspect.iscoroutinefunction(file.read):
-        msg = "the file to upload is an async one: pass an async iterator of its bytes"
+        msg = "the file to upload is read as a whole: pass its stream, or an async iterator"
         raise UploadSourceError(msg)
     if not (hasattr(file, "seekable") and file.seekable()):
         return None, False, lambda: _from_file(file, None)
@@ -308,7 +339,7 @@ async def _from_file(file: IO[bytes], size: int | None) -> Pieces:
 
 def _read(file: IO[bytes], remaining: int | None) -> bytes:
     """The next piece; if the length was promised, the last one only if it is kept."""
-    piece = file.read(_PIECE if remaining is None else min(_PIECE, remaining))
+    piece = file.read(PIECE if remaining is None else min(PIECE, remaining))
     if not isinstance(piece, bytes):
         kind = type(piece).__name__
         msg = f"the file to upload gave {kind}, not bytes: open it blocking and with 'rb'"
@@ -317,37 +348,3 @@ def _read(file: IO[bytes], remaining: int | None) -> bytes:
         msg = f"the file {'grew' if piece else 'shrank'} while it was uploaded"
         raise UploadSourceError(msg)
     return piece
-
-
-# Bytes and iterators
-
-
-async def _slices(view: memoryview) -> Pieces:
-    for start in range(0, len(view), _PIECE):
-        yield bytes(view[start : start + _PIECE])
-
-
-async def _from_async(content: AsyncIterable[bytes]) -> Pieces:
-    try:
-        async for chunk in content:
-            async for piece in _slices(_view(chunk)):
-                yield piece
-    except OSError as error:
-        raise unreadable(str(error)) from error
-
-
-async def _from_iterable(content: Iterable[bytes]) -> Pieces:
-    # An iterator may wait for a disk or a socket of its own, so it runs in a thread too.
-    iterator: Iterator[bytes] = await in_thread(unreadable, iter, content)
-    while (chunk := await in_thread(unreadable, next, iterator, _END)) is not _END:
-        async for piece in _slices(_view(chunk)):
-            yield piece
-
-
-def _view(chunk: object) -> memoryview:
-    if not isinstance(chunk, bytes | bytearray | memoryview):
-        msg = f"the iterator to upload gave {type(chunk).__name__}, not bytes"
-        raise UploadSourceError(msg)
-    view = memoryview(chunk)
-    # Only a contiguous view can be read as bytes where it lies.
-    return view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())

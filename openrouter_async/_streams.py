@@ -259,9 +259,13 @@ class _TLS:
 
 def _holds_answer(data: bytes) -> bool:
     """Whether a final status has come; a 1XX answer says no more than to go on."""
-    while data[9:10] == b"1":
-        data = data.partition(b"\r\n\r\n")[2]
-    return len(data) > len(b"HTTP/1.1 ")
+    start = 0
+    while data[start + 9 : start + 10] == b"1":
+        end = data.find(b"\r\n\r\n", start)
+        if end < 0:
+            return False
+        start = end + 4
+    return len(data) - start > len(b"HTTP/1.1 ")
 
 
 def _expire(waiter: asyncio.Future[bool]) -> None:
@@ -303,6 +307,8 @@ async def connect(
                 stream.abort()
                 raise
     except TimeoutError as error:
+        if error.errno:  # the kernel's own, and no limit of ours
+            raise httpx.ConnectError(_words(error)) from error
         raise httpx.ConnectTimeout(_words(error)) from error
     except OSError as error:  # ssl.SSLError is one, too
         raise httpx.ConnectError(_words(error)) from error

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from typing import Any, TypeVar, TypeVarTuple
 
 import anyio
@@ -44,11 +43,17 @@ async def in_thread(
 
 
 async def until_done(works: Collection[asyncio.Future[Any]]) -> None:
-    """Wait for all of them, and let no cancellation end the wait."""
+    """Wait for all of them; a cancellation does not end the wait, but comes after it."""
+    cancelled: asyncio.CancelledError | None = None
     while unfinished := [work for work in works if not work.done()]:
-        # anyio's cancellation is shielded off; a second native one only starts the wait anew.
-        with anyio.CancelScope(shield=True), suppress(asyncio.CancelledError):
-            await asyncio.wait(unfinished)
+        # anyio's cancellation is shielded off; a native one only starts the wait anew.
+        with anyio.CancelScope(shield=True):
+            try:
+                await asyncio.wait(unfinished)
+            except asyncio.CancelledError as error:
+                cancelled = error
     for work in works:
         if not work.cancelled():
             work.exception()  # seen, though perhaps nobody asks for it any more
+    if cancelled:
+        raise cancelled

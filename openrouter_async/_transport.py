@@ -15,11 +15,20 @@ from urllib.parse import urlencode
 import anyio
 from attrs import evolve, field, frozen
 
-from ._answer import TRANSPORT_ERRORS, Answer, Exchange, no_answer, out_of_time
+from ._answer import TRANSPORT_ERRORS, Answer, Exchange, Incoming, no_answer, out_of_time
 from ._bodies import Body, JSONBody, Outgoing
 from ._codec import DecodeError, decode
 from ._connections import Connections
-from ._hooks import Hooks, RequestEvent, ResponseEvent, RetryEvent, notify
+from ._hooks import (
+    CallEvent,
+    DoneEvent,
+    Hooks,
+    RequestEvent,
+    ResponseEvent,
+    ResultEvent,
+    RetryEvent,
+    notify,
+)
 from ._operation import UNSET, Operation, Repeat
 from ._options import (
     APIKey,
@@ -136,7 +145,13 @@ class _Call(Generic[T]):
             url=self.shown_url,
             deadline=self.deadline,
             outgoing=Outgoing(),
+            incoming=Incoming(),
         )
+
+    def shown(self) -> dict[str, Any]:
+        """What hooks see of it."""
+        operation = self.operation
+        return {"method": operation.method, "path": operation.path, "url": self.shown_url}
 
     def is_lost(self, error: OpenRouterError) -> bool:
         """Whether this may have created something, and nobody knows."""
@@ -158,7 +173,16 @@ _NO_BODY: Final = _NoBody()
 
 
 class AsyncTransport:
-    """Sends operations and decodes their answers: what every operation is a function over."""
+    """Sends operations and decodes their answers: what every operation is a function over.
+
+    Example:
+        ```python
+        from openrouter_async.operations import files
+
+        quick = client.transport.with_options(timeout=5)
+        page = await files.list_files(quick, limit=20)
+        ```
+    """
 
     def __init__(self, settings: Settings, connections: Connections) -> None:
         self.settings = settings
@@ -187,6 +211,13 @@ class AsyncTransport:
     ) -> T:
         """Carry out an operation, with its retries.
 
+        Example:
+            ```python
+            from openrouter_async import Operation
+
+            workspaces = await client.transport.call(Operation("GET", "/workspaces", dict))
+            ```
+
         Args:
             operation: The endpoint and what it returns.
             params: Values for the braces in the operation's path.
@@ -213,32 +244,52 @@ class AsyncTransport:
         total = settings.timeout.total
         if json is not UNSET:
             body = JSONBody(json)
-        return await self._run(
-            _Call(
-                operation=operation,
-                origin=server.origin,
-                target=(server.prefix + path + _encode(query)).encode(),
-                shown_url=settings.server_url + path,
-                headers={
-                    "host": server.authority,
-                    "accept": "application/json",
-                    "accept-encoding": "gzip",
-                    **(headers or {}),
-                    **settings.headers,
-                    **(body.headers if body else {}),
-                },
-                settings=settings,
-                body=body,
-                deadline=math.inf if total is None else time.monotonic() + total,
-                gone=gone,
-                ambiguity=ambiguity or Ambiguity(),
-                receive=receive or partial(_decode_answer, operation),
-            )
+        call = _Call(
+            operation=operation,
+            origin=server.origin,
+            target=(server.prefix + path + _encode(query)).encode(),
+            shown_url=settings.server_url + path,
+            headers={
+                "host": server.authority,
+                "accept": "application/json",
+                "accept-encoding": "gzip",
+                **(headers or {}),
+                **settings.headers,
+                **(body.headers if body else {}),
+            },
+            settings=settings,
+            body=body,
+            deadline=math.inf if total is None else time.monotonic() + total,
+            gone=gone,
+            ambiguity=ambiguity or Ambiguity(),
+            receive=receive or partial(_decode_answer, operation),
         )
+        hooks = settings.hooks
+        return await (self._watched(call) if hooks.on_call or hooks.on_done else self._run(call))
+
+    async def _watched(self, call: _Call[T]) -> T:
+        """Run the call, and tell how it begins and ends."""
+        began = time.monotonic()
+        hooks = call.settings.hooks
+        shown: dict[str, Any] = {**call.shown(), "connections": self.connections}
+
+        async def run() -> T:
+            if hooks.on_call:
+                await notify(hooks.on_call, CallEvent(**shown))
+            return await self._run(call)
+
+        async def tell(error: BaseException | None) -> None:
+            if hooks.on_done:
+                elapsed = time.monotonic() - began
+                await notify(hooks.on_done, DoneEvent(**shown, error=error, elapsed=elapsed))
+
+        return await _told(run(), tell)
 
     async def _run(self, call: _Call[T]) -> T:
         """Attempt the call until it succeeds, or until another attempt would not help."""
         config, operation = call.settings.retries, call.operation
+        hook = call.settings.hooks.on_result
+        attempt = partial(self._watched_attempt, hook) if hook else self._attempt
         most = config.max_transfer_time if operation.transfer else config.max_elapsed_time
         schedule = Schedule(config, min(call.deadline, time.monotonic() + most))
         earlier: set[Failure | None] = set()
@@ -248,7 +299,7 @@ class AsyncTransport:
             began = time.monotonic()
             exchange = call.exchange(number)
             try:
-                return await self._attempt(call, exchange)
+                return await attempt(call, exchange)
             except OpenRouterError as error:
                 failure = error
             if call.gone is not None and is_done(failure, earlier):
@@ -289,16 +340,36 @@ class AsyncTransport:
             "timeout": evolve(settings.timeout, total=total),
         }
 
+    async def _watched_attempt(
+        self, hook: Callable[[ResultEvent], Any], call: _Call[T], exchange: Exchange
+    ) -> T:
+        """Attempt the call once, and tell how that ended."""
+        began = time.monotonic()
+
+        async def tell(error: BaseException | None) -> None:
+            event = ResultEvent(
+                **exchange.shown(),
+                error=error,
+                status_code=exchange.incoming.status_code,
+                elapsed=time.monotonic() - began,
+                sent=exchange.outgoing.sent,
+                received=exchange.incoming.received,
+            )
+            await notify(hook, event)
+
+        return await _told(self._attempt(call, exchange), tell)
+
     async def _attempt(self, call: _Call[T], exchange: Exchange) -> T:
         """Send the request once and read its answer, within the call's time."""
         began = time.monotonic()
         shown = exchange.shown()
         hooks = call.settings.hooks
         answered = False
+        added: dict[str, str] = {}
         with exchange.limit():
             if hooks.on_request:
-                await notify(hooks.on_request, RequestEvent(**shown))
-            answer = await self._send(call, exchange)
+                await notify(hooks.on_request, RequestEvent(**shown, headers=added))
+            answer = await self._send(call, exchange, added)
             answered = True
             elapsed = time.monotonic() - began
             logger.debug(
@@ -309,7 +380,12 @@ class AsyncTransport:
             )
             try:
                 if hooks.on_response:
-                    event = ResponseEvent(**shown, status_code=answer.status_code, elapsed=elapsed)
+                    event = ResponseEvent(
+                        **shown,
+                        status_code=answer.status_code,
+                        elapsed=elapsed,
+                        waited=exchange.incoming.waited,
+                    )
                     await notify(hooks.on_response, event)
                 if answer.is_success:
                     return await call.receive(answer)
@@ -321,9 +397,11 @@ class AsyncTransport:
             raise failure
         raise out_of_time(exchange, answered=answered)
 
-    async def _send(self, call: _Call[T], exchange: Exchange) -> Answer:
+    async def _send(self, call: _Call[T], exchange: Exchange, added: Mapping[str, str]) -> Answer:
         secret = await resolve_api_key(call.settings.api_key)
         headers = Headers({"authorization": secret.bearer(), **call.headers})
+        if added:
+            headers = Headers({**check_headers(added), **headers})
         if call.body is None:
             exchange.outgoing.whole = True
             return await self._exchange(call, exchange, headers, _NO_BODY)
@@ -354,6 +432,15 @@ class AsyncTransport:
             return answer
         raise failure
 
+    @property
+    def clock_margin(self) -> timedelta:
+        """How far the service's times may be from `AsyncTransport.service_time`.
+
+        Its ``Date`` may come from another machine than what it stores. Where no answer had one,
+        all that is known is that clocks are mostly right.
+        """
+        return timedelta(seconds=5 if self.connections.service_clock else 600)
+
     def service_time(self, moment: float) -> datetime:
         """A moment of the monotonic clock by the service's own, in whole seconds.
 
@@ -366,6 +453,22 @@ class AsyncTransport:
             with suppress(ValueError):  # nonsense of a proxy's: our own clock has to do
                 then = parsedate_to_datetime(date) + timedelta(seconds=moment - at)
         return then.astimezone(UTC).replace(microsecond=0)
+
+
+async def _told(run: Awaitable[T], tell: Callable[[BaseException | None], Awaitable[None]]) -> T:
+    """What it returns, after telling that it has; or that it failed, and how."""
+    try:
+        result = await run
+    except BaseException as error:
+        await tell(error)
+        raise
+    try:
+        await tell(None)
+    except BaseException:
+        if isinstance(result, Answer):  # it would have been its caller's to close
+            await result.aclose()
+        raise
+    return result
 
 
 async def _reconcile(

@@ -44,3 +44,5 @@ class Reply:
     status: int
     headers: Iterable[tuple[bytes, bytes]]
     content: Content
+    waited: float | None = None
+    """Seconds until the request had a connection, if that is known."""

@@ -115,6 +115,12 @@ class _Client(Generic[Face]):
         """A client with other defaults that shares this one's connections.
 
         Closing either closes both.
+
+        Example:
+            ```python
+            patient = client.with_options(timeout=600)
+            await patient.files.upload("report.pdf")
+            ```
         """
         clone = object.__new__(type(self))
         clone._bind(self.transport.with_options(**options), self._portal)
@@ -135,7 +141,15 @@ class AsyncOpenRouter(_Client[Async]):
         return None
 
     async def aclose(self) -> None:
-        """Close the connections; a call after this raises `ClientClosedError`."""
+        """Close the connections; a call after this raises `ClientClosedError`.
+
+        Example:
+            ```python
+            client = AsyncOpenRouter()
+            await client.files.list()
+            await client.aclose()
+            ```
+        """
         await self.transport.connections.aclose()
 
     close = aclose
@@ -166,12 +180,27 @@ class OpenRouter(_Client[Blocking]):
         return Portal(connections.aclose)
 
     def close(self) -> None:
-        """Cancel what runs and close the connections."""
+        """Cancel what runs and close the connections.
+
+        Example:
+            ```python
+            client = OpenRouter()
+            file = client.files.upload("report.pdf")
+            client.close()
+            ```
+        """
         if self._portal:
             self._portal.close()
 
     async def aclose(self) -> None:
-        """Close the client from async code, without blocking its event loop."""
+        """Close the client from async code, without blocking its event loop.
+
+        Example:
+            ```python
+            client = OpenRouter()
+            await client.aclose()
+            ```
+        """
         await anyio.to_thread.run_sync(self.close)
 
     def __enter__(self) -> Self:

@@ -28,7 +28,16 @@ _RETRIES = 3
 
 
 class Cluster(Protocol):
-    """A ``distributed.Client`` that is not asynchronous."""
+    """A ``distributed.Client`` that is not asynchronous.
+
+    Example:
+        ```python
+        import distributed
+
+        with distributed.Client("scheduler:8786") as cluster:
+            print(cluster.gather(cluster.submit(sum, [1, 2, 3])))
+        ```
+    """
 
     def submit(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...  # noqa: ANN401, D102
     def gather(self, futures: Sequence[Any]) -> Any: ...  # noqa: ANN401, D102
@@ -48,8 +57,14 @@ def upload_many(
 
     Example:
         ```python
+        from functools import partial
+
+        import distributed
+        from openrouter_async.dask import upload_many
+        from openrouter_async.transfers import walk
+
         with distributed.Client("scheduler:8786") as cluster:
-            report = upload_many(cluster, partial(walk, "/data"), journals="/data/journals")
+            report = upload_many(cluster, partial(walk, "/data"), journals="/journals")
         ```
 
     Args:

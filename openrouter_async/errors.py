@@ -26,6 +26,20 @@ OpenRouterError
 
 The names of the status errors are those of OpenRouter's API documents. Every error survives
 pickling, and none carries the API key.
+
+Example:
+    ```python
+    from openrouter_async import errors
+
+    try:
+        await client.files.retrieve("or_file_missing")
+    except errors.NotFoundResponseError as error:
+        print(error.status_code, error.message, error.request_id)
+    except errors.ResponseError as error:
+        print(error, error.retry_after)
+    except errors.NoAnswerError as error:
+        print(error, error.maybe_processed)
+    ```
 """
 
 import json

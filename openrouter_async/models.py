@@ -3,6 +3,14 @@
 A field that an older or newer service leaves out is None where it has a default here; a field
 that is not listed here is kept in ``extra``. Source: the Files and Workspaces sections of
 OpenRouter's OpenAPI document.
+
+Example:
+    ```python
+    file = await client.files.retrieve(file_id)
+    print(file.filename, file.size_bytes, file.created_at.isoformat(), file.extra)
+    workspace = await client.workspaces.get("default")
+    print(workspace.name, workspace.description)
+    ```
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,7 +80,7 @@ class FileMetadata(Model):
     mime_type: str | None = None
     """The type that the service found in the content; OpenAI's shape has none."""
     downloadable: bool | None = None
-    """Whether `download` works: only for files that the service itself created."""
+    """Whether `Files.download` works: only for files that the service itself created."""
     type: str = "file"
     purpose: str | None = None
     """Of files stored at OpenAI: ``assistants``, ``batch``, ``user_data``, …"""

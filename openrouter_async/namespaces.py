@@ -8,7 +8,16 @@ __all__ = ["Files", "Workspaces"]
 
 
 class Files(Namespace[Face]):
-    """``client.files``: the files of a workspace."""
+    """``client.files``: the files of a workspace.
+
+    Example:
+        ```python
+        file = await client.files.upload("report.pdf")
+        async for file in client.files.list():
+            print(file.id, file.filename)
+        await client.files.delete(file.id)
+        ```
+    """
 
     list = method(files.list_files)
     upload = method(files.upload_file)
@@ -23,7 +32,15 @@ class Files(Namespace[Face]):
 
 
 class Workspaces(Namespace[Face]):
-    """``client.workspaces``: workspaces, their budgets and members. Needs a management key."""
+    """``client.workspaces``: workspaces, their budgets and members. Needs a management key.
+
+    Example:
+        ```python
+        workspace = await client.workspaces.create(name="Trials", slug="trials")
+        await client.workspaces.set_budget("trials", "monthly", 500)
+        await client.workspaces.delete(workspace.id)
+        ```
+    """
 
     list = method(workspaces.list_workspaces)
     create = method(workspaces.create_workspace)

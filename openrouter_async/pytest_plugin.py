@@ -1,7 +1,30 @@
 """Fixtures for your own tests: a local OpenRouter, and clients that speak to it.
 
-Every pytest in the environment loads this module, so the emulator is imported when a fixture
-is asked for, and not before.
+They are there when the package is installed with the extra ``emulator``; nothing is imported, and
+nothing started, before a test asks for one. Each test has an emulator of its own, on a free port.
+
+Example:
+    ```python
+    # test_upload.py
+    from openrouter_async import OpenRouter
+
+
+    def save(words):  # your own code, which makes its own client
+        with OpenRouter() as client:
+            return client.files.upload(words, filename="words.txt").id
+
+
+    def test_a_busy_service_is_waited_for(openrouter_environment):
+        emulator = openrouter_environment
+        emulator.faults({"operation": "upload_file", "status": 429, "retry_after": "0"})
+        assert save(b"hello").startswith("or_file_")
+        assert [request["status"] for request in emulator.requests()] == [429, 200]
+
+
+    def test_a_file_is_found_again(openrouter_client):
+        file = openrouter_client.files.upload(b"hello", filename="words.txt")
+        assert openrouter_client.files.retrieve(file.id).size_bytes == 5
+    ```
 """
 
 from collections.abc import Iterator
@@ -13,7 +36,12 @@ if TYPE_CHECKING:
     from openrouter_async import AsyncOpenRouter, OpenRouter
     from openrouter_async.emulator import Emulator
 
-__all__ = ["async_openrouter_client", "openrouter_client", "openrouter_emulator"]
+__all__ = [
+    "async_openrouter_client",
+    "openrouter_client",
+    "openrouter_emulator",
+    "openrouter_environment",
+]
 
 _EXTRA = ("puremagic", "python_multipart", "starlette", "uvicorn")
 
@@ -33,6 +61,16 @@ def openrouter_emulator() -> "Iterator[Emulator]":
         )
     with run_emulator() as emulator:
         yield emulator
+
+
+@pytest.fixture
+def openrouter_environment(
+    openrouter_emulator: "Emulator", monkeypatch: pytest.MonkeyPatch
+) -> "Emulator":
+    """The emulator, which clients speak to that are made without arguments."""
+    monkeypatch.setenv("OPENROUTER_API_KEY", openrouter_emulator.management_key)
+    monkeypatch.setenv("OPENROUTER_BASE_URL", openrouter_emulator.base_url)
+    return openrouter_emulator
 
 
 @pytest.fixture

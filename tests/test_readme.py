@@ -3,6 +3,8 @@
 import ast
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,19 @@ from openrouter_async import AsyncOpenRouter
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
-SCRIPTS = [block for block in BLOCKS if "asyncio.run(" in block]
-TESTS = [block for block in BLOCKS if block.startswith("# test_")]
-SNIPPETS = [block for block in BLOCKS if block not in SCRIPTS + TESTS]
+FILES = {match[1]: block for block in BLOCKS if (match := re.match(r"# (\w+\.py)\b", block))}
+"""Blocks that begin with a file's name."""
+PROGRAMS = {
+    "upload_folder.py": (["docs"], ["1 uploaded"]),
+    "delete_old.py": (["0"], ["14  old.txt", "deleted old.txt"]),
+    "set_up_workspace.py": ([], ["lifetime: $5,000", "daily: $50", "2 members"]),
+    "download_results.py": ([], ["results/report.pdf"]),
+    "upload_in_threads.py": ([], ["or_file_", "guide.pdf"]),
+}
+"""Their arguments, and some of what they print."""
+SCRIPTS = [b for b in BLOCKS if "asyncio.run(" in b and b not in FILES.values()]
+TESTS = [block for name, block in FILES.items() if name.startswith("test_")]
+SNIPPETS = [block for block in BLOCKS if block not in [*SCRIPTS, *FILES.values()]]
 
 
 @pytest.fixture
@@ -34,6 +46,26 @@ def test_a_script_runs(surroundings, source, capsys):
     """As a program of its own."""
     exec(compile(source, "README.md", "exec"), {})
     assert "report.pdf" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_runs(surroundings, name):
+    """As a file with its name, in a process of its own."""
+    surroundings.create_file("old.txt", b"what was here\n")
+    surroundings.create_file("report.pdf", b"%PDF-1.4\n%%EOF\n")
+    Path(name).write_text(FILES[name])
+    arguments, expected = PROGRAMS[name]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", name, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for text in expected:
+        assert text in done.stdout
+    assert len(FILES[name].splitlines()) < 25
 
 
 @pytest.mark.parametrize("source", SNIPPETS, ids=range(len(SNIPPETS)))

@@ -15,14 +15,16 @@ from openrouter_async import AsyncOpenRouter, OpenRouter, Operation, errors, tra
 from openrouter_async.operations import files, workspaces
 
 PACKAGE = Path(openrouter_async.__file__).parent
-EXTRAS = ("cli", "emulator", "__main__", "pytest_plugin")
+EXTRAS = ("cli", "emulator", "__main__", "otel", "pytest_plugin")
 
 # Each may import only what stands in earlier rows.
 LAYERS = [
     {"_version", "_retry_after", "_wire"},
     {"errors"},
     {"_operation", "models", "_threads", "_hooks"},
-    {"_codec", "_retry", "_sources", "_paging"},
+    {"_codec", "_retry", "_pieces", "_paging"},
+    {"_readers"},
+    {"_sources"},
     {"_options", "_bodies"},
     {"_streams"},
     {"_pool"},
@@ -43,7 +45,7 @@ DOORS = {
     "cattrs": {"_codec"},
     "h11": {"_pool"},
     "orjson": {"_codec"},
-    "httpx": {"_answer", "_connections", "_pool", "_streams"},
+    "httpx": {"_answer", "_bodies", "_connections", "_pool", "_streams"},
 }
 
 

@@ -708,15 +708,15 @@ async def test_a_type_cannot_inject_a_header(make_client, raw_server, declared):
     assert server.requests == []
 
 
-async def test_an_async_file_object_is_refused_with_advice(make_client, raw_server):
-    """Its reads are coroutines, which no thread can run."""
+async def test_an_async_file_that_is_only_read_whole_is_refused_with_advice():
+    """It would be in memory as a whole."""
 
-    class AsyncFile:
-        async def read(self, size=-1):
+    class Whole:
+        async def read(self):
             raise AssertionError
 
     with pytest.raises(UploadSourceError, match="async iterator"):
-        await open_source(AsyncFile(), "x", None, check_size=True)
+        await open_source(Whole(), "x", None, check_size=True)
 
 
 async def test_a_file_object_that_only_reads_is_read_once():

@@ -3,11 +3,45 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
-__all__ = ["needs_extra"]
+__all__ = ["bare_help", "epilog", "lacking", "needs_extra"]
 
 # Neither a gap in this package nor one in Python itself is filled by installing an extra.
 _NOT_EXTRA = frozenset({"openrouter_async", *sys.stdlib_module_names})
+
+_BROUGHT = {
+    "cli": ("rich", "typer"),
+    "emulator": ("puremagic", "python_multipart", "starlette", "uvicorn"),
+}
+
+_BARE_HELP = """\
+openrouter-async: OpenRouter's Files and Workspaces APIs on the command line.
+
+Its commands need what is not installed: {missing}
+
+  pip install 'openrouter_async[cli]'           files, workspaces, doctor
+  pip install 'openrouter_async[cli,emulator]'  the local service and the demo, too
+
+Without them there are --version and this --help.
+"""
+
+
+def lacking(extra: str) -> list[str]:
+    """What an extra brings and is not installed."""
+    return [name for name in _BROUGHT[extra] if find_spec(name) is None]
+
+
+def bare_help() -> str:
+    """The help where the commands cannot tell what they are."""
+    return _BARE_HELP.format(missing=", ".join(lacking("cli")))
+
+
+def epilog() -> str:
+    """What the help says below the commands, in rich's markup: which of them lack something."""
+    missing = ", ".join(lacking("emulator"))
+    how = r"pip install 'openrouter_async\[emulator]'"
+    return f"emulator and demo need what is not installed: {missing}\n\n{how}" if missing else ""
 
 
 @contextmanager

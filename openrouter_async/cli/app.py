@@ -6,6 +6,7 @@ import typer
 
 from .. import __version__
 from . import budgets, files, members, workspaces
+from ._extras import epilog
 from .demo import demo
 from .doctor import doctor
 from .download import download
@@ -21,7 +22,12 @@ def _group(help_text: str) -> typer.Typer:
 
 
 # A traceback with local variables would show keys.
-app = typer.Typer(name="openrouter-async", no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    name="openrouter-async",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    epilog=epilog(),
+)
 
 _files = _group("Upload, list, download and delete files.")
 _files.command("upload")(upload)

@@ -2,6 +2,15 @@
 
 `run_emulator` serves it on a real socket from a background thread, `serve` from this one, and
 `create_app` gives the bare ASGI application. Needs the extra ``emulator``.
+
+Example:
+    ```python
+    from openrouter_async.emulator import run_emulator
+
+    with run_emulator() as emulator:
+        with OpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
+            client.files.upload(b"hello", filename="hello.txt")
+    ```
 """
 
 from ._app import create_app

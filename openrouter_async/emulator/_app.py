@@ -47,6 +47,18 @@ HANDLERS: Final[Mapping[str, Callable[[Request], Awaitable[Response]]]] = {
 def create_app(data: Path | None = None, **options: Unpack[EmulatorOptions]) -> Starlette:
     """The emulator, to be served by any ASGI server that runs its lifespan.
 
+    Example:
+        ```python
+        import httpx
+        from openrouter_async.emulator import create_app
+
+        app = create_app(admin_token="secret")
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app)
+            async with AsyncOpenRouter("sk-or-v1-emulator", http_transport=transport) as client:
+                await client.files.upload(b"hello", filename="hello.txt")
+        ```
+
     Args:
         data: Directory that keeps everything; a temporary one if omitted.
         **options: See `EmulatorOptions`.

@@ -19,6 +19,25 @@ class Emulator:
     """A running emulator: where it is, its keys, and what a test can arrange.
 
     The methods block; they speak to the emulator's admin routes.
+
+    Example:
+        ```python
+        from openrouter_async.emulator import run_emulator
+
+        with run_emulator() as emulator:
+            rule = {"operation": "download_file", "status": 429, "retry_after": "0"}
+            emulator.faults(rule)
+            made = emulator.create_file("made.bin", b"made by the service")
+            with OpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
+                client.files.download_to(made["id"], "made.bin")
+            print([request["status"] for request in emulator.requests()])  # [429, 200]
+            print(emulator.fault_status())
+            emulator.add_key("sk-mine", management=True)
+            emulator.remove_key("sk-mine")
+            emulator.settings(max_page=10)
+            emulator.providers(openai=True)
+            emulator.reset()
+        ```
     """
 
     base_url: str

@@ -73,7 +73,12 @@ class Fault:
     """One rule: which requests it meets, and what then goes wrong.
 
     Example:
-        ``Fault(operation="list_files", status=429, retry_after=1, times=2)``
+        ```python
+        from openrouter_async.emulator import Fault, run_emulator
+
+        with run_emulator() as emulator:
+            emulator.faults(Fault(operation="list_files", status=429, retry_after=0, times=2))
+        ```
 
     Raises:
         ValueError: The rule makes no sense; the words say why.

@@ -112,7 +112,13 @@ def run_emulator(
     """Serve the emulator from a background thread, on a real socket.
 
     Example:
-        ``with run_emulator() as emulator: httpx.get(emulator.base_url + "/files", ...)``
+        ```python
+        from openrouter_async.emulator import run_emulator
+
+        with run_emulator() as emulator:
+            with OpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
+                print(client.files.upload(b"hello", filename="hello.txt").id)
+        ```
 
     Args:
         data: Directory that keeps everything; a temporary one if omitted.
@@ -154,6 +160,16 @@ def serve(
     **options: Unpack[EmulatorOptions],
 ) -> None:
     """Serve the emulator until Ctrl-C or SIGTERM.
+
+    Example:
+        ```python
+        from openrouter_async.emulator import Emulator, serve
+
+        def tell(emulator: Emulator) -> None:
+            print(emulator.base_url, emulator.api_key)
+
+        serve(port=0, on_start=tell)
+        ```
 
     Args:
         data: Directory that keeps everything; a temporary one if omitted.

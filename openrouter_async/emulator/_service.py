@@ -18,7 +18,17 @@ __all__ = ["EmulatorOptions", "Service", "Switches", "service_of"]
 
 
 class EmulatorOptions(TypedDict, total=False):
-    """What can be set when an emulator is made."""
+    """What can be set when an emulator is made.
+
+    Example:
+        ```python
+        from openrouter_async.emulator import EmulatorOptions, run_emulator
+
+        options: EmulatorOptions = {"max_file_bytes": 1_000_000, "api_key": "sk-mine"}
+        with run_emulator(**options) as emulator:
+            print(emulator.base_url)
+        ```
+    """
 
     api_key: str
     """An ordinary key of the default workspace; ``sk-or-v1-emulator`` unless set."""

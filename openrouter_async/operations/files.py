@@ -74,9 +74,12 @@ def list_files(
 ) -> Pager[FilePage, FileMetadata]:
     """List the files of a workspace, oldest first.
 
-    ``async for file in client.files.list()`` visits every file and
-    ``async for page in client.files.list().pages()`` every page;
-    ``await client.files.list(limit=20)`` is one page.
+    Example:
+        ```python
+        async for file in client.files.list():  # every file
+            print(file.filename)
+        page = await client.files.list(limit=20)  # one page
+        ```
 
     Args:
         limit: Files a page, 1 to 1000; the service gives 100 if omitted.
@@ -136,6 +139,13 @@ async def upload_file(
     It is read piece by piece in worker threads: the event loop never waits for a disk, and
     memory stays flat. An attempt that is repeated sends the same bytes from the start; what can
     be read only once is never sent twice.
+
+    Example:
+        ```python
+        file = await client.files.upload("report.pdf")
+        file = await client.files.upload(b"1,2,3", filename="data/table.csv")
+        print(file.id, file.mime_type, file.size_bytes)
+        ```
 
     Args:
         file: A path, bytes, a binary file object (sent from its present position), an iterator
@@ -212,7 +222,7 @@ async def _find_upload(
             if file.filename == source.filename
             and file.size_bytes == size
             # By the service's clock, which the listing's own answers have told by now.
-            and file.created_at >= transport.service_time(began)
+            and file.created_at >= transport.service_time(began) - transport.clock_margin
         ]
     # No await from here on: of two uploads that look at once, each takes one of its own.
     claimed = transport.connections.claimed
@@ -232,6 +242,12 @@ async def delete_file(
     **options: Unpack[CallOptions],
 ) -> FileDeleteResponse:
     """Delete a file, for good.
+
+    Example:
+        ```python
+        file = await client.files.upload("report.pdf")
+        await client.files.delete(file.id)
+        ```
 
     Args:
         file_id: The file's id.
@@ -266,6 +282,12 @@ async def retrieve_file(
 ) -> FileMetadata:
     """Retrieve a file's metadata.
 
+    Example:
+        ```python
+        file = await client.files.retrieve(file_id)
+        print(file.filename, file.size_bytes, file.created_at)
+        ```
+
     Args:
         file_id: The file's id.
         workspace_id: The workspace it is in (UUID); the key's own if omitted.
@@ -294,8 +316,13 @@ def download_file(
 ) -> Download:
     """Download a file's content as a stream.
 
-    ``async with client.files.download(file_id) as download`` gives ``download.size``,
-    ``download.content_type``, ``async for chunk in download`` and ``await download.read()``.
+    Example:
+        ```python
+        async with client.files.download(file_id) as download:
+            print(download.size, download.content_type)
+            async for chunk in download:  # or all at once: await download.read()
+                print(len(chunk))
+        ```
 
     Args:
         file_id: The file's id.
@@ -347,6 +374,12 @@ async def download_file_to(
 
     It is written beside the target and renamed when it is complete: no partial file is ever
     seen under the final name. Content that breaks off is fetched again from its start.
+
+    Example:
+        ```python
+        path = await client.files.download_to(file_id, "result.bin")
+        path = await client.files.download_to(file_id, directory="results", overwrite=True)
+        ```
 
     Args:
         file_id: The file's id.

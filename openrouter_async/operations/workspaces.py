@@ -84,6 +84,14 @@ class WorkspaceSettings(CallOptions, total=False):
 
     `UNSET` (or leaving it out) leaves a setting as it is; None clears it, where None is allowed.
 
+    Example:
+        ```python
+        from openrouter_async import UNSET, WorkspaceSettings
+
+        settings: WorkspaceSettings = {"description": None, "default_text_model": UNSET}
+        await client.workspaces.update("research", **settings)
+        ```
+
     Attributes:
         description: At most 500 characters.
         default_text_model: Slug of the model for text.
@@ -118,6 +126,12 @@ def list_workspaces(
 ) -> Pager[models.WorkspacePage, models.Workspace]:
     """List the workspaces.
 
+    Example:
+        ```python
+        async for workspace in client.workspaces.list():
+            print(workspace.slug, workspace.name)
+        ```
+
     Args:
         offset: Workspaces to pass over, 0 or more.
         limit: Workspaces a page, 1 to 100; the service gives 50 if omitted.
@@ -149,6 +163,13 @@ async def create_workspace(
     **settings: Unpack[WorkspaceSettings],
 ) -> models.Workspace:
     """Create a workspace.
+
+    Example:
+        ```python
+        workspace = await client.workspaces.create(
+            name="Trials", slug="trials", io_logging_sampling_rate=0.1
+        )
+        ```
 
     Args:
         name: 1 to 100 characters.
@@ -187,6 +208,12 @@ async def get_workspace(
 ) -> models.Workspace:
     """Get a workspace.
 
+    Example:
+        ```python
+        workspace = await client.workspaces.get("default")
+        print(workspace.id, workspace.created_at)
+        ```
+
     Args:
         workspace_id: Its UUID or slug.
         **options: Overrides of the client's options (`CallOptions`).
@@ -211,6 +238,11 @@ async def update_workspace(
     **settings: Unpack[WorkspaceSettings],
 ) -> models.Workspace:
     """Update a workspace: what is left out stays as it is, None clears.
+
+    Example:
+        ```python
+        await client.workspaces.update("research", name="Field research", description=None)
+        ```
 
     Args:
         workspace_id: Its UUID or slug.
@@ -242,6 +274,11 @@ async def delete_workspace(
 ) -> models.DeleteWorkspaceResponse:
     """Delete a workspace with its budgets and guardrails, for good.
 
+    Example:
+        ```python
+        await client.workspaces.delete("research")
+        ```
+
     Args:
         workspace_id: Its UUID or slug.
         confirm_default_workspace_deletion: Needed for the default workspace, where the account
@@ -271,6 +308,13 @@ async def list_budgets(
 ) -> models.ListWorkspaceBudgetsResponse:
     """List a workspace's budgets, four at most.
 
+    Example:
+        ```python
+        budgets = await client.workspaces.list_budgets("research")
+        for budget in budgets.data:
+            print(budget.reset_interval or "lifetime", budget.limit_usd)
+        ```
+
     Args:
         workspace_id: Its UUID or slug.
         **options: Overrides of the client's options (`CallOptions`).
@@ -293,6 +337,13 @@ async def get_budget(
     **options: Unpack[CallOptions],
 ) -> models.GetWorkspaceBudgetResponse:
     """Get a workspace's budget for one interval.
+
+    Example:
+        ```python
+        await client.workspaces.set_budget("research", "daily", 50)
+        budget = await client.workspaces.get_budget("research", "daily")
+        print(budget.data.limit_usd)
+        ```
 
     Args:
         workspace_id: Its UUID or slug.
@@ -323,6 +374,12 @@ async def set_budget(
     """Set a workspace's budget for one interval.
 
     Limits fall strictly as the interval narrows: lifetime > monthly > weekly > daily.
+
+    Example:
+        ```python
+        await client.workspaces.set_budget("research", "monthly", 500)
+        await client.workspaces.set_budget("research", "daily", 50)
+        ```
 
     Args:
         workspace_id: Its UUID or slug.
@@ -363,6 +420,11 @@ async def delete_budget(
 ) -> models.DeleteWorkspaceBudgetResponse:
     """Delete a workspace's budget for one interval; no error if there is none.
 
+    Example:
+        ```python
+        await client.workspaces.delete_budget("research", "daily")
+        ```
+
     Args:
         workspace_id: Its UUID or slug.
         interval: ``daily``, ``weekly``, ``monthly`` or ``lifetime``.
@@ -394,6 +456,12 @@ def list_members(
     **options: Unpack[CallOptions],
 ) -> Pager[models.WorkspaceMemberPage, models.WorkspaceMember]:
     """List a workspace's members; of the default workspace, all of the organisation's.
+
+    Example:
+        ```python
+        async for member in client.workspaces.list_members("research"):
+            print(member.user_id, member.role)
+        ```
 
     Args:
         workspace_id: Its UUID or slug.
@@ -429,6 +497,12 @@ async def bulk_add_members(
 ) -> models.BulkAddWorkspaceMembersResponse:
     """Add members of the organisation to a workspace, in the role they hold there.
 
+    Example:
+        ```python
+        added = await client.workspaces.bulk_add_members("research", ["user_abc123"])
+        print(added.added_count)
+        ```
+
     Args:
         workspace_id: Its UUID or slug.
         user_ids: 1 to 100 user ids.
@@ -457,6 +531,12 @@ async def bulk_remove_members(
     **options: Unpack[CallOptions],
 ) -> models.BulkRemoveWorkspaceMembersResponse:
     """Remove members from a workspace.
+
+    Example:
+        ```python
+        removed = await client.workspaces.bulk_remove_members("research", ["user_abc123"])
+        print(removed.removed_count)
+        ```
 
     Args:
         workspace_id: Its UUID or slug.

@@ -2,6 +2,16 @@
 
 The runs themselves are on the clients: ``client.files.upload_many``, ``upload_tree``,
 ``download_many`` and ``delete_many``. Here is what goes into them and what comes out.
+
+Example:
+    ```python
+    from openrouter_async.transfers import shard, walk
+
+    ours = shard(walk("docs", include="*.pdf"), 0, 4)  # the first of four machines
+    with OpenRouter() as client:
+        for outcome in client.files.upload_many(ours):
+            print(outcome.status, outcome.source.filename)
+    ```
 """
 
 from importlib import import_module

@@ -64,6 +64,15 @@ def rich_progress(
     all, otherwise items. Items of which a part is done have tasks of their own, in bytes, until
     they end; those that go in one piece have none.
 
+    Example:
+        ```python
+        from openrouter_async.transfers import rich_progress
+        from rich.progress import Progress
+
+        with Progress() as bar:
+            await client.files.upload_tree("docs", progress=rich_progress(bar))
+        ```
+
     Args:
         progress: A ``rich.progress.Progress``; the caller starts and stops it.
         description: What the run is called there.
@@ -101,6 +110,15 @@ def tqdm_progress(bar: _TqdmBar) -> OnProgress:
     """Show a bulk run on a tqdm bar: bytes if its unit is ``B`` (or ``iB``), otherwise items.
 
     The bar's total is set from what is known of the run, unless it has one already.
+
+    Example:
+        ```python
+        from openrouter_async.transfers import tqdm_progress
+        from tqdm import tqdm
+
+        with tqdm(unit="B", unit_scale=True) as bar:
+            await client.files.upload_tree("docs", progress=tqdm_progress(bar))
+        ```
 
     Args:
         bar: A ``tqdm.tqdm``, such as ``tqdm(unit="B", unit_scale=True)``; the caller closes it.

@@ -42,6 +42,15 @@ OnError = Literal["collect", "stop"]
 class BulkOptions(CallOptions, total=False):
     """What every bulk operation takes beside the options of a call.
 
+    Example:
+        ```python
+        from openrouter_async.transfers import BulkOptions
+
+        options: BulkOptions = {"concurrency": 8, "on_error": "stop"}
+        async for outcome in client.files.delete_many(match="*.tmp", **options):
+            print(outcome.status)
+        ```
+
     Attributes:
         concurrency: Items under way at the same time, at the most (16).
         adaptive: Whether fewer are, while the service is throttling or slow (True).
@@ -62,6 +71,14 @@ class BulkOptions(CallOptions, total=False):
 
 class UploadManyOptions(BulkOptions, total=False):
     """What bulk uploads take beside the options of every bulk operation.
+
+    Example:
+        ```python
+        from openrouter_async.transfers import UploadManyOptions
+
+        options: UploadManyOptions = {"journal": "run.jsonl", "check": True}
+        report = await client.files.upload_tree("docs", **options)
+        ```
 
     Attributes:
         journal: A file that remembers what was done. A run with the journal of an earlier one
@@ -84,11 +101,21 @@ def upload_many(
 ) -> AsyncGenerator[Outcome, None]:
     """Upload many files, several at a time.
 
-    ``async with aclosing(client.files.upload_many(paths)) as outcomes: async for outcome in
-    outcomes: …``. Sources are pulled as their turn comes, and each gives one outcome, in the
-    order in which they end: ``uploaded``, ``skipped``, ``failed``, or ``unknown`` if it was sent
-    and its answer was lost. With ``RetryConfig(on_ambiguous_upload="reconcile")`` what was lost
-    is looked for at the end, and sent again if it is not there.
+    Sources are pulled as their turn comes, and each gives one outcome, in the order in which they
+    end: ``uploaded``, ``skipped``, ``failed``, or ``unknown`` if it was sent and its answer was
+    lost. With ``RetryConfig(on_ambiguous_upload="reconcile")`` what was lost is looked for at the
+    end, and sent again if it is not there.
+
+    Example:
+        ```python
+        from contextlib import aclosing
+        from pathlib import Path
+
+        paths = sorted(Path("docs").glob("*.pdf"))
+        async with aclosing(client.files.upload_many(paths, journal="run.jsonl")) as outcomes:
+            async for outcome in outcomes:
+                print(outcome.source, outcome.status, outcome.error)
+        ```
 
     Args:
         sources: What `upload_file` takes, or what `walk` gives; any iterable, plain or async.
@@ -121,6 +148,12 @@ async def upload_tree(
     **options: Unpack[UploadManyOptions],
 ) -> Report:
     """Upload the files below a folder, under their paths from there.
+
+    Example:
+        ```python
+        report = await client.files.upload_tree("docs", include="**/*.pdf", journal="run.jsonl")
+        print(report.counts, report.problems)
+        ```
 
     Args:
         root: The folder.
@@ -169,6 +202,15 @@ def download_many(
     folders. One that is there already, with the right size, is ``skipped``, so that a run that
     was broken off can be run again.
 
+    Example:
+        ```python
+        from contextlib import aclosing
+
+        async with aclosing(client.files.download_many([file_id], "results")) as outcomes:
+            async for outcome in outcomes:
+                print(outcome.path, outcome.error)
+        ```
+
     Args:
         files: Ids, or what a list gave; any iterable, plain or async.
         directory: The folder, which has to exist.
@@ -199,6 +241,15 @@ def delete_many(
     """Delete many files for good, several at a time.
 
     Either ``files`` or ``match`` says which. One that is not there is ``skipped``.
+
+    Example:
+        ```python
+        from contextlib import aclosing
+
+        async with aclosing(client.files.delete_many(match="drafts/**")) as outcomes:
+            async for outcome in outcomes:
+                print(outcome.file, outcome.status)
+        ```
 
     Args:
         files: Ids, or what a list gave; any iterable, plain or async.

@@ -1,5 +1,6 @@
 """Deletions of many files."""
 
+import inspect
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, Final
@@ -9,7 +10,7 @@ from ..errors import InvalidRequestError, NotFoundResponseError, OpenRouterError
 from ..models import FileMetadata
 from ..operations.files import delete_file, list_files
 from ._calls import BulkOptions, Files, Match
-from ._engine import Job, Run, Settled, Totals, Way, pull, stored_file, way_of
+from ._engine import Job, Run, Settled, Totals, Way, pull, stored_file, totals_of, way_of
 from ._globs import matcher
 from ._outcomes import Outcome
 
@@ -25,7 +26,7 @@ def deletes(
     if (files is None) is (match is None):
         msg = "pass either the files to delete, or match="
         raise InvalidRequestError(msg)
-    totals = Totals(len(files) if isinstance(files, list | tuple) else None)
+    totals = Totals() if files is None else totals_of(files)
     return _Deletes(way_of(transport, totals, options), files, _predicate(match)).outcomes()
 
 
@@ -34,6 +35,16 @@ def _predicate(match: Match | None) -> Callable[[FileMetadata], bool]:
         return match or (lambda _: True)
     is_meant = matcher([match])
     return lambda file: is_meant(file.filename)
+
+
+def _verdict(verdict: object) -> bool:
+    """What a caller's function said; whatever is merely true may be a mistake, and costs files."""
+    if isinstance(verdict, bool):
+        return verdict
+    if inspect.iscoroutine(verdict):
+        verdict.close()
+    msg = f"match= is a plain function that gives True or False, not {verdict!r:.100}"
+    raise InvalidRequestError(msg)
 
 
 class _Deletes(Run):
@@ -58,14 +69,14 @@ class _Deletes(Run):
         # Read to its end first: a page after files that are gone by then may miss some.
         listing = list_files(self._way.transport, limit=_LIMIT, **self._way.scope)
         async with aclosing(aiter(listing)) as files:
-            return [file async for file in files if self._is_meant(file)]
+            return [file async for file in files if _verdict(self._is_meant(file))]
 
     async def _work(self, job: Job) -> Settled:
         try:
             file_id, file = stored_file(job.source)
             await delete_file(self._way.transport, file_id, **self._way.scope)
         except NotFoundResponseError:
-            return job.outcome("skipped", reason="there is no such file"), None
+            return job, job.outcome("skipped", reason="there is no such file"), None
         except OpenRouterError as error:
-            return job.outcome("failed", error=error), None
-        return job.outcome("deleted", file=file), None
+            return job, job.outcome("failed", error), None
+        return job, job.outcome("deleted", file=file), None

@@ -1,5 +1,6 @@
 """Downloads of many files into a folder."""
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from os import PathLike
@@ -11,7 +12,7 @@ from .._transport import AsyncTransport
 from ..errors import DownloadTargetError, OpenRouterError
 from ..operations.files import download_file_to, retrieve_file
 from ._calls import BulkOptions, Files
-from ._engine import Job, Run, Settled, Totals, Way, pull, stored_file, way_of
+from ._engine import Job, Run, Settled, Way, pull, stored_file, totals_of, way_of
 from ._journal import Seen
 from ._outcomes import Outcome
 
@@ -27,8 +28,7 @@ def downloads(
     overwrite: bool,
 ) -> AsyncGenerator[Outcome, None]:
     """Check the arguments of `download_many`, and begin its run."""
-    totals = Totals(len(files) if isinstance(files, list | tuple) else None)
-    way = way_of(transport, totals, options)
+    way = way_of(transport, totals_of(files), options)
     return _Downloads(way, files, Path(directory), overwrite=overwrite).outcomes()
 
 
@@ -40,21 +40,26 @@ class _Downloads(Run):
         self._files = files
         self._directory = directory
         self._overwrite = overwrite
+        self._root = ""
+        self._seen = Seen()
         self._taken = Seen()
 
     async def _jobs(self) -> AsyncGenerator[Job, None]:
+        self._root = await in_thread(_unwritable, self._find_root)
         async with aclosing(pull(self._files)) as sources:
             async for source in sources:
                 yield Job(source)
 
     async def _work(self, job: Job) -> Settled:
         try:
-            return await self._download(job), None
+            return job, await self._download(job), None
         except OpenRouterError as error:
-            return job.outcome("failed", error=error), None
+            return job, job.outcome("failed", error), None
 
     async def _download(self, job: Job) -> Outcome:
         file_id, file = stored_file(job.source)
+        if not self._seen.add(file_id):
+            return job.outcome("skipped", reason="it came before in this run", file=file)
         if file is None:
             file = await retrieve_file(self._way.transport, file_id, **self._way.scope)
         job.size = file.size_bytes
@@ -74,11 +79,18 @@ class _Downloads(Run):
         )
         return job.outcome("downloaded", file=file, path=path)
 
+    def _find_root(self) -> str:
+        # Only the folders below it are made: a typing error is no new folder.
+        if not self._directory.is_dir():
+            msg = f"{str(self._directory)!r} is no folder to download into"
+            raise DownloadTargetError(msg)
+        return os.path.realpath(self._directory)
+
     def _is_there(self, path: Path, size: int) -> bool:
         """Whether the file needs no download; makes the folders that it does need."""
-        root = self._directory.resolve(strict=True)  # only the folders below it are made
-        if not path.parent.resolve().is_relative_to(root):
-            msg = f"a link leads out of {str(root)!r} to where {str(path)!r} would be"
+        folder = os.path.realpath(path.parent)
+        if os.path.commonpath((self._root, folder)) != self._root:
+            msg = f"a link leads out of {self._root!r} to where {str(path)!r} would be"
             raise DownloadTargetError(msg)
         path.parent.mkdir(parents=True, exist_ok=True)
         return not self._overwrite and path.is_file() and path.stat().st_size == size

@@ -10,14 +10,16 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Iterator
 from contextlib import aclosing
 from contextvars import ContextVar
+from functools import partial
 from itertools import islice
 from typing import Any, Final, TypedDict, TypeVar
 
+import anyio.to_thread
 from attrs import define, evolve, frozen
 
 from .._hooks import Hooks, RequestEvent, notify
 from .._options import CallOptions
-from .._threads import in_thread, until_done
+from .._threads import until_done
 from .._transport import AsyncTransport
 from ..errors import (
     ClientClosedError,
@@ -45,6 +47,7 @@ __all__ = [
     "pull",
     "stored_file",
     "sum_up",
+    "totals_of",
     "way_of",
 ]
 
@@ -63,7 +66,7 @@ _FATAL: Final = (
     TLSError,
 )
 _BAD: Final = frozenset({"failed", "unknown"})
-_END: Final = object()
+_UNDONE: Final = _BAD | {"skipped"}
 _STOPPED: Final = "the run was stopped before its turn"
 
 
@@ -79,16 +82,30 @@ class Job:
     moved: int = 0
     """Bytes of it that have gone, at the most."""
 
-    def outcome(self, status: Status, **details: Any) -> Outcome:  # noqa: ANN401
+    def outcome(
+        self,
+        status: Status,
+        error: OpenRouterError | None = None,
+        **details: Any,  # noqa: ANN401
+    ) -> Outcome:
         """Its outcome."""
+        _strip(error)
         elapsed = 0.0 if self.began is None else time.monotonic() - self.began
         return Outcome(
             source=self.source,
             status=status,
+            error=error,
             attempts=self.attempts,
             elapsed=elapsed,
             **details,
         )
+
+
+def _strip(error: BaseException | None) -> None:
+    """Let go of the frames that an error came through: they hold the pieces that were sent."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 @frozen
@@ -135,6 +152,10 @@ def way_of(transport: AsyncTransport, totals: Totals, options: BulkOptions) -> W
     if on_error not in {"collect", "stop"}:
         msg = f"on_error is 'collect' or 'stop', not {on_error!r}"
         raise InvalidRequestError(msg)
+    progress = options.get("progress")
+    if not (progress is None or callable(progress)):
+        msg = f"progress is called with a TransferProgress, and {progress!r:.100} cannot be"
+        raise InvalidRequestError(msg)
     settings = transport.settings.merged(call)
     throttle = Throttle(
         concurrency,
@@ -147,7 +168,7 @@ def way_of(transport: AsyncTransport, totals: Totals, options: BulkOptions) -> W
         throttle=throttle,
         concurrency=concurrency,
         on_error=on_error,
-        progress=options.get("progress"),
+        progress=progress,
         scope={
             "workspace_id": options.get("workspace_id"),
             "provider": options.get("provider"),
@@ -171,8 +192,8 @@ def _counting(others: Hooks) -> Hooks:
     return evolve(others, on_request=on_request)
 
 
-Settled = tuple[Outcome, "asyncio.Task[None] | None"]
-"""An outcome, and what has to be done before it may be told."""
+Settled = tuple[Job, Outcome, "asyncio.Task[None] | None"]
+"""An item, its outcome, and what has to be done before that may be told."""
 
 
 class Run:
@@ -184,9 +205,13 @@ class Run:
         self._settled: asyncio.Queue[Settled | None] = asyncio.Queue(_ROOM)
         self._writing: set[asyncio.Task[None]] = set()
         self._stopped: OpenRouterError | None = None
+        self._broken: Exception | None = None
+        """What the items ended with, where that was not their end."""
+        self._puller: asyncio.Task[None] | None = None
         self._active = 0
         self._idle = asyncio.Event()
         self._items_done = self._bytes_done = 0
+        self._bytes_total = way.totals.size
 
     def _jobs(self) -> AsyncGenerator[Job, None]:
         """The items, one by one."""
@@ -196,13 +221,13 @@ class Run:
         """Deal with one; None if it will come once more, and has no outcome yet."""
         raise NotImplementedError
 
-    def _left(self) -> Iterable[Outcome]:
-        """Outcomes of those that would have come once more, when the run is stopped."""
+    def _left(self) -> Iterable[Settled]:
+        """Those that would have come once more, when the run is stopped."""
         return ()
 
-    def _unbegun(self, job: Job) -> Outcome:
-        """The outcome of one whose turn came after the run was stopped."""
-        return job.outcome("skipped", reason=_STOPPED)
+    def _unbegun(self, job: Job) -> Settled:
+        """One whose turn came after the run was stopped."""
+        return job, job.outcome("skipped", reason=_STOPPED), None
 
     async def outcomes(self) -> AsyncGenerator[Outcome, None]:
         """One outcome for each item, as they come.
@@ -216,22 +241,29 @@ class Run:
         everyone.add_done_callback(self._wake)
         try:
             while (settled := await self._next(everyone)) is not None:
-                outcome, writing = settled
-                if writing:
-                    await asyncio.shield(writing)
-                self._ended(outcome)
-                yield outcome
+                yield await self._told(*settled)
             everyone.result()
+            for settled in self._left():
+                yield await self._told(*settled)
         finally:
             for worker in workers:
                 worker.cancel()
-            await until_done([*workers, everyone, *self._writing])
-            await jobs.aclose()
-        for outcome in self._left():
-            self._ended(outcome)
-            yield outcome
+            try:
+                await until_done([*workers, everyone, *self._writing])
+            finally:
+                await jobs.aclose()
         if self._stopped:
             raise TransferStoppedError(self._stopped)
+        if self._broken:
+            raise self._broken
+
+    async def _told(
+        self, job: Job, outcome: Outcome, writing: "asyncio.Task[None] | None"
+    ) -> Outcome:
+        if writing:
+            await asyncio.shield(writing)
+        self._ended(job, outcome)
+        return outcome
 
     def _wake(self, _: object) -> None:
         if self._settled.empty():  # its reader waits, and nothing more will come
@@ -243,12 +275,7 @@ class Run:
         return await self._settled.get()
 
     async def _serve(self, jobs: AsyncGenerator[Job, None]) -> None:
-        while self._stopped is None:
-            async with self._pulling:
-                job: Any = await anext(jobs, _END)
-                if job is _END:
-                    return
-                self._active += 1
+        while (job := await self._pulled(jobs)) is not None:
             try:
                 settled = await self._turn(job)
             finally:
@@ -258,31 +285,58 @@ class Run:
             if settled is not None:
                 await self._settled.put(settled)
 
+    async def _pulled(self, jobs: AsyncGenerator[Job, None]) -> Job | None:
+        """The next item; None if there is none, or there shall be none."""
+        async with self._pulling:
+            if self._stopped or self._broken:
+                return None
+            self._puller = asyncio.current_task()
+            try:
+                job = await anext(jobs, None)
+            except asyncio.CancelledError:
+                if self._stopped is None:
+                    raise
+                return None
+            except Exception as error:  # noqa: BLE001 - raised when what is under way has ended
+                self._broken = error
+                return None
+            finally:
+                self._puller = None
+            self._active += job is not None
+            return job
+
     async def _turn(self, job: Job) -> Settled | None:
         async with self._way.throttle.slot(lambda: job.size):
             if self._stopped is not None:
-                return self._unbegun(job), None
+                return self._unbegun(job)
             job.began = job.began or time.monotonic()
             token = _current.set(job)
             try:
                 settled = await self._work(job)
             finally:
                 _current.reset(token)
-        if settled is not None and settled[0].error is not None:
-            self._judge(settled[0].error)
+        if settled is not None and settled[1].error is not None:
+            self._judge(settled[1].error)
         return settled
 
     def _judge(self, error: OpenRouterError) -> None:
         self._way.throttle.note(error)
         if isinstance(error, _FATAL) or self._way.on_error == "stop":
             self._stopped = self._stopped or error
+            if self._puller:  # it may wait for an item that never comes
+                self._puller.cancel()
 
     def _write(self, writing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Have something written, which no worker waits for."""
         task = asyncio.create_task(writing)
         self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        task.add_done_callback(self._wrote)
         return task
+
+    def _wrote(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled():
+            task.exception()  # the first of them ends the run; the others say the same
 
     async def _quiet(self) -> None:
         """Wait until no item is being dealt with."""
@@ -297,10 +351,11 @@ class Run:
             job.moved = done
             self._tell(job.source, done, job.size, None)
 
-    def _ended(self, outcome: Outcome) -> None:
+    def _ended(self, job: Job, outcome: Outcome) -> None:
         self._items_done += 1
-        size = outcome.file.size_bytes if outcome.file else None
-        self._tell(outcome.source, (outcome.status != "skipped" and size) or 0, size, outcome)
+        if self._bytes_total is not None and outcome.status in _UNDONE:
+            self._bytes_total -= (job.size or 0) - job.moved
+        self._tell(job.source, job.moved, job.size, outcome)
 
     def _tell(self, source: object, done: int, size: int | None, outcome: Outcome | None) -> None:
         if self._way.progress:
@@ -309,7 +364,7 @@ class Run:
                     items_done=self._items_done,
                     items_total=self._way.totals.items,
                     bytes_done=self._bytes_done,
-                    bytes_total=self._way.totals.size,
+                    bytes_total=self._bytes_total,
                     source=source,
                     item_bytes=done,
                     item_size=size,
@@ -318,8 +373,24 @@ class Run:
             )
 
 
+def totals_of(items: object) -> Totals:
+    """How many items there are, if that can be told.
+
+    Raises:
+        InvalidRequestError: They are no items, but one of them perhaps.
+    """
+    one = isinstance(items, str | bytes | bytearray | memoryview)
+    if one or not isinstance(items, Iterable | AsyncIterable):
+        msg = f"pass an iterable of what to deal with, in a list if it is one: not {items!r:.100}"
+        raise InvalidRequestError(msg)
+    return Totals(len(items) if isinstance(items, list | tuple) else None)
+
+
 async def pull(items: Iterable[T] | AsyncIterable[T], at_once: int = 1) -> AsyncGenerator[T, None]:
-    """What a caller handed over, one by one; an iterator, which may block, does so in a thread."""
+    """What a caller handed over, one by one; an iterator, which may block, does so in a thread.
+
+    Whoever is cancelled does not wait for that thread: it may wait for ever, and holds nothing.
+    """
     if isinstance(items, AsyncIterable):
         async for item in items:
             yield item
@@ -327,8 +398,8 @@ async def pull(items: Iterable[T] | AsyncIterable[T], at_once: int = 1) -> Async
         for item in items:
             yield item
     else:
-        iterator = await in_thread(_unreadable, iter, items)
-        while batch := await in_thread(_unreadable, _take, iterator, at_once):
+        step = partial(_take, iter(items), at_once)
+        while batch := await anyio.to_thread.run_sync(step, abandon_on_cancel=True):
             for item in batch:
                 yield item
 
@@ -347,12 +418,12 @@ def stored_file(source: object) -> tuple[str, FileMetadata | None]:
     raise InvalidRequestError(msg)
 
 
-def _unreadable(reason: str) -> InvalidRequestError:
-    return InvalidRequestError(f"the items to deal with cannot be read: {reason}")
-
-
 def _take(iterator: Iterator[T], count: int) -> list[T]:
-    return list(islice(iterator, count))
+    try:
+        return list(islice(iterator, count))
+    except OSError as error:
+        msg = f"the items to deal with cannot be read: {error}"
+        raise InvalidRequestError(msg) from error
 
 
 async def sum_up(outcomes: AsyncGenerator[Outcome, None]) -> Report:

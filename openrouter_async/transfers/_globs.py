@@ -20,6 +20,14 @@ def matcher(patterns: str | Iterable[str], *, if_none: bool = False) -> Matches:
     with the last part alone, one that begins with a slash with the whole name; one that ends in
     a slash fits folders, and with them all that is in them. Upper and lower case differ.
 
+    Example:
+        ```python
+        from openrouter_async.transfers import matcher
+
+        is_draft = matcher(["drafts/", "*.tmp"])
+        print(is_draft("drafts/plan.md"), is_draft("plan.md"))  # True False
+        ```
+
     Args:
         patterns: One, or several.
         if_none: The answer where there are no patterns.

@@ -149,6 +149,10 @@ class Journal:
         except (OSError, ValueError) as error:
             raise self._refusal(str(error)) from error
 
+    def is_at(self, seen: os.stat_result) -> bool:
+        """Whether a file is the journal itself."""
+        return self._file.is_at(seen)
+
     def is_known(self, file_id: str) -> bool:
         """Whether a settled line names this file."""
         return self._settled.is_known(file_id)
@@ -306,13 +310,9 @@ class Journal:
             await self._sync()
             await self._do(self._file.sync)  # what has begun, too
         finally:
-            await self._in_thread(self._close)
+            await self._in_thread(self._file.close)
         if self._failure:
             raise JournalError(self._failure)
-
-    def _close(self) -> None:
-        with self._writing:
-            self._file.close()
 
     async def _in_thread(self, function: Callable[[*Args], T], *args: *Args) -> T:
         return await in_thread(self._refusal, function, *args)

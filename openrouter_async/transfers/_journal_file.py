@@ -114,6 +114,10 @@ class JournalFile:
             line += piece
         return line.partition(b"\n")[0]
 
+    def is_at(self, seen: os.stat_result) -> bool:
+        """Whether it is this file that was seen."""
+        return os.path.samestat(seen, os.fstat(self._descriptor))
+
     def truncate(self, size: int) -> None:
         """Cut off what follows the first ``size`` bytes."""
         os.ftruncate(self._descriptor, size)

@@ -13,11 +13,22 @@ from ..models import FileMetadata
 __all__ = ["OnProgress", "Outcome", "Report", "Status", "TransferProgress"]
 
 Status = Literal["uploaded", "downloaded", "deleted", "skipped", "failed", "unknown"]
+"""How an item ended; ``unknown`` is one that was sent, and its answer lost."""
 
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of one item."""
+    """What became of one item.
+
+    Example:
+        ```python
+        async for outcome in client.files.upload_many(["report.pdf", "missing.pdf"]):
+            if outcome.status == "uploaded":
+                print(outcome.source, outcome.file.id, outcome.attempts)
+            else:
+                print(outcome.source, outcome.status, outcome.reason or outcome.error)
+        ```
+    """
 
     source: Any
     """The item as it was handed over."""
@@ -39,7 +50,18 @@ class Outcome:
 
 @frozen(kw_only=True)
 class TransferProgress:
-    """How far a bulk run is; neither count ever falls, whatever is sent again."""
+    """How far a bulk run is; neither count ever falls, whatever is sent again.
+
+    Example:
+        ```python
+        from openrouter_async.transfers import TransferProgress
+
+        def show(event: TransferProgress) -> None:
+            print(event.items_done, event.items_total, event.bytes_done)
+
+        await client.files.upload_tree("docs", progress=show)
+        ```
+    """
 
     items_done: int
     """Items with an outcome."""
@@ -60,11 +82,22 @@ class TransferProgress:
 
 
 OnProgress = Callable[[TransferProgress], None]
+"""Called for each piece and each outcome."""
 
 
 @frozen(kw_only=True)
 class Report:
-    """What became of a run; it keeps the outcomes that need a look, and counts the others."""
+    """What became of a run; it keeps the outcomes that need a look, and counts the others.
+
+    Example:
+        ```python
+        report = await client.files.upload_tree("docs")
+        if not report.ok:
+            print(report.counts, report.stopped)
+            for outcome in report.problems:
+                print(outcome.source, outcome.error)
+        ```
+    """
 
     counts: Mapping[Status, int] = field(factory=dict)
     """How many items ended how."""
@@ -84,7 +117,17 @@ class Report:
 
     @classmethod
     def merged(cls, reports: Iterable["Report"]) -> "Report":
-        """One report of several runs over different items."""
+        """One report of several runs over different items.
+
+        Example:
+            ```python
+            from openrouter_async.transfers import Report
+
+            first = await client.files.upload_tree("docs", exclude="*.md")
+            second = await client.files.upload_tree("docs", include="*.md")
+            print(Report.merged([first, second]).counts)
+            ```
+        """
         every = list(reports)
         counts: Counter[Status] = Counter()
         for report in every:

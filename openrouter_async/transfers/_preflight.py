@@ -12,6 +12,7 @@ from typing import IO, Final, cast
 
 from attrs import frozen
 
+from .._readers import is_async
 from .._sources import (
     FileContent,
     FileSource,
@@ -42,6 +43,14 @@ def find_problems(sources: Iterable[FileSource | Entry]) -> Iterator[str]:
     Content is read in pieces, and of each source a few bytes are kept. File objects are put back
     to where they were; of other iterators only the name is looked at, as they can be read but
     once. Waits for the disk.
+
+    Example:
+        ```python
+        from openrouter_async.transfers import find_problems
+
+        for problem in find_problems(["report.pdf", ("a:b.txt", b"words")]):
+            print(problem)
+        ```
 
     Args:
         sources: They are gone through twice if some have the same name, so no iterator.
@@ -131,9 +140,9 @@ def _check_content(item: _Item) -> None:
     elif isinstance(content, bytes | bytearray | memoryview):
         check_file_size(memoryview(content).nbytes, item.label)
         _check_type(io.BytesIO(bytes(content)), item)
-    elif hasattr(content, "read"):
+    elif hasattr(content, "read") and not is_async(content):
         _check_file(cast("IO[bytes]", content), item)
-    elif not isinstance(content, AsyncIterable | Iterable):
+    elif not isinstance(content, AsyncIterable | Iterable) and not is_async(content):
         msg = f"cannot upload a {type(content).__name__}"
         raise UploadSourceError(msg)
 

@@ -3,9 +3,9 @@
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import PurePath
 from typing import TypeVar
 
+from .._sources import own_name
 from ..errors import InvalidRequestError
 from ..models import FileMetadata
 from ._tree import Entry
@@ -18,11 +18,18 @@ T = TypeVar("T")
 def shard(sources: Iterable[T], index: int, count: int) -> Iterator[T]:
     """The ``index``-th of ``count`` parts of what there is to do.
 
-    On the third of four machines: ``client.files.upload_many(shard(walk("docs"), 2, 4))``.
+    Each source is in exactly one part, by a hash of the name that it is stored under, or of an
+    id. So the machines need not agree on an order, a source stays in its part when others come or
+    go, and two files of one name are in the same part. The parts are about as large as each other.
 
-    Each source is in exactly one part, by a hash of its text: of a path as it is written, of an
-    id, of the filename in a tuple or an `Entry`. So the machines need not agree on an order, and
-    a source stays in its part when others come or go. A part is about as large as the others.
+    Example:
+        ```python
+        from openrouter_async.transfers import shard, walk
+
+        with OpenRouter() as client:
+            for outcome in client.files.upload_many(shard(walk("docs"), 2, 4)):  # the third of four
+                print(outcome.status)
+        ```
 
     Args:
         sources: Paths, tuples, entries, ids or `FileMetadata`.
@@ -56,17 +63,11 @@ def _text(source: object) -> str:
         case FileMetadata(id=name):
             return name
         case str() | os.PathLike():
-            return _posix(source)
+            # By the name that it is stored under: what was lost of two files of one name and size
+            # can only be told apart by whoever sent both.
+            return own_name(source)
     msg = f"what has no name is in no part: {type(source).__name__}; pass (filename, content)"
     raise InvalidRequestError(msg)
-
-
-def _posix(path: str | os.PathLike[str]) -> str:
-    try:
-        return PurePath(path).as_posix()
-    except TypeError:
-        msg = f"a path is a string, not bytes: {path!r:.100}"
-        raise InvalidRequestError(msg) from None
 
 
 def _hash(text: str) -> int:

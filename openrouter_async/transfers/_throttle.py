@@ -12,6 +12,8 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Final
 
+from attrs import evolve
+
 from .._hooks import Hooks, RequestEvent, ResponseEvent, RetryEvent, notify
 from ..errors import ResponseError
 
@@ -194,13 +196,22 @@ class _Gate:
 class _Slot:
     """An item's slot, which is free for others while the item waits to be sent again."""
 
-    __slots__ = ("_held", "_size", "_slots", "_token", "sent", "throttle")
+    __slots__ = ("_gate", "_held", "_size", "_slots", "_token", "passed", "sent", "throttle")
 
-    def __init__(self, throttle: "Throttle", slots: _Slots, size: Callable[[], int | None]) -> None:
+    def __init__(
+        self,
+        throttle: "Throttle",
+        slots: _Slots,
+        gate: _Gate,
+        size: Callable[[], int | None],
+    ) -> None:
         self.throttle = throttle
         self.sent: tuple[int, float] = (0, 0.0)
         """How often the limit had fallen when its last attempt began, and when that was."""
+        self.passed = False
+        """Whether the next attempt need not wait at the gate any more."""
         self._slots = slots
+        self._gate = gate
         self._size = size
         self._held = False
 
@@ -223,6 +234,13 @@ class _Slot:
 
     async def __aenter__(self) -> None:
         await self.hold()
+        try:
+            # Here, as a pause shall not count against the time that a call may take.
+            await self._gate.passed()
+        except BaseException:
+            self.let_go()
+            raise
+        self.passed = True
         self._token: Token[_Slot | None] = _current.set(self)
 
     async def __aexit__(
@@ -276,7 +294,13 @@ class Throttle:
             size: Gives the bytes of the item, once they are known: its answers are compared with
                 those of similar ones.
         """
-        return _Slot(self, self._slots, size)
+        return _Slot(self, self._slots, self._gate, size)
+
+    async def _pass_gate(self, slot: _Slot | None) -> None:
+        if not (slot and slot.passed):
+            await self._gate.passed()
+        if slot:
+            slot.passed = False
 
     def note(self, error: Exception) -> None:
         """Pause everybody if this failure asks for it, whether or not it is tried again."""
@@ -290,7 +314,7 @@ class Throttle:
             slot = self._own_slot()
             if slot:
                 await slot.hold()
-            await self._gate.passed()
+            await self._pass_gate(slot)
             if others.on_request:
                 await notify(others.on_request, event)
             if slot:
@@ -309,7 +333,7 @@ class Throttle:
                 await notify(others.on_retry, event)
             await self._quota.take()
 
-        return Hooks(on_request=on_request, on_response=on_response, on_retry=on_retry)
+        return evolve(others, on_request=on_request, on_response=on_response, on_retry=on_retry)
 
     def _own_slot(self) -> _Slot | None:
         """The slot of the item that this task deals with; None for what is sent beside them."""

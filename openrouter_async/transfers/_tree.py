@@ -21,7 +21,16 @@ _NOT_REGULAR: Final = "not a regular file"
 
 @frozen(kw_only=True)
 class Entry:
-    """One thing found below a root."""
+    """One thing found below a root.
+
+    Example:
+        ```python
+        from openrouter_async.transfers import walk
+
+        for entry in walk("docs"):
+            print(entry.filename, entry.size, entry.reason or entry.error)
+        ```
+    """
 
     path: Path
     """The root as it was given, and the path from there."""
@@ -45,8 +54,6 @@ def walk(
 ) -> Iterator[Entry]:
     """The files below a folder, sorted folder by folder, looked for as they are asked for.
 
-    ``for entry in walk("docs", include=["*.pdf", "notes/**/*.md"], exclude=["drafts/"]): …``
-
     Patterns are compared with the path from the root: ``*`` and ``?`` stand for anything but a
     slash, ``[a-z]`` for one character, ``**`` for any number of folders. One without a slash is
     compared with the last part alone, one that begins with a slash with the whole path; one that
@@ -55,6 +62,14 @@ def walk(
     Links, and what is no regular file, come with a ``reason``; what cannot be read, links that
     lead nowhere, out of the root or round in a circle come with an ``error``. It waits for the
     disk, the call as well as each step: in a coroutine, run both in a thread.
+
+    Example:
+        ```python
+        from openrouter_async.transfers import walk
+
+        for entry in walk("docs", include=["*.pdf", "notes/**/*.md"], exclude=["drafts/"]):
+            print(entry.path, entry.filename)
+        ```
 
     Args:
         root: The folder; it may be a link to one.

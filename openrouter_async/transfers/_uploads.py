@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from datetime import datetime
@@ -20,6 +21,7 @@ from ..errors import (
     OpenRouterError,
     OutcomeUnknownError,
     PreflightError,
+    RequestTimeoutError,
     ResponseError,
     ResponseValidationError,
     TransferStoppedError,
@@ -28,7 +30,7 @@ from ..errors import (
 from ..models import FileMetadata
 from ..operations.files import list_files, upload_file
 from ._calls import BulkOptions, Sources, UploadManyOptions
-from ._engine import Job, Run, Settled, Totals, Way, pull, sum_up, way_of
+from ._engine import Job, Run, Settled, Totals, Way, pull, sum_up, totals_of, way_of
 from ._journal import Destination, Item, Journal, Seen
 from ._outcomes import Outcome, Report
 from ._preflight import find_problems
@@ -38,6 +40,9 @@ __all__ = ["upload_entries", "uploads"]
 
 _GRACE: Final = 2.0
 """Seconds that a request may go on at the service after its sender has gone."""
+
+_LONG_GRACE: Final = 15.0
+"""The same where it is known to be slow: it was given up for its lateness."""
 
 _ROUNDS: Final = 2
 """How often lost uploads are looked for, and sent again where they are not there."""
@@ -51,8 +56,7 @@ def uploads(
     transport: AsyncTransport, sources: Sources, prefix: str, options: UploadManyOptions
 ) -> AsyncGenerator[Outcome, None]:
     """Check the arguments of `upload_many`, and begin its run."""
-    totals = Totals(len(sources) if isinstance(sources, list | tuple) else None)
-    return _upload(transport, sources, prefix, totals, options)
+    return _upload(transport, sources, prefix, totals_of(sources), options)
 
 
 async def upload_entries(
@@ -61,15 +65,15 @@ async def upload_entries(
     """Carry out `upload_tree`."""
     totals = Totals()
     if options.get("progress"):
-        totals = await in_thread(unreadable, lambda: _count(entries()))
+        totals = await _count(await in_thread(unreadable, entries))
     found = await in_thread(unreadable, entries)
     async with aclosing(pull(found, _BATCH)) as batches:
         return await sum_up(_upload(transport, batches, "", totals, options))
 
 
-def _count(entries: Iterable[Entry]) -> Totals:
+async def _count(entries: Iterator[Entry]) -> Totals:
     items = size = 0
-    for entry in entries:
+    async for entry in pull(entries, _BATCH):
         items += 1
         size += entry.size or 0
     return Totals(items, size)
@@ -97,11 +101,10 @@ async def _uploads(
     if options.get("check"):
         sources = [source async for source in pull(sources, _BATCH)]
         renamed = [_renamed(source, prefix) for source in sources]
-        problems = await in_thread(unreadable, lambda: list(find_problems(renamed)))
-        if problems:
+        if problems := [problem async for problem in pull(find_problems(renamed))]:
             raise PreflightError(problems)
     journal = None
-    if path := options.get("journal"):
+    if (path := options.get("journal")) is not None:
         settings = way.transport.settings
         where = Destination(server=settings.server_url, **_known(way))
         journal = await Journal.open(path, where)
@@ -126,7 +129,9 @@ def _renamed(source: FileSource | Entry, prefix: str) -> FileSource | Entry:
     if isinstance(source, Entry):
         return evolve(source, filename=prefix + source.filename)
     content, name, content_type = untuple(source, None, None)
-    return prefix + (own_name(content) if name is None else name), content, content_type
+    name = own_name(content) if name is None else name
+    check_filename(name)
+    return prefix + name, content, content_type
 
 
 @define(eq=False)
@@ -173,6 +178,8 @@ class _Uploads(Run):
         self._again: list[_Job] = []
         """Those that were looked for, and have another turn."""
         self._orphans: dict[tuple[str, int], list[FileMetadata]] = {}
+        self._untold: set[tuple[str, int]] = set()
+        self._pending: dict[str, list[tuple[Item, datetime]]] = {}
         # One listing at the end finds all that were lost; each call need not look for itself.
         retries = way.transport.settings.retries
         self._reconciles = retries.on_ambiguous_upload == "reconcile"
@@ -195,23 +202,29 @@ class _Uploads(Run):
 
     async def _resume(self) -> None:
         """Find what was under way when the journal's last run ended."""
-        if self._journal is None:
+        if self._journal is None and not self._reconciles:
             return
         try:
             # The answer tells the service's time, by which files are told apart later on.
             await list_files(self._transport, limit=1, **self._way.scope)
-            pending = self._journal.pending
-            if pending:
-                await asyncio.sleep(self._journal.last_written + _GRACE - time.time())
-                await self._look_for(
-                    (item.filename, item.size, since) for item, since in pending.items()
-                )
+            if self._journal and self._journal.pending:
+                await self._look_for_pending(self._journal)
         except OpenRouterError as error:
-            raise TransferStoppedError(error) from None
+            if self._journal:  # it must not go on without what it would have told
+                raise TransferStoppedError(error) from None
+
+    async def _look_for_pending(self, journal: Journal) -> None:
+        pending = dict(journal.pending)
+        for item, since in pending.items():
+            self._pending.setdefault(item.place, []).append((item, since))
+        # A clock that was set back makes the file seem to be of the future.
+        await asyncio.sleep(min(_GRACE, journal.last_written + _GRACE - time.time()))
+        await self._look_for((item.filename, item.size, since) for item, since in pending.items())
 
     async def _look_for_lost(self) -> bool:
         """Find what was lost in this run; whether the service could be asked."""
-        await asyncio.sleep(_GRACE)
+        slow = any(_is_slow(job.lost) for job in self._lost)
+        await asyncio.sleep(_LONG_GRACE if slow else _GRACE)
         try:
             await self._look_for(
                 (job.filename, job.size or 0, job.since or self._service_time(job))
@@ -224,41 +237,55 @@ class _Uploads(Run):
     async def _look_for(self, lost: Iterable[tuple[str, int, datetime]]) -> None:
         """List what is at the service and was not told of: by name, size and time."""
         wanted: dict[tuple[str, int], datetime] = {}
+        counts: Counter[tuple[str, int]] = Counter()
         for filename, size, since in lost:
             key = filename, size
+            counts[key] += 1
             wanted[key] = min(since, wanted.get(key, since))
-        self._orphans = {}
+        self._orphans, self._untold = {}, set()
         listing = list_files(self._transport, limit=_LIMIT, **self._way.scope)
         async with aclosing(aiter(listing)) as files:
             async for file in files:
                 key = file.filename, file.size_bytes
-                if key in wanted and file.created_at >= wanted[key] and not self._is_ours(file):
+                if key in wanted and self._is_since(file, wanted[key]) and not self._is_ours(file):
                     self._orphans.setdefault(key, []).append(file)
+        # Of several that were lost, all or none must be there: else nobody knows which.
+        self._untold = {key for key, found in self._orphans.items() if len(found) < counts[key]}
+
+    def _is_since(self, file: FileMetadata, since: datetime) -> bool:
+        return file.created_at >= since - self._transport.clock_margin
 
     def _is_ours(self, file: FileMetadata) -> bool:
         told = self._journal is not None and self._journal.is_known(file.id)
-        return told or file.id in self._stored
+        return told or file.id in self._stored or file.id in self._transport.connections.claimed
 
     def _take_orphan(self, job: _Job) -> FileMetadata | None:
         """A file at the service that this source must have become."""
         found = self._orphans.get((job.filename, job.size or 0), [])
         since = job.since
         for file in found:
-            if since is not None and file.created_at >= since:
+            if since is not None and self._is_since(file, since):
                 found.remove(file)
                 return file
         return None
 
-    def _left(self) -> Iterable[Outcome]:
-        return [self._unknown(job) for job in (*self._again, *self._lost)]
+    def _left(self) -> Iterable[Settled]:
+        return [self._last_word(job) for job in (*self._again, *self._lost)]
 
-    def _unbegun(self, job: Job) -> Outcome:
+    def _unbegun(self, job: Job) -> Settled:
         lost = isinstance(job, _Job) and job.lost
-        return self._unknown(job) if lost else super()._unbegun(job)
+        return self._last_word(job) if lost else super()._unbegun(job)
+
+    def _last_word(self, job: Job) -> Settled:
+        """What is known of one that was lost, when nothing will be sent for it any more."""
+        assert isinstance(job, _Job)
+        file = self._take_orphan(job)
+        outcome = job.outcome("uploaded", file=file) if file else self._unknown(job)
+        return self._settle(job, outcome)
 
     def _unknown(self, job: Job) -> Outcome:
         assert isinstance(job, _Job)
-        return job.outcome("unknown", error=job.lost)
+        return job.outcome("unknown", job.lost)
 
     async def _work(self, job: Job) -> Settled | None:
         assert isinstance(job, _Job)
@@ -266,7 +293,7 @@ class _Uploads(Run):
             if job.rounds == 0:
                 await in_thread(unreadable, self._examine, job)
         except OpenRouterError as error:
-            return self._settle(job, job.outcome("failed", error=error))
+            return self._settle(job, job.outcome("failed", error))
         if outcome := self._outcome_without_sending(job):
             return self._settle(job, outcome)
         job.rounds += 1
@@ -281,6 +308,8 @@ class _Uploads(Run):
         if job.stored:
             job.item = None  # nothing new
             return job.outcome("skipped", reason=_SETTLED, file=job.stored)
+        if job.since and (job.filename, job.size) in self._untold:
+            return job.outcome("unknown", job.lost, reason=_UNTOLD)
         if file := self._take_orphan(job):
             self._moved(job, file.size_bytes)  # in an earlier attempt, or an earlier run
             return job.outcome("uploaded", file=file)
@@ -306,7 +335,7 @@ class _Uploads(Run):
 
     def _failed(self, job: _Job, error: OpenRouterError) -> Settled | None:
         if not _may_be_stored(error):
-            return self._settle(job, job.outcome("failed", error=error))
+            return self._settle(job, job.outcome("failed", error))
         job.lost = error
         job.since = job.since or self._service_time(job)
         if isinstance(error, UploadOutcomeUnknown):
@@ -325,8 +354,8 @@ class _Uploads(Run):
         if outcome.status == "uploaded" and outcome.file:
             self._stored.add(outcome.file.id)
         if self._journal is None or job.item is None:
-            return outcome, None
-        return outcome, self._write(self._journal.settle(job.item, outcome))
+            return job, outcome, None
+        return job, outcome, self._write(self._journal.settle(job.item, outcome))
 
     def _examine(self, job: _Job) -> None:
         """See what a source is. Waits for the disk, so it runs in a thread."""
@@ -335,21 +364,26 @@ class _Uploads(Run):
             if source.error:
                 raise source.error
             job.reason = source.reason
+            job.size = source.size
             source = source.filename, source.path
         job.content, name, job.content_type = untuple(source, None, None)
         job.filename = own_name(job.content) if name is None else name
         check_filename(job.filename)
         if isinstance(job.content, str | os.PathLike) and not job.reason:
             self._examine_path(job, Path(job.content))
-        elif isinstance(job.content, bytes | bytearray | memoryview):
-            job.size = len(job.content)
+        else:
+            job.size = _size_of(job.content)
         if self._journal and not job.reason:
             self._examine_by(self._journal, job)
 
     def _examine_path(self, job: _Job, path: Path) -> None:
         seen = path.stat()
         job.size = seen.st_size
-        job.identity = f"{seen.st_dev}:{seen.st_ino}:{job.filename}"
+        # Size and time, as another file may have got the number of one that is gone.
+        known = seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns
+        job.identity = f"{known}:{job.filename}"
+        if self._journal and self._journal.is_at(seen):
+            job.reason = "it is the journal of this run"
         job.item = Item(
             path=os.path.abspath(path),  # noqa: PTH100 - links are left as they are
             filename=job.filename,
@@ -361,23 +395,47 @@ class _Uploads(Run):
         if job.item and self._checksum:
             with open(job.item.path, "rb") as file:  # noqa: PTH123
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            job.item = evolve(job.item, mtime_ns=None, sha256=digest)
+            job.item = evolve(job.item, sha256=digest)
         elif isinstance(job.content, bytes | bytearray | memoryview):
             digest = hashlib.sha256(job.content).hexdigest()
             job.item = Item(path="", filename=job.filename, size=job.size or 0, sha256=digest)
         if job.item is None:
             raise InvalidRequestError(_NO_ITEM)
         job.stored = journal.find(job.item)
-        job.since = journal.pending.get(job.item)
+        for item, since in self._pending.get(job.item.place, ()):
+            if job.item.names(item):
+                job.since = since
 
 
+_CLIENT_CLOSED: Final = 499
+_UNAVAILABLE: Final = 503
+_GATEWAY_TIMEOUT: Final = 504
 _SETTLED: Final = "an earlier run uploaded it, as the journal says"
+_UNTOLD: Final = "of several of this name and size some have arrived, and nobody can tell which"
 _NO_ITEM: Final = "a journal knows paths and bytes again, and nothing else"
+
+
+def _is_slow(error: OpenRouterError | None) -> bool:
+    timed_out = isinstance(getattr(error, "reason", error), RequestTimeoutError)
+    return timed_out or getattr(error, "status_code", None) == _GATEWAY_TIMEOUT
 
 
 def _may_be_stored(error: OpenRouterError) -> bool:
     """Whether a failed upload may be at the service all the same."""
     if isinstance(error, ResponseError):
-        failed = error.status_code >= 500 and error.retry_after is None  # noqa: PLR2004
+        told_to_wait = error.status_code == _UNAVAILABLE and error.retry_after is not None
+        failed = error.status_code >= _CLIENT_CLOSED and not told_to_wait
         return failed or isinstance(error, ResponseValidationError)
     return isinstance(error, OutcomeUnknownError)
+
+
+def _size_of(content: FileContent) -> int | None:
+    """The length of what is in memory."""
+    if isinstance(content, bytes | bytearray | memoryview):
+        return memoryview(content).nbytes
+    if isinstance(content, list | tuple):
+        try:
+            return sum(memoryview(piece).nbytes for piece in content)
+        except TypeError:  # the upload says what is wrong with it
+            return None
+    return None

@@ -9,12 +9,7 @@ from openrouter_async.cli._extras import needs_extra
 BLOCKED = """
 import sys
 
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {missing}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-sys.meta_path.insert(0, Blocked())
+sys.modules.update(dict.fromkeys({missing}))
 sys.argv = ["openrouter-async", *{args}]
 from openrouter_async.__main__ import main
 main()
@@ -60,7 +55,7 @@ def test_main_is_the_console_script(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("missing", "args", "extra"),
     [
-        ("typer", ["--version"], "cli"),
+        ("typer", ["files"], "cli"),
         ("rich", ["demo"], "cli"),
         ("uvicorn", ["demo"], "emulator"),
         ("starlette", ["emulator"], "emulator"),
@@ -76,6 +71,28 @@ def test_missing_extra_is_one_clear_line(execute, missing, args, extra):
         f"openrouter-async: this needs {missing}, which is not installed:"
         f" pip install 'openrouter_async[{extra}]'\n"
     )
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_the_extra_the_help_says_how_to_get_it(execute, missing):
+    """And that is all it can say; the version needs nothing."""
+    status, output, errors = execute("-c", BLOCKED.format(missing={missing}, args=["--help"]))
+    assert (status, errors) == (0, "")
+    assert f"what is not installed: {missing}\n" in output
+    assert "pip install 'openrouter_async[cli]'" in output
+    assert "pip install 'openrouter_async[cli,emulator]'" in output
+    version = execute("-c", BLOCKED.format(missing={missing}, args=["--version"]))
+    assert version == (0, f"openrouter-async {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"), [("uvicorn", True), ("puremagic", True), ("tqdm", False)]
+)
+def test_the_help_tells_which_commands_need_more(execute, missing, told):
+    """Those of the emulator, which has an extra of its own."""
+    status, output, errors = execute("-c", BLOCKED.format(missing={missing}, args=["--help"]))
+    assert (status, errors) == (0, "")
+    assert ("pip install 'openrouter_async[emulator]'" in output) is told
 
 
 def test_missing_module_of_a_dependency_is_told_by_its_distribution(capsys):

@@ -59,4 +59,5 @@ def test_every_operation_is_driven():
         for name in vars(namespace)
         if not name.startswith("_")
     }
-    assert offered - {"files.download_to"} == {step.call for step in STEPS}
+    ours = {"download_to", "upload_many", "upload_tree", "download_many", "delete_many"}
+    assert offered - {f"files.{name}" for name in ours} == {step.call for step in STEPS}

@@ -86,25 +86,27 @@ async def test_what_cannot_be_downloaded_does_not_hold_up_the_rest(client, store
 async def test_two_files_of_one_name_do_not_overwrite_each_other(client, stored, folder):
     """Not even with overwrite, which is about what was there before."""
     ids = stored("a.txt", "a.txt")
-    outcomes = await gathered(client.files.download_many(ids, folder, overwrite=True))
-    assert statuses(outcomes) == {"downloaded": 1, "failed": 1}
+    outcomes = await gathered(client.files.download_many([*ids, ids[0]], folder, overwrite=True))
+    assert statuses(outcomes) == {"downloaded": 1, "failed": 1, "skipped": 1}
 
 
 async def test_no_download_leaves_its_folder(client, stored, folder, tmp_path):
     """Not by a link that lies in it, either."""
     (tmp_path / "outside").mkdir()
     (folder / "link").symlink_to(tmp_path / "outside")
-    ids = stored("link/a.txt", "CON", "fine/b.txt")
+    (folder / "loop").symlink_to(folder / "loop")
+    ids = stored("link/a.txt", "CON", "fine/b.txt", "loop/c.txt")
     outcomes = await gathered(client.files.download_many(ids, folder))
-    assert statuses(outcomes) == {"failed": 2, "downloaded": 1}
+    assert statuses(outcomes) == {"failed": 3, "downloaded": 1}
     assert list((tmp_path / "outside").iterdir()) == []
 
 
-async def test_the_folder_has_to_exist(client, stored, folder):
-    """A typing error makes no new folder."""
-    (outcome,) = await gathered(client.files.download_many(stored("a.txt"), folder / "typo"))
-    assert isinstance(outcome.error, errors.DownloadTargetError)
+async def test_the_folder_has_to_exist(client, emulator, stored, folder):
+    """A typing error makes no new folder, and sends nothing."""
+    with pytest.raises(errors.DownloadTargetError, match="typo"):
+        await gathered(client.files.download_many(stored("a.txt"), folder / "typo"))
     assert not (folder / "typo").exists()
+    assert [r for r in emulator.requests() if r["operation"]] == []
 
 
 async def test_a_download_tells_its_progress(client, stored, folder):
@@ -150,6 +152,33 @@ async def test_what_to_delete_has_to_be_said_once(make_client, arguments):
     async with make_client("sk-test") as client:
         with pytest.raises(errors.InvalidRequestError):
             client.files.delete_many(**arguments)
+
+
+@pytest.mark.parametrize("verdict", [1, None, "yes"])
+async def test_a_verdict_is_true_or_false(client, stored, verdict):
+    """What is merely true, as the promise of a verdict is, may be a mistake; and costs all files."""
+    stored("a.txt", "b.txt")
+
+    async def promised(_):
+        return False
+
+    for match in (lambda _: verdict, promised):
+        with pytest.raises(errors.InvalidRequestError, match="True or False"):
+            await gathered(client.files.delete_many(match=match))
+    assert await names(client) == ["a.txt", "b.txt"]
+
+
+@pytest.mark.parametrize("items", ["or_file_abc", b"or_file_abc", 5])
+async def test_one_item_is_no_iterable_of_items(make_client, items, folder):
+    """A string's letters are nobody's files."""
+    async with make_client("sk-test") as client:
+        for call in (
+            lambda: client.files.delete_many(items),
+            lambda: client.files.download_many(items, folder),
+            lambda: client.files.upload_many(items),
+        ):
+            with pytest.raises(errors.InvalidRequestError, match="iterable"):
+                call()
 
 
 async def test_a_refused_key_stops_the_run(emulator, stored):

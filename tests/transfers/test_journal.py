@@ -148,7 +148,8 @@ async def test_a_later_outcome_wins(path):
         ({}, {"size": 11}, False),
         ({}, {"path": "/data/other"}, False),
         ({}, {"filename": "other"}, False),
-        ({}, {"sha256": "ab"}, False),
+        ({}, {"sha256": "ab"}, True),
+        ({}, {"sha256": "ab", "mtime_ns": 2}, False),
         ({"sha256": "ab"}, {"sha256": "ab"}, True),
         ({"sha256": "ab"}, {"sha256": "ab", "mtime_ns": 2}, True),
         ({"sha256": "ab"}, {"sha256": "ab", "mtime_ns": None}, True),
@@ -158,10 +159,10 @@ async def test_a_later_outcome_wins(path):
         ({"sha256": "ab", "mtime_ns": None}, {}, False),
     ],
 )
-async def test_a_checksum_decides_where_one_is_given_and_else_the_time(
+async def test_checksums_decide_where_both_have_one_and_else_the_time(
     path, recorded, wanted, found
 ):
-    """So a run without checksums also knows what one with them has sent."""
+    """So a run without checksums and one with them know each other's files."""
     async with opened(path) as journal:
         await journal.begin(item(1, **recorded), NOW)
         await journal.settle(item(1, **recorded), uploaded(1))
@@ -686,22 +687,19 @@ async def test_a_failed_fsync_is_told_to_all(path, monkeypatch, error, text):
         pass
 
 
-async def test_what_was_on_its_way_to_the_disk_is_settled_though_a_later_write_fails(
-    path, monkeypatch
-):
-    """A failure is told to those whose lines it befell."""
+async def test_what_is_on_its_way_to_the_disk_is_told_of_a_failure(path, monkeypatch):
+    """At once; and the fsync that ends later harms nobody."""
     disk = SlowDisk()
     journal = await Journal.open(path, HERE)
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, anyio.fail_after(8):
         patch.setattr(os, "fsync", disk)
-        settling = asyncio.create_task(journal.settle(item(1), uploaded(1)))
+        settling = asyncio.create_task(fails(journal.settle(item(1), uploaded(1))))
         await anyio.to_thread.run_sync(disk.asked.wait, 10)
         patch.setattr(_journal_file, "_write", FullDisk(0))
-        assert await fails(journal.begin(item(2), NOW))
+        message = await fails(journal.begin(item(2), NOW))
+        assert await settling == message
         disk.go.set()
-        with anyio.fail_after(5):
-            await settling
-    assert await fails(journal.aclose())
+    assert await fails(journal.aclose()) == message
 
 
 async def test_what_waits_for_company_is_told_of_a_failure(path, monkeypatch):
@@ -810,7 +808,8 @@ async def test_opening_can_be_cancelled(path, monkeypatch):
         pass
 
 
-def test_a_loop_that_ends_leaves_whole_lines(path):
+@pytest.mark.parametrize("steps", range(6))
+def test_a_loop_that_ends_loses_no_lines(path, steps):
     """As when a generator that has the journal open is not closed: the loop closes it last."""
 
     async def run():
@@ -825,11 +824,11 @@ def test_a_loop_that_ends_leaves_whole_lines(path):
         generator = run()
         kept.append(generator)
         journal = await anext(generator)
-        await journal.begin(item(1), NOW)
         kept.append(asyncio.create_task(journal.settle(item(1), uploaded(1))))
         await journal.begin(item(2), NOW)
         kept.append(asyncio.create_task(journal.begin(item(3), NOW)))
-        await asyncio.sleep(0)  # it is queued, and its writer has not begun
+        for _ in range(steps):  # towards the moment at which its line is written
+            await asyncio.sleep(0)
 
     async def again():
         async with opened(path) as journal:
@@ -838,7 +837,59 @@ def test_a_loop_that_ends_leaves_whole_lines(path):
 
     kept = []
     asyncio.run(main())
+    lines = path.read_bytes().splitlines()
+    assert len(set(lines)) == len(lines) == 4
     asyncio.run(again())
+
+
+class SlowWrite:
+    """Takes its time for a write; may take only a part of it, and not go on for once."""
+
+    def __init__(self, room):
+        self.asked, self._disks = threading.Event(), iter([FullDisk(room), FullDisk(0)])
+
+    def __call__(self, fd, data):
+        self.asked.set()
+        time.sleep(0.2)
+        return next(self._disks, os.write)(fd, data)
+
+
+@pytest.mark.parametrize("room", [10_000, 30])
+async def test_a_write_whose_task_was_cancelled_is_waited_for(path, monkeypatch, room):
+    """A loop that ends cancels all tasks; the thread goes on, and no line is written twice."""
+    tasks = asyncio.all_tasks()
+    journal = await Journal.open(path, HERE)
+    await journal.begin(item(1), NOW)
+    disk = SlowWrite(room)
+    monkeypatch.setattr(_journal_file, "_write", disk)
+    settling = asyncio.create_task(fails(journal.settle(item(1), uploaded(1))))
+    await anyio.to_thread.run_sync(disk.asked.wait, 10)
+    for task in asyncio.all_tasks() - tasks - {settling}:
+        task.cancel()
+    await asyncio.sleep(0)
+    told = await fails(journal.aclose())
+    with anyio.fail_after(5):
+        assert await settling == told
+    assert bool(told) is (room == 30)
+    monkeypatch.undo()
+    assert path.read_bytes().count(b"settled") == 1
+    async with opened(path) as journal:
+        assert journal.find(item(1)) == (None if told else file(1))
+        assert bool(journal.pending) is bool(told)
+
+
+async def test_a_cancelled_wait_for_the_disk_is_made_up_for(path, monkeypatch):
+    """When the journal is closed."""
+    monkeypatch.setattr(_journal, "_SYNC_DELAY", 30)
+    journal = await Journal.open(path, HERE)
+    settling = asyncio.create_task(journal.settle(item(1), uploaded(1)))
+    await journal.begin(item(2), NOW)
+    await asyncio.sleep(0)
+    journal._syncer.cancel()
+    await asyncio.sleep(0.01)
+    with anyio.fail_after(5):
+        await journal.aclose()
+        await settling
 
 
 async def test_an_idle_journal_has_no_tasks(path):

@@ -85,16 +85,16 @@ def test_parts_are_the_same_in_each_process():
         Path("docs/a.pdf"),
         PurePosixPath("docs/a.pdf"),
         PureWindowsPath("docs\\a.pdf"),
-        ("docs/a.pdf", b"content"),
-        ("docs/a.pdf", Path("elsewhere"), "application/pdf"),
-        ("docs/a.pdf", iter([b"content"])),
-        Entry(path=Path("/data/docs/a.pdf"), filename="docs/a.pdf"),
-        stored("docs/a.pdf"),
+        Path("/elsewhere/a.pdf"),
+        ("a.pdf", b"content"),
+        ("a.pdf", Path("elsewhere"), "application/pdf"),
+        ("a.pdf", iter([b"content"])),
+        Entry(path=Path("/data/docs/b.pdf"), filename="a.pdf"),
     ],
     ids=lambda source: type(source).__name__,
 )
-def test_what_has_the_same_text_is_in_the_same_part(source):
-    """Paths by how they are written, ids, and the filenames of tuples and entries."""
+def test_what_is_stored_under_the_same_name_is_in_the_same_part(source):
+    """Whoever has to tell two of them apart must know of both."""
     assert part_of(source) == part_of("docs/a.pdf")
 
 

@@ -3,6 +3,10 @@
 import asyncio
 import hashlib
 import json
+import os
+import subprocess
+import sys
+import time
 from collections import Counter
 from contextlib import aclosing
 
@@ -142,7 +146,14 @@ async def test_what_fails_does_not_hold_up_the_rest(client, tree, tmp_path):
     """Each failure is an outcome with its error, and nothing was sent for it."""
     good = tree(*numbered(5))
     (tmp_path / "empty.txt").touch()
-    bad = [tmp_path / "missing.txt", tmp_path / "empty.txt", tmp_path, ("a:b.txt", b"x"), 5]
+    bad = [
+        tmp_path / "missing.txt",
+        tmp_path / "empty.txt",
+        tmp_path,
+        ("a:b.txt", b"x"),
+        (5, b"x"),
+        5,
+    ]
     outcomes = await gathered(client.files.upload_many([*bad, *good], concurrency=2))
     failed = {str(o.source): o.error for o in outcomes if o.status == "failed"}
     assert set(failed) == {str(source) for source in bad}
@@ -202,6 +213,7 @@ async def test_an_upload_whose_answer_is_lost_is_unknown(client, emulator, tree)
     [
         {"drop_answer": True},
         {"status": 500},
+        {"status": 502, "retry_after": 0},
         {"status": 503},
         {"truncate": 10},
         {"close_after_bytes": 1_000_000},
@@ -217,7 +229,7 @@ async def test_lost_uploads_are_looked_for_when_all_else_is_done(client, emulato
     assert sorted(outcome.source for outcome in outcomes) == paths
     assert await names(client) == numbered(12)
     listings = [r for r in emulator.requests() if r["operation"] == "list_files"]
-    assert len(listings) <= 1 + 1  # one of them is this test's own
+    assert len(listings) <= 2 + 1  # one of them is this test's own
 
 
 async def test_what_stays_lost_is_told_in_the_end(client, emulator, tree):
@@ -245,7 +257,132 @@ async def test_what_can_be_read_once_is_never_sent_twice(client, emulator):
     assert await names(client) == []
 
 
+@pytest.mark.parametrize("content", [[b"one, ", b"two"], memoryview(b"12345678").cast("I")])
+async def test_what_is_in_memory_is_looked_for_by_its_size_in_bytes(client, emulator, content):
+    """Of all its pieces together, however wide their items are."""
+    emulator.faults({"operation": "upload_file", "truncate": 10, "times": 1})
+    sources = [("memory.txt", content)]
+    (outcome,) = await gathered(client.files.upload_many(sources, retries=RECONCILE))
+    assert outcome.status == "uploaded"
+    assert await names(client) == ["memory.txt"]
+
+
+async def test_of_two_alike_nobody_can_tell_which_has_arrived(client, emulator, tree, tmp_path):
+    """One is there and one is not: to guess would lose one and double the other."""
+    paths = tree("x/same.txt", "y/same.txt")
+    emulator.faults(
+        {"operation": "upload_file", "close_after_bytes": 1_000_000, "times": 1},
+        {"operation": "upload_file", "drop_answer": True, "times": 1},
+    )
+    journal = tmp_path / "run.jsonl"
+    run = client.files.upload_many(paths, journal=journal, concurrency=1)
+    assert [outcome.status for outcome in await gathered(run)] == ["unknown"] * 2
+    again = await gathered(client.files.upload_many(paths, journal=journal))
+    assert [outcome.status for outcome in again] == ["unknown"] * 2
+    assert all("which" in outcome.reason for outcome in again)
+    assert await names(client) == ["same.txt"]
+
+
+async def test_another_file_with_the_number_of_one_that_is_gone_is_another(client, tmp_path):
+    """Systems give a file's number to the next one."""
+
+    def spooled():
+        for number in range(5):
+            path = tmp_path / "spool"
+            path.write_text(f"data {number}\n")
+            yield "data.csv", path
+            path.unlink()
+
+    run = client.files.upload_many(spooled(), concurrency=1)
+    statuses = Counter([outcome.status for outcome in await gathered(run)])
+    assert "skipped" not in statuses
+
+
+async def test_failures_hold_no_content(client, emulator, tree):
+    """An error's frames would hold what was sent, of each file that failed."""
+    emulator.faults({"operation": "upload_file", "status": 400, "times": None})
+    outcomes = await gathered(client.files.upload_many([*tree(*numbered(3)), "missing"]))
+    for outcome in outcomes:
+        error = outcome.error
+        while error is not None:
+            assert error.__traceback__ is None
+            error = error.__cause__ or error.__context__
+
+
+async def test_a_stopped_run_waits_for_no_more_items(emulator, tree):
+    """A source that waits for something would otherwise keep it for ever."""
+    (path,) = tree("a.txt")
+
+    async def waiting():
+        yield path
+        await asyncio.Event().wait()
+
+    async with AsyncOpenRouter("sk-wrong", server_url=emulator.base_url) as client:
+        with pytest.raises(errors.TransferStoppedError):
+            async with asyncio.timeout(5):
+                await gathered(client.files.upload_many(waiting()))
+
+
+async def test_a_cancellation_while_a_run_ends_is_not_lost(emulator, tree):
+    """Whoever closes a run and is cancelled meanwhile is cancelled."""
+    emulator.faults({"operation": "upload_file", "delay": 0.3, "times": None, "skip": 1})
+
+    async def close_early(client):
+        async with aclosing(client.files.upload_many(tree(*numbered(20)))) as outcomes:
+            async for _ in outcomes:
+                break
+            asyncio.get_running_loop().call_soon(asyncio.current_task().cancel)
+
+    async with AsyncOpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
+        task = asyncio.create_task(close_early(client))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_pause_is_no_part_of_the_time_that_a_call_may_take(client, emulator, tree):
+    """An item that was never sent has not run out of time."""
+    emulator.faults({"operation": "upload_file", "status": 429, "retry_after": 2, "times": 1})
+    run = client.files.upload_many(tree(*numbered(8)), concurrency=2, timeout=1.2)
+    outcomes = await gathered(run)
+    assert Counter(o.status for o in outcomes)["failed"] <= 1
+
+
 # The journal
+
+
+async def test_a_journal_among_the_files_is_no_file_to_upload(client, tree):
+    """It changes while it is uploaded."""
+    tree("a.txt")
+    journal = tree.root / "run.jsonl"
+    first = await client.files.upload_tree(tree.root, journal=journal)
+    second = await client.files.upload_tree(tree.root, journal=journal)
+    assert first.counts["uploaded"] == 1
+    assert second.counts == {"skipped": 2}
+    assert await names(client) == ["a.txt"]
+
+
+async def test_runs_with_and_without_checksums_know_each_others_files(client, tree, tmp_path):
+    """By the time, where one of them has no checksum."""
+    paths = tree(*numbered(3))
+    for first in (True, False):
+        journal = tmp_path / f"{first}.jsonl"
+        prefix = f"first-{first}"
+        for checksum in (first, not first, first):
+            await gathered(
+                client.files.upload_many(paths, journal=journal, checksum=checksum, prefix=prefix)
+            )
+    assert len(await names(client)) == 6
+
+
+async def test_a_journal_of_the_future_is_not_waited_for(client, emulator, tree, tmp_path):
+    """The clock was set back, perhaps."""
+    emulator.faults({"operation": "upload_file", "drop_answer": True, "times": 1})
+    journal = tmp_path / "run.jsonl"
+    await gathered(client.files.upload_many(tree("a.txt"), journal=journal))
+    os.utime(journal, (time.time() + 3600,) * 2)
+    async with asyncio.timeout(10):
+        (outcome,) = await gathered(client.files.upload_many(tree("a.txt"), journal=journal))
+    assert outcome.status == "uploaded"
 
 
 async def test_a_second_run_skips_what_the_first_has_done(client, emulator, tree, tmp_path):
@@ -430,6 +567,7 @@ async def test_progress_never_runs_backwards(client, emulator, tree):
         {"on_error": "ignore"},
         {"prefix": "../up"},
         {"prefix": "a:b"},
+        {"progress": "loud"},
     ],
     ids=str,
 )
@@ -470,6 +608,34 @@ async def test_what_an_iterator_raises_ends_the_run(client, tree):
     with pytest.raises(LookupError, match="no more"):
         await read(client.files.upload_many(sources(), concurrency=1), outcomes)
     assert len(outcomes) == 3
+
+
+async def test_what_is_under_way_is_told_before_an_iterators_failure(client, emulator, tree):
+    """Else nobody would know that it was sent."""
+    emulator.faults({"operation": "upload_file", "delay": 0.2, "times": None})
+    paths = tree(*numbered(3))
+
+    def sources():
+        yield from paths
+        msg = "no more"
+        raise LookupError(msg)
+
+    outcomes = []
+    with pytest.raises(LookupError, match="no more"):
+        await read(client.files.upload_many(sources()), outcomes)
+    assert sorted(outcome.source for outcome in outcomes) == paths
+
+
+async def test_progress_of_what_is_skipped_ends_at_its_total(client, tree, tmp_path):
+    """What need not be sent is no part of what there is to send."""
+    tree(*numbered(5), size=100)
+    journal = tmp_path / "run.jsonl"
+    await client.files.upload_tree(tree.root, journal=journal)
+    tree("new.txt", size=1000)
+    seen = []
+    await client.files.upload_tree(tree.root, journal=journal, progress=seen.append)
+    assert (seen[-1].bytes_done, seen[-1].bytes_total) == (1000, 1000)
+    assert (seen[-1].items_done, seen[-1].items_total) == (6, 6)
 
 
 # Trees
@@ -541,3 +707,30 @@ async def test_contents_arrive_as_they_are(client, emulator, tree):
     await gathered(client.files.upload_many(paths))
     expected = Counter((p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in paths)
     assert stored(emulator) == expected
+
+
+def test_an_interrupted_run_is_over_when_the_interrupt_is_seen(emulator, tree, tmp_path):
+    """On the blocking face: its journal can be used again at once, and nothing more is sent."""
+    emulator.faults({"operation": "upload_file", "delay": 0.2, "times": None})
+    journal = tmp_path / "run.jsonl"
+    code = f"""
+import os, signal, threading, time
+from openrouter_async import OpenRouter
+from openrouter_async.transfers import walk
+
+with OpenRouter({emulator.api_key!r}, server_url={emulator.base_url!r}) as client:
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        client.files.upload_tree({str(tree.root)!r}, journal={str(journal)!r}, concurrency=4)
+    except KeyboardInterrupt:
+        print("interrupted")
+    report = client.files.upload_tree({str(tree.root)!r}, journal={str(journal)!r})
+    print(report.ok, sum(report.counts.values()))
+"""
+    tree(*numbered(40))
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("interrupted\nTrue 40\n", "")
+    sent = stored(emulator)
+    assert len(sent) == 40

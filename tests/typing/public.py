@@ -7,6 +7,11 @@ error itself, so the lines that hold one show that the mistake beside it is seen
 from pathlib import Path
 from typing import assert_type
 
+import aiohttp
+import anyio
+import httpx
+from starlette.datastructures import UploadFile
+
 from openrouter_async import (
     UNSET,
     AsyncOpenRouter,
@@ -150,3 +155,18 @@ def bulk_blocking(client: OpenRouter) -> None:
     assert_type(client.files.upload_tree("a"), Report)
     for outcome in client.files.delete_many(["id"]):
         assert_type(outcome.status, Status)
+
+
+async def interchange(
+    client: AsyncOpenRouter,
+    upload: UploadFile,
+    stream: aiohttp.StreamReader,
+    part: aiohttp.BodyPartReader,
+    response: httpx.Response,
+    file: anyio.AsyncFile[bytes],
+    text: anyio.AsyncFile[str],
+) -> None:
+    for source in (upload, stream, part, response, response.aiter_bytes(), file):
+        assert_type(await client.files.upload(source), FileMetadata)
+    await client.files.upload(("a.csv", upload, "text/csv"))
+    await client.files.upload(text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,289 @@
+"""Spans and metrics for OpenTelemetry, by hooks alone; the extra ``otel`` brings its API.
+
+Names follow the conventions for HTTP clients:
+https://opentelemetry.io/docs/specs/semconv/http/http-spans/ and ``…/http-metrics/``.
+
+======================================  =========  ===============================================
+metric                                  unit       what it holds
+======================================  =========  ===============================================
+``http.client.request.duration``        s          an attempt, until its answer was read
+``http.client.request.body.size``       By         what an attempt sent
+``http.client.response.body.size``      By         what it received; nothing of what is streamed
+``http.client.request.time_in_queue``   s          until an attempt had a connection
+``http.client.open_connections``        connection connections now, by ``http.connection.state``
+``openrouter.client.queued_requests``   request    requests that wait for a connection now
+``openrouter.client.call.attempts``     attempt    attempts at a call
+======================================  =========  ===============================================
+"""
+
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+from weakref import WeakSet
+
+from attrs import define
+
+from ._hooks import (
+    AttemptEvent,
+    CallEvent,
+    DoneEvent,
+    Hooks,
+    Occupancy,
+    Occupied,
+    RequestEvent,
+    ResponseEvent,
+    ResultEvent,
+    notify,
+)
+from ._version import __version__
+
+try:
+    from opentelemetry import context, metrics, propagate, trace
+    from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+    from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
+except ModuleNotFoundError as error:
+    _MISSING = "opentelemetry-api is not installed: pip install 'openrouter_async[otel]'"
+    raise ModuleNotFoundError(_MISSING, name=error.name) from None
+
+__all__ = ["instrument"]
+
+E = TypeVar("E")
+
+_SCOPE: Final = "openrouter_async"
+_PORTS: Final = {"http": 80, "https": 443}
+_REFUSED: Final = 400
+
+# As the conventions say, with room for what an upload takes.
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_BYTES: Final = tuple(4.0**power for power in range(4, 14))
+_ATTEMPTS: Final = (1, 2, 3, 4, 5, 6, 8, 10)
+
+Hook = Callable[[E], Awaitable[None] | None]
+Attributes = dict[str, str | int]
+
+
+def instrument(
+    hooks: Hooks | None = None,
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    propagate: bool = False,
+) -> Hooks:
+    """Make hooks that trace and measure what a client does.
+
+    A call is a span, current while it runs, and each attempt at it is a client span below. One
+    such value does for any number of clients, and more than one would count connections twice.
+
+    Example:
+        ```python
+        from openrouter_async.otel import instrument
+
+        async with AsyncOpenRouter(hooks=instrument()) as watched:
+            await watched.files.list()
+        ```
+
+    Args:
+        hooks: Hooks of your own, to be called as well, inside the spans.
+        tracer_provider: The global one if omitted.
+        meter_provider: The global one if omitted.
+        propagate: Whether to send the context along, by the global propagator: in the headers
+            ``traceparent``, ``tracestate`` and ``baggage``, unless it was set otherwise.
+
+    Returns:
+        Hooks for ``AsyncOpenRouter(hooks=…)`` or ``OpenRouter(hooks=…)``.
+    """
+    watch = _Watch(
+        trace.get_tracer(_SCOPE, __version__, tracer_provider),
+        metrics.get_meter(_SCOPE, __version__, meter_provider),
+        propagates=propagate,
+    )
+    others = hooks or Hooks()
+    # What begins is told to the tracer first, what ends last: so others run inside the spans.
+    return Hooks(
+        on_call=_in_turn(watch.call, others.on_call),
+        on_request=_in_turn(watch.request, others.on_request),
+        on_response=_in_turn(watch.response, others.on_response),
+        on_result=_in_turn(others.on_result, watch.result),
+        on_retry=others.on_retry,
+        on_done=_in_turn(others.on_done, watch.done),
+    )
+
+
+def _in_turn(first: Hook[E] | None, second: Hook[E] | None) -> Hook[E] | None:
+    if first is None or second is None:
+        return first or second
+
+    async def both(event: E) -> None:
+        try:
+            await notify(first, event)
+        finally:  # a span ends even if somebody else's hook fails
+            await notify(second, event)
+
+    return both
+
+
+@define(eq=False)
+class _Call:
+    """A call that runs."""
+
+    path: str
+    span: Span
+    token: Any = None
+    attempts: int = 0
+    attempt: Span | None = None
+    began: float = 0.0
+    """When its last attempt did."""
+
+    def named(self, event: AttemptEvent) -> Attributes:
+        """What spans and metrics of an attempt have in common."""
+        return _named(event.method, event.url, self.path)
+
+
+class _Watch:
+    """Makes spans and measurements of events."""
+
+    def __init__(self, tracer: trace.Tracer, meter: metrics.Meter, *, propagates: bool) -> None:
+        self._tracer = tracer
+        self._propagates = propagates
+        # The running call is in the context, where it is its task's own, and its children's.
+        self._key = context.create_key(_SCOPE)
+        self._pools: WeakSet[Occupied] = WeakSet()
+        self._lock = threading.Lock()
+        self._make_instruments(meter)
+
+    def _make_instruments(self, meter: metrics.Meter) -> None:
+        def histogram(name: str, unit: str, bounds: Iterable[float]) -> metrics.Histogram:
+            return meter.create_histogram(
+                name, unit, explicit_bucket_boundaries_advisory=list(bounds)
+            )
+
+        self._duration = histogram("http.client.request.duration", "s", _SECONDS)
+        self._queued = histogram("http.client.request.time_in_queue", "s", _SECONDS)
+        self._sent = histogram("http.client.request.body.size", "By", _BYTES)
+        self._received = histogram("http.client.response.body.size", "By", _BYTES)
+        self._attempts = histogram("openrouter.client.call.attempts", "{attempt}", _ATTEMPTS)
+        meter.create_observable_up_down_counter(
+            "http.client.open_connections", [self._open], "{connection}"
+        )
+        meter.create_observable_up_down_counter(
+            "openrouter.client.queued_requests", [self._waiting], "{request}"
+        )
+
+    # Events
+
+    def call(self, event: CallEvent) -> None:
+        """A call begins: from now on its span is the current one."""
+        if event.connections not in self._pools:
+            with self._lock:
+                self._pools.add(event.connections)
+        span = self._tracer.start_span(
+            f"OpenRouter {event.method} {event.path}",
+            attributes=_named(event.method, event.url, event.path),
+        )
+        running = _Call(event.path, span)
+        here = context.set_value(self._key, running, trace.set_span_in_context(span))
+        running.token = context.attach(here)
+
+    def request(self, event: RequestEvent) -> None:
+        """An attempt begins."""
+        call = self._current()
+        attributes = {**call.named(event), "url.full": event.url}
+        if event.attempt > 1:
+            attributes["http.request.resend_count"] = event.attempt - 1
+        call.attempts = event.attempt
+        call.attempt = self._tracer.start_span(
+            f"{event.method} {call.path}",
+            trace.set_span_in_context(call.span),
+            kind=SpanKind.CLIENT,
+            attributes=attributes,
+        )
+        if self._propagates:
+            propagate.inject(event.headers, trace.set_span_in_context(call.attempt))
+        call.began = time.perf_counter()
+
+    def response(self, event: ResponseEvent) -> None:
+        """The headers of an answer are there."""
+        if event.waited is not None:
+            self._queued.record(event.waited, self._current().named(event))
+
+    def result(self, event: ResultEvent) -> None:
+        """An attempt is over."""
+        call = self._current()
+        span, call.attempt = call.attempt, None
+        if span is None:  # it ended before it was sent
+            return
+        outcome = _outcome(event.error, event.status_code)
+        attributes = {**call.named(event), **outcome}
+        self._duration.record(time.perf_counter() - call.began, attributes)
+        self._sent.record(event.sent, attributes)
+        self._received.record(event.received, attributes)
+        span.set_attributes(
+            {
+                **outcome,
+                "http.request.body.size": event.sent,
+                "http.response.body.size": event.received,
+            }
+        )
+        _end(span, outcome, event.error if event.status_code is None else None)
+
+    def done(self, event: DoneEvent) -> None:
+        """A call is over."""
+        call = self._current()
+        context.detach(call.token)
+        outcome = _outcome(event.error, getattr(event.error, "status_code", None))
+        outcome.pop("http.response.status_code", None)  # which is an attempt's
+        named = _named(event.method, event.url, event.path)
+        self._attempts.record(call.attempts, {**named, **outcome})
+        call.span.set_attributes(outcome)
+        if event.error is not None:
+            call.span.record_exception(event.error)
+        _end(call.span, outcome, event.error)
+
+    def _current(self) -> _Call:
+        return context.get_value(self._key)  # type: ignore[return-value] # what `call` put there
+
+    # Connections, as the reader of the metrics asks for them, in a thread of its own
+
+    def _occupancies(self) -> list[Occupancy]:
+        with self._lock:
+            pools = list(self._pools)
+        return [pool.occupancy() for pool in pools]
+
+    def _open(self, _: CallbackOptions) -> Iterable[Observation]:
+        found = self._occupancies()
+        idle = sum(pool.idle for pool in found)
+        active = sum(pool.open for pool in found) - idle
+        yield Observation(idle, {"http.connection.state": "idle"})
+        yield Observation(active, {"http.connection.state": "active"})
+
+    def _waiting(self, _: CallbackOptions) -> Iterable[Observation]:
+        yield Observation(sum(pool.waiting for pool in self._occupancies()))
+
+
+def _named(method: str, url: str, path: str) -> Attributes:
+    parts = urlsplit(url)
+    return {
+        "http.request.method": method,
+        "server.address": parts.hostname or "",
+        "server.port": parts.port or _PORTS[parts.scheme],
+        "url.template": path,
+    }
+
+
+def _outcome(error: BaseException | None, status: int | None) -> Attributes:
+    found: Attributes = {}
+    if status is not None:
+        found["http.response.status_code"] = status
+    if status is not None and status >= _REFUSED:
+        found["error.type"] = str(status)
+    elif error is not None:
+        found["error.type"] = f"{type(error).__module__}.{type(error).__qualname__}"
+    return found
+
+
+def _end(span: Span, outcome: Attributes, error: BaseException | None) -> None:
+    if "error.type" in outcome:
+        span.set_status(StatusCode.ERROR, None if error is None else str(error))
+    span.end()
