@@ -24,7 +24,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, by both checkers, of the package and of what users write with it."""
-    session.install("-e", ".[cli,emulator,speed]", *group("test"), *group("types"))
+    session.install("-e", ".[cli,emulator,otel,speed]", *group("test"), *group("types"))
     session.run("mypy")
     session.run("mypy", "tests/typing")
     session.run("pyright")
@@ -33,9 +33,9 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, against a live emulator, with the branch coverage gate."""
-    session.install("-e", ".[cli,dask,emulator]", *group("test"))
+    session.install("-e", ".[cli,dask,emulator,otel]", *group("test"))
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", "-n", "auto", *session.posargs)
     session.run("coverage", "combine")
     session.run("coverage", "report")
 
@@ -65,14 +65,14 @@ def package(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The API reference into ``build/docs``; a broken cross-reference is an error."""
-    session.install("-e", ".[cli,dask,emulator]", *group("docs"), "pytest")
+    session.install("-e", ".[cli,dask,emulator,otel]", *group("docs"), "pytest")
     session.run("python", "tests/render_docs.py", "build/docs")
 
 
 @nox.session(python=["3.12", "3.13"])
 def pythons(session: nox.Session) -> None:
     """All tests on the other Pythons that the metadata names."""
-    session.install("-e", ".[cli,dask,emulator]", *group("test"))
+    session.install("-e", ".[cli,dask,emulator,otel]", *group("test"))
     session.run("pytest", "-q", *session.posargs)
 
 
@@ -104,6 +104,17 @@ def soak_bulk(session: nox.Session) -> None:
     """5,000 files through faults and kills, each once; and the memory of very large runs."""
     session.install("-e", ".[emulator]", *group("test"))
     session.run("pytest", "-q", "tests/soak/soak_bulk.py", *session.posargs)
+
+
+@nox.session
+def services(session: nox.Session) -> None:
+    """FastAPI and aiohttp services under load, beside one on the vendor's client.
+
+    ``SERVICES_SECONDS`` says for how long each of them: 30, or 300 for a soak.
+    """
+    session.install("-e", ".[cli,emulator]", *group("test"), "httptools")
+    session.install("--upgrade", "openrouter")
+    session.run("python", "tests/services/compare.py", *session.posargs)
 
 
 @nox.session

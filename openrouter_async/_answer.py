@@ -190,6 +190,9 @@ class Answer:
             raise failure
 
     async def _next(self, raw: AsyncIterator[bytes]) -> bytes | None:
+        # A scope ends no task whose data is always there already: then time runs out here.
+        if self.exchange.remaining() <= 0:
+            raise out_of_time(self.exchange, answered=True)
         # The scope stands around this one await: none may be held across a yield.
         with self.exchange.limit():
             try:

@@ -20,7 +20,7 @@ from . import models
 if TYPE_CHECKING:  # cattrs takes long to import, and only the first answer needs it
     import cattrs
 
-__all__ = ["DecodeError", "decode"]
+__all__ = ["DecodeError", "decode", "prepare"]
 
 T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
@@ -38,6 +38,11 @@ class DecodeError(ValueError):
     def __init__(self, message: str, path: str = "") -> None:
         super().__init__(message)
         self.path = path
+
+
+def prepare() -> None:
+    """Import what decoding needs, which takes a while and free descriptors."""
+    _converter(detailed=False)
 
 
 def decode(body: bytes, returns: type[T], *, unwrap: bool = False) -> T:

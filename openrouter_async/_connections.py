@@ -7,6 +7,7 @@ import os
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import cast
 from weakref import WeakKeyDictionary
 
@@ -14,6 +15,7 @@ import anyio.to_thread
 import httpx
 from attrs import define, field
 
+from ._codec import prepare
 from ._hooks import Occupancy
 from ._options import is_loopback
 from ._pool import Pool
@@ -83,6 +85,9 @@ class Connections:
             scheme, host, port = origin
             proxy = proxy_for(scheme.decode(), host.decode(), port)
             if proxy not in ways.by_proxy:
+                # Late imports come before connections take the descriptors that they need.
+                prepare()
+                anyio.current_time()  # loads anyio's backend
                 transport = await self._connect_by(proxy)
                 ways.by_proxy.setdefault(proxy, transport)  # another call may have been faster
             ways.by_origin[origin] = ways.by_proxy[proxy]
@@ -121,8 +126,9 @@ class Connections:
         """Close the connections; a transport that the caller brought stays the caller's."""
         self.closed = True
         ways = self._by_loop.pop(asyncio.get_running_loop(), _Ways())
-        for transport in ways.by_proxy.values():
-            await transport.aclose()
+        async with AsyncExitStack() as closing:  # all of them, even if this is cancelled
+            for transport in ways.by_proxy.values():
+                closing.push_async_callback(transport.aclose)
 
 
 async def _send_by(

@@ -10,7 +10,7 @@ from typing import IO, Final, Protocol, Self, TypeVar
 
 from ._answer import Answer
 from ._bodies import Progress
-from ._threads import in_thread
+from ._threads import in_thread, opened
 from .errors import DownloadTargetError, IntegrityError, NoAnswerError
 
 __all__ = ["Download", "Target", "base_name", "read_all"]
@@ -163,19 +163,16 @@ class Target:
             IntegrityError: The content is shorter or longer than announced.
         """
         part = self._path.with_name(f".{secrets.token_hex(8)}.part")
-        file: IO[bytes] | None = None
         try:
-            file = await in_thread(_unwritable, part.open, "xb", 0)
-            done = await self._copy(answer, file)
-            await answer.aclose()
-            if answer.size not in {None, done}:
-                msg = f"{answer.size} bytes were announced and {done} came"
-                raise IntegrityError(msg)
-            await in_thread(_unwritable, _sync_and_close, file)
+            async with opened(_unwritable, part.open, "xb", 0) as file:
+                done = await self._copy(answer, file)
+                await answer.aclose()
+                if answer.size not in {None, done}:
+                    msg = f"{answer.size} bytes were announced and {done} came"
+                    raise IntegrityError(msg)
+                await in_thread(_unwritable, _sync_and_close, file)
             await in_thread(_unwritable, self._publish, part)
         finally:
-            if file:
-                file.close()
             part.unlink(missing_ok=True)
         return self._path
 

@@ -34,7 +34,7 @@ from attrs import define, field
 from ._downloads import Download
 from ._paging import Pager, PageT, RowT
 from ._transport import AsyncTransport
-from .errors import ClientClosedError
+from .errors import ClientClosedError, ConnectionFailedError
 
 __all__ = [
     "Async",
@@ -187,9 +187,17 @@ _inherited: list[_Loop | None] = []
 
 def _start_loop(farewell: Callable[[], Coroutine[Any, Any, None]]) -> _Loop:
     ready: concurrent.futures.Future[_Loop] = concurrent.futures.Future()
-    threading.Thread(
-        target=anyio.run, args=(_serve, ready, farewell), name="openrouter_async", daemon=True
-    ).start()
+
+    def run() -> None:
+        try:
+            anyio.run(_serve, ready, farewell)
+        except OSError as error:
+            if ready.done():
+                raise
+            msg = f"the client's event loop cannot be started: {error}"
+            ready.set_exception(ConnectionFailedError(msg))
+
+    threading.Thread(target=run, name="openrouter_async", daemon=True).start()
     running = ready.result()
     _end_with_main_thread(running)
     return running

@@ -14,7 +14,7 @@ import re
 import stat
 from collections.abc import AsyncIterable, Callable, Iterable
 from contextlib import aclosing
-from pathlib import Path
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import IO, Any, Final, TypeAlias, cast
 from unicodedata import category
 
@@ -30,7 +30,7 @@ from ._pieces import (
     view_of,
 )
 from ._readers import AsyncReader, Examined, StreamedAnswer, examine_reader, is_async
-from ._threads import in_thread
+from ._threads import in_thread, opened
 from .errors import InvalidRequestError, UploadSourceError
 
 __all__ = [
@@ -194,10 +194,12 @@ def own_name(content: FileContent) -> str:
             msg = f"a path to upload is a string, not bytes: {content!r:.100}"
             raise UploadSourceError(msg) from None
     # The name of a form's part is its field's. Some files warn of whoever asks for a filename.
-    attributes = ("name", "path") if isinstance(content, io.IOBase) else ("filename", "name")
+    plain = isinstance(content, io.IOBase)
+    attributes = ("name", "path") if plain else ("filename", "name")
     name = next((getattr(content, a) for a in attributes if hasattr(content, a)), None)
     # Some browsers send a whole path, with the slashes of another system.
-    if isinstance(name, str) and (base := Path(name.rpartition("\\")[2]).name):
+    read = PurePath if plain else PureWindowsPath
+    if isinstance(name, str) and (base := read(name).name):
         return base
     msg = "what is uploaded has no name of its own: pass filename="
     raise UploadSourceError(msg)
@@ -256,13 +258,12 @@ def _probe(path: Path) -> tuple[os.stat_result, bytes | None]:
 
 
 async def _from_path(path: Path, seen: os.stat_result) -> Pieces:
-    file = await in_thread(unreadable, _open_again, path, seen)
-    try:
-        async with aclosing(_from_file(file, seen.st_size)) as pieces:
-            async for piece in pieces:
-                yield piece
-    finally:
-        file.close()
+    async with (
+        opened(unreadable, _open_again, path, seen) as file,
+        aclosing(_from_file(file, seen.st_size)) as pieces,
+    ):
+        async for piece in pieces:
+            yield piece
 
 
 def _open_again(path: Path, seen: os.stat_result) -> IO[bytes]:

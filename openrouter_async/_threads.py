@@ -1,15 +1,16 @@
 """Work that may wait for a disk, done in a worker thread; and how to wait for what runs."""
 
 import asyncio
-from collections.abc import Callable, Collection
-from typing import Any, TypeVar, TypeVarTuple
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import asynccontextmanager
+from typing import IO, Any, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
 
 from .errors import OpenRouterError
 
-__all__ = ["in_thread", "until_done"]
+__all__ = ["in_thread", "opened", "until_done"]
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -40,6 +41,23 @@ async def in_thread(
     finally:
         # Whatever happens: the file that the thread holds must not be closed under it.
         await until_done([work])
+
+
+@asynccontextmanager
+async def opened(
+    failure: Callable[[str], OpenRouterError],
+    function: Callable[[*Args], IO[bytes]],
+    *args: *Args,
+) -> AsyncGenerator[IO[bytes], None]:
+    """A file that ``function(*args)`` opens in a thread, closed at the end."""
+    # The thread keeps it here: whoever is cancelled meanwhile would never hear of it.
+    files: list[IO[bytes]] = []
+    try:
+        await in_thread(failure, lambda: files.append(function(*args)))
+        yield files[0]
+    finally:
+        for file in files:
+            file.close()
 
 
 async def until_done(works: Collection[asyncio.Future[Any]]) -> None:

@@ -3,17 +3,15 @@
 Names follow the conventions for HTTP clients:
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/ and ``…/http-metrics/``.
 
-======================================  =========  ===============================================
-metric                                  unit       what it holds
-======================================  =========  ===============================================
-``http.client.request.duration``        s          an attempt, until its answer was read
-``http.client.request.body.size``       By         what an attempt sent
-``http.client.response.body.size``      By         what it received; nothing of what is streamed
-``http.client.request.time_in_queue``   s          until an attempt had a connection
-``http.client.open_connections``        connection connections now, by ``http.connection.state``
-``openrouter.client.queued_requests``   request    requests that wait for a connection now
-``openrouter.client.call.attempts``     attempt    attempts at a call
-======================================  =========  ===============================================
+| metric | unit | what it holds |
+|---|---|---|
+| ``http.client.request.duration`` | s | an attempt, until its answer was read |
+| ``http.client.request.body.size`` | By | what an attempt sent |
+| ``http.client.response.body.size`` | By | what it received; nothing of what is streamed |
+| ``http.client.request.time_in_queue`` | s | until an attempt had a connection |
+| ``http.client.open_connections`` | connection | those there are, by ``http.connection.state`` |
+| ``openrouter.client.queued_requests`` | request | requests that wait for a connection now |
+| ``openrouter.client.call.attempts`` | attempt | attempts at a call |
 """
 
 import threading

@@ -26,7 +26,7 @@ from pdoc import render, render_helpers
 from support import reference
 
 import openrouter_async
-from openrouter_async import client, namespaces, transfers
+from openrouter_async import Operation, client, namespaces, transfers
 from openrouter_async.transfers import _calls as calls
 
 NAMESPACES = (namespaces.Files, namespaces.Workspaces)
@@ -76,7 +76,7 @@ def prepare() -> None:
         if inspect.isclass(doc.thing):
             adopt(doc.thing)
         if doc.name and "." not in doc.name:  # perhaps imported when it was asked for
-            setattr(sys.modules[doc.module], doc.name, getattr(doc.thing, "__wrapped__", doc.thing))
+            setattr(sys.modules[doc.module], doc.name, shown(doc.thing))
     for namespace in NAMESPACES:
         for name, value in reference.members(namespace).items():
             setattr(namespace, name, as_method(namespace, name, value.__wrapped__))
@@ -86,6 +86,14 @@ def prepare() -> None:
     inspect.formatannotation = pdoc.doc.formatannotation = format_annotation
     pdoc.doc.Class.bases = property(public_bases)
     pdoc.doc.Class.decorators = ()
+
+
+def shown(thing: object) -> object:
+    """A fixture as its function, an endpoint as the line that makes it."""
+    if isinstance(thing, Operation):
+        returns = thing.returns.__name__
+        return Written(f'Operation("{thing.method}", "{thing.path}", {returns})')
+    return getattr(thing, "__wrapped__", thing)
 
 
 def adopt(cls: type) -> None:
@@ -132,11 +140,11 @@ def format_annotation(annotation: object) -> str:
     return text
 
 
-def public_bases(shown: pdoc.doc.Class) -> list[tuple[str, str, str]]:
+def public_bases(cls: pdoc.doc.Class) -> list[tuple[str, str, str]]:
     """The bases of a class that are not there for us alone."""
     shown_here = {(thing.__module__, thing.__qualname__) for thing in public()}
     ours = "openrouter_async"
-    return [b for b in all_bases(shown) if b[:2] in shown_here or not b[0].startswith(ours)]
+    return [b for b in all_bases(cls) if b[:2] in shown_here or not b[0].startswith(ours)]
 
 
 @functools.cache

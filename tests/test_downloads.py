@@ -583,3 +583,29 @@ async def test_a_servers_own_headers_name_no_file(make_client, raw_server, tmp_p
     async with make_client(KEY, server_url=server.url) as client:
         await client.files.download_to("f", inner / "x")
     assert (files_in(tmp_path), files_in(inner)) == (["inner"], ["x"])
+
+
+async def test_the_total_limit_holds_while_data_keeps_arriving(make_client, raw_server):
+    """Of several at once, whose next bytes are always there already."""
+
+    async def endless(request, _):
+        request.writer.write(head())
+        while not request.writer.is_closing():
+            request.writer.write(CONTENT)
+            await request.writer.drain()
+
+    server = await raw_server(endless)
+
+    async def read(client):
+        with pytest.raises(RequestTimeoutError) as caught:
+            async with client.files.download("f", timeout=0.5) as download:
+                async for _ in download:
+                    pass
+        assert caught.value.limit == "total"
+
+    async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
+        began = anyio.current_time()
+        async with anyio.create_task_group() as readers:
+            for _ in range(6):
+                readers.start_soon(read, client)
+        assert anyio.current_time() - began < 3

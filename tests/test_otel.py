@@ -8,6 +8,7 @@ from collections import Counter
 
 import anyio
 import pytest
+from attrs import evolve
 from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -228,6 +229,21 @@ async def test_spans_end_even_if_anothers_hook_fails(raw_server, instrumented, t
     assert len(telemetry.calls) == 1
     assert len(telemetry.attempts) == (0 if name == "on_call" else 1)
     assert not trace.get_current_span().get_span_context().is_valid
+
+
+async def test_an_attempt_that_never_began_is_no_span(raw_server, telemetry):
+    """As when a bulk run is cancelled while its throttle holds an attempt back."""
+
+    def hold_back(event):
+        msg = "not yet"
+        raise LookupError(msg)
+
+    server = await raw_server(replies(answer(200, FILE)))
+    hooks = evolve(telemetry.instrument(), on_request=hold_back)
+    async with AsyncOpenRouter(KEY, server_url=server.url, hooks=hooks) as client:
+        await raised(LookupError, client.files.retrieve, "x")
+    assert telemetry.attempts == []
+    assert telemetry.calls[0].attributes["error.type"] == "builtins.LookupError"
 
 
 @pytest.mark.parametrize("way", ["native", "scope"])

@@ -55,17 +55,33 @@ def test_a_program_runs(surroundings, name):
     surroundings.create_file("report.pdf", b"%PDF-1.4\n%%EOF\n")
     Path(name).write_text(FILES[name])
     arguments, expected = PROGRAMS[name]
+    output = run_program(name, *arguments)
+    for text in expected:
+        assert text in output
+    assert len(FILES[name].splitlines()) < 25
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("upload_folder.py", "1 skipped"), ("set_up_workspace.py", "2 members")]
+)
+def test_a_program_runs_again(surroundings, name, expected):
+    """Where the text around it says so."""
+    Path(name).write_text(FILES[name])
+    run_program(name, *PROGRAMS[name][0])
+    assert expected in run_program(name, *PROGRAMS[name][0])
+
+
+def run_program(*command):
+    """What it prints; it may warn of nothing."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", name, *arguments],
+        [sys.executable, "-W", "error", *command],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    for text in expected:
-        assert text in done.stdout
-    assert len(FILES[name].splitlines()) < 25
+    return done.stdout
 
 
 @pytest.mark.parametrize("source", SNIPPETS, ids=range(len(SNIPPETS)))

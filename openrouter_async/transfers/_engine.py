@@ -5,6 +5,7 @@ their own, and whoever closes the generator ends them.
 """
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Iterator
@@ -52,6 +53,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+logger = logging.getLogger("openrouter_async")
 
 _ROOM: Final = 1024
 """Outcomes that wait for their reader before the workers wait for it too."""
@@ -210,7 +213,9 @@ class Run:
         self._puller: asyncio.Task[None] | None = None
         self._active = 0
         self._idle = asyncio.Event()
-        self._items_done = self._bytes_done = 0
+        self._began = time.monotonic()
+        self._counts: Counter[Status] = Counter()
+        self._bytes_done = 0
         self._bytes_total = way.totals.size
 
     def _jobs(self) -> AsyncGenerator[Job, None]:
@@ -252,10 +257,17 @@ class Run:
                 await until_done([*workers, everyone, *self._writing])
             finally:
                 await jobs.aclose()
+                self._log()
         if self._stopped:
             raise TransferStoppedError(self._stopped)
         if self._broken:
             raise self._broken
+
+    def _log(self) -> None:
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(self._counts.items()))
+        seconds = time.monotonic() - self._began
+        size = self._bytes_done
+        logger.info("bulk run over: %s; %d bytes in %.1f s", counts or "no items", size, seconds)
 
     async def _told(
         self, job: Job, outcome: Outcome, writing: "asyncio.Task[None] | None"
@@ -321,8 +333,9 @@ class Run:
 
     def _judge(self, error: OpenRouterError) -> None:
         self._way.throttle.note(error)
-        if isinstance(error, _FATAL) or self._way.on_error == "stop":
-            self._stopped = self._stopped or error
+        if self._stopped is None and (isinstance(error, _FATAL) or self._way.on_error == "stop"):
+            self._stopped = error
+            logger.info("bulk run stops: %s", error)
             if self._puller:  # it may wait for an item that never comes
                 self._puller.cancel()
 
@@ -352,7 +365,7 @@ class Run:
             self._tell(job.source, done, job.size, None)
 
     def _ended(self, job: Job, outcome: Outcome) -> None:
-        self._items_done += 1
+        self._counts[outcome.status] += 1
         if self._bytes_total is not None and outcome.status in _UNDONE:
             self._bytes_total -= (job.size or 0) - job.moved
         self._tell(job.source, job.moved, job.size, outcome)
@@ -361,7 +374,7 @@ class Run:
         if self._way.progress:
             self._way.progress(
                 TransferProgress(
-                    items_done=self._items_done,
+                    items_done=self._counts.total(),
                     items_total=self._way.totals.items,
                     bytes_done=self._bytes_done,
                     bytes_total=self._bytes_total,

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,6 +28,8 @@ MODULES = (
     "openrouter_async.dask",
     "openrouter_async.emulator",
     "openrouter_async.pytest_plugin",
+    # Without its extra it cannot be imported.
+    *(("openrouter_async.otel",) if find_spec("opentelemetry") else ()),
 )
 """In the order in which a reader wants them: the first that has a name is where links go."""
 

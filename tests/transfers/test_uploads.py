@@ -734,3 +734,20 @@ with OpenRouter({emulator.api_key!r}, server_url={emulator.base_url!r}) as clien
     assert (done.stdout, done.stderr) == ("interrupted\nTrue 40\n", "")
     sent = stored(emulator)
     assert len(sent) == 40
+
+
+async def test_a_run_says_how_it_ended_in_one_line(client, emulator, tree, caplog):
+    """At INFO, for whoever runs it in a service; and why it stopped, if it did."""
+    caplog.set_level("INFO", logger="openrouter_async")
+    await gathered(client.files.upload_many([*tree(*numbered(3)), "missing"]))
+    assert [r.getMessage().partition(" in ")[0] for r in caplog.records] == [
+        "bulk run over: 1 failed, 3 uploaded; 60 bytes"
+    ]
+    caplog.clear()
+    emulator.faults({"operation": "upload_file", "status": 402, "times": None})
+    with pytest.raises(errors.TransferStoppedError):
+        await gathered(client.files.upload_many(tree("new.txt")))
+    assert [r.getMessage()[:18] for r in caplog.records] == [
+        "bulk run stops: 40",
+        "bulk run over: 1 f",
+    ]

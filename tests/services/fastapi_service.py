@@ -1,0 +1,104 @@
+# fastapi_service.py: run it with "uvicorn fastapi_service:app --timeout-graceful-shutdown 5"
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request, Response, UploadFile
+from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.sse import EventSourceResponse
+from outbox import Outbox
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
+
+from openrouter_async import AsyncOpenRouter, Download, errors
+
+
+class StoredFile(BaseModel):
+    id: str
+    filename: str
+    size_bytes: int
+    created_at: datetime
+
+
+class Page(BaseModel):
+    data: tuple[StoredFile, ...]
+    cursor: str | None
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
+    async with AsyncOpenRouter() as client:  # one for all requests: it pools the connections
+        outbox = Outbox(client, "outbox")
+        yield {"client": client, "outbox": outbox}
+        await outbox.stop()
+
+
+async def of_lifespan(request: Request) -> AsyncOpenRouter:
+    return request.state.client
+
+
+app = FastAPI(lifespan=lifespan)
+Client = Annotated[AsyncOpenRouter, Depends(of_lifespan)]
+
+
+async def opened(client: Client, file_id: str) -> AsyncIterator[Download]:
+    async with client.files.download(file_id) as download:
+        yield download  # closed when the answer is sent, or its reader gone
+
+
+@app.get("/files", response_model=Page)
+async def list_files(client: Client, cursor: str | None = None):
+    return await client.files.list(limit=20, cursor=cursor)
+
+
+@app.post("/files", response_model=StoredFile, status_code=201)
+async def upload(client: Client, file: UploadFile):
+    return await client.files.upload(file)
+
+
+@app.put("/files/{filename:path}", response_model=StoredFile, status_code=201)
+async def upload_body(client: Client, filename: str, request: Request):
+    return await client.files.upload(request.stream(), filename=filename)
+
+
+@app.get("/files/{file_id}", response_model=StoredFile)
+async def retrieve(client: Client, file_id: str):
+    return await client.files.retrieve(file_id)
+
+
+@app.get("/files/{file_id}/content")
+async def content(download: Annotated[Download, Depends(opened)]):
+    headers = {} if download.size is None else {"content-length": str(download.size)}
+    return StreamingResponse(download, headers=headers, media_type=download.content_type)
+
+
+@app.post("/outbox", status_code=202)
+async def start(request: Request) -> dict[str, object]:
+    request.state.outbox.start()
+    return request.state.outbox.state
+
+
+@app.get("/outbox", response_class=EventSourceResponse)
+async def watch(request: Request) -> AsyncIterator[dict[str, object]]:
+    async for state in request.state.outbox.watch():
+        yield state
+
+
+@app.exception_handler(errors.OpenRouterError)
+async def explain(request: Request, error: errors.OpenRouterError) -> Response:
+    match error:
+        case errors.ResponseError(status_code=status, message=words) if status >= 400:
+            pass  # what the service says of the request
+        case errors.InvalidRequestError():
+            status, words = 422, str(error)
+        case errors.RequestTimeoutError():
+            status, words = 504, str(error)
+        case _:
+            status, words = 502, str(error)
+    return JSONResponse({"detail": words}, status)
+
+
+@app.exception_handler(ClientDisconnect)
+async def forget(request: Request, error: ClientDisconnect) -> Response:
+    return Response(status_code=499)  # nobody is there to read it, and nothing was stored
