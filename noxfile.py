@@ -73,7 +73,7 @@ def docs(session: nox.Session) -> None:
 def pythons(session: nox.Session) -> None:
     """All tests on the other Pythons that the metadata names."""
     session.install("-e", ".[cli,dask,emulator,otel]", *group("test"))
-    session.run("pytest", "-q", *session.posargs)
+    session.run("pytest", "-q", "-n", "auto", *session.posargs)
 
 
 @nox.session

@@ -196,6 +196,10 @@ def _start_loop(farewell: Callable[[], Coroutine[Any, Any, None]]) -> _Loop:
                 raise
             msg = f"the client's event loop cannot be started: {error}"
             ready.set_exception(ConnectionFailedError(msg))
+        except RuntimeError:
+            # A loop joins its workers in one more thread, which Python 3.12 refuses at its end.
+            if threading.main_thread().is_alive():
+                raise
 
     threading.Thread(target=run, name="openrouter_async", daemon=True).start()
     running = ready.result()

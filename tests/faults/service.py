@@ -1,0 +1,155 @@
+"""A server in the test's own loop that fails as it is told, and does all the service does."""
+
+import asyncio
+import socket
+from urllib.parse import urlsplit
+
+from support.lines import RESET
+from support.servers import FILE, RawServer, Request, answer, read_body
+from support.wire import BUDGET, MEMBER, WORKSPACE, form_of
+
+CONTENT = b"what the file holds\n" * 100
+PAGE = {"data": [FILE], "has_more": False, "cursor": None}
+
+
+def healthy(request):
+    """What the service answers to this request, whose body has been read."""
+    path = urlsplit(request.target).path.split("/")[3:]
+    return answer(201 if _route(request, path) == "POST workspaces" else 200, _body(request, path))
+
+
+def _route(request, path):
+    return " ".join([request.method, path[0], *path[2:3]] + ["one"] * (len(path) in {2, 4}))
+
+
+def _body(request, path):
+    rows = {
+        "GET files": PAGE,
+        "GET files one": FILE,
+        "DELETE files one": {"id": path[-1], "type": "file_deleted"},
+        "GET files content": CONTENT,
+        "GET workspaces": {"data": [WORKSPACE], "total_count": 1},
+        "POST workspaces": {"data": WORKSPACE},
+        "GET workspaces one": {"data": WORKSPACE},
+        "PATCH workspaces one": {"data": WORKSPACE},
+        "DELETE workspaces one": {"deleted": True},
+        "GET workspaces budgets": {"data": [BUDGET]},
+        "GET workspaces budgets one": {"data": BUDGET},
+        "PUT workspaces budgets one": {"data": BUDGET},
+        "DELETE workspaces budgets one": {"deleted": True},
+        "GET workspaces members": {"data": [MEMBER], "total_count": 1},
+        "POST workspaces members one": {"data": [MEMBER], "added_count": 1, "removed_count": 1},
+    }
+    route = _route(request, path)
+    if route == "POST files":
+        form = form_of(request)
+        return FILE | {"filename": form.filename, "size_bytes": len(form.content)}
+    return rows[route]
+
+
+class FaultyServer(RawServer):
+    """Takes one step for each request, then answers as the service does; so too once healed.
+
+    A step is bytes, sent when the request has been read, or an async function of the request,
+    whose head alone has been read. Requests are counted as soon as their heads are there.
+    """
+
+    def __init__(self, steps=()):
+        super().__init__(None)
+        self.steps = list(steps)
+        self.met = 0
+        self.healed = False
+        self.tasks = set()
+
+    async def _serve(self, reader, writer):
+        self.connections += 1
+        self._writers.append(writer)
+        self.tasks.add(asyncio.current_task())
+        try:
+            while not writer.is_closing():
+                head = await reader.readuntil(b"\r\n\r\n")
+                request = Request(head, b"", reader, writer)
+                self.requests.append(request)
+                await self._step(request)
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
+            pass  # a client that went away, or sent on after its answer
+        except asyncio.CancelledError:
+            pass  # the test is over, and asyncio's streams would print this
+        finally:
+            writer.close()
+
+    async def _step(self, request):
+        if self.steps and not self.healed:
+            step = self.steps.pop(0)
+            self.met += 1
+        else:
+            step = None
+        if callable(step):
+            raw = await step(request)
+        else:
+            request.body = await read_body(request)
+            raw = healthy(request) if step is None else step
+        if raw is not None:
+            request.writer.write(raw)
+            await request.writer.drain()
+
+    async def aclose(self):
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+
+# Steps
+
+
+def says(raw, *ends, every=None, pause=0.0, reads=True):
+    """Read the request, say this (so many bytes at a time), and end the connection like that."""
+
+    async def step(request):
+        if reads:
+            request.body = await read_body(request)
+        size = every or max(1, len(raw))
+        for start in range(0, len(raw), size):
+            request.writer.write(raw[start : start + size])
+            await request.writer.drain()
+            if every:
+                await asyncio.sleep(pause)
+        for end in ends:
+            await end(request)
+
+    return step
+
+
+async def fin(request):
+    """Close the connection after what was said."""
+    request.writer.close()
+
+
+async def rst(request):
+    """Reset the connection; what was said is in the kernel's hands by then."""
+    sock = request.writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    request.writer.transport.abort()
+
+
+async def stall(request):
+    """Say no more until the client goes away."""
+    await request.reader.read()
+
+
+def endless(raw, first=b"", pause=0.0):
+    """Say something first, and then this again and again until the client goes away."""
+
+    async def step(request):
+        request.body = await read_body(request)
+        request.writer.write(first)
+        while not request.writer.is_closing():
+            request.writer.write(raw)
+            await request.writer.drain()
+            await asyncio.sleep(pause)
+
+    return step

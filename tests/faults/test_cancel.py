@@ -1,0 +1,421 @@
+"""Cancellations at every await of every operation, once and again and again."""
+
+import asyncio
+import types
+from contextlib import aclosing, suppress
+
+import anyio
+import pytest
+from support.connect_proxy import ConnectProxy
+from support.servers import answer
+from support.tls import server_context, trusted
+
+from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout
+from openrouter_async.errors import ClientClosedError
+
+from .service import stall
+from .stage import (
+    KEY,
+    NOISE,
+    ONCE,
+    create,
+    delete,
+    download,
+    download_to,
+    listing,
+    retrieve,
+    set_budget,
+    update,
+    upload,
+)
+
+
+@pytest.fixture
+def face():
+    """The blocking face is interrupted rather than cancelled: see `test_faces`."""
+    return AsyncOpenRouter
+
+
+class Stepped:
+    """A call that is stepped from await to await; something is done at one of them."""
+
+    def __init__(self, coroutine, at, act):
+        self._coroutine = coroutine
+        self._at = at
+        self._act = act
+        self.count = 0
+
+    @types.coroutine
+    def run(self):
+        """Pass on what the call waits for, and what it is sent."""
+        step, given = self._coroutine.send, None
+        while True:
+            try:
+                waited_for = step(given)
+            except StopIteration as end:
+                return end.value
+            self.count += 1
+            if self.count >= self._at:
+                self._act(self.count - self._at)
+            try:
+                step, given = self._coroutine.send, (yield waited_for)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is the call's
+                step, given = self._coroutine.throw, error
+
+
+def once(number):
+    if number == 0:
+        asyncio.current_task().cancel()
+
+
+def twice(number):
+    if number in {0, 1}:
+        asyncio.current_task().cancel()
+
+
+def always(_):
+    asyncio.current_task().cancel()
+
+
+ACTS = [once, twice, always]
+
+
+async def cancelled_at(call, at, act):
+    """Cancel a call at so many of its awaits; whether it had so many.
+
+    A cancellation that is reached has to be the call's end.
+    """
+    stepped = Stepped(call, at, act)
+
+    async def within():
+        return await stepped.run()
+
+    task = asyncio.create_task(within())
+    done, _ = await asyncio.wait([task], timeout=10)
+    assert done, f"it hangs when it is cancelled at its await {at}"
+    if stepped.count < at:
+        task.result()
+        return False
+    assert task.cancelled(), f"the cancellation at await {at} was lost: {task!r}"
+    return True
+
+
+async def by_scope(call, at, _):
+    """The same with a scope of anyio's."""
+    with anyio.CancelScope() as scope:
+        stepped = Stepped(call, at, lambda number: number or scope.cancel())
+        await stepped.run()
+    assert scope.cancelled_caught == (stepped.count >= at)
+    return scope.cancelled_caught
+
+
+# Calls
+
+CONTENT = b"0123456789" * 60_000
+
+
+async def upload_path(scene):
+    path = scene.folder / "source.txt"
+    path.write_bytes(CONTENT)
+    return await scene.client.files.upload(path)
+
+
+async def upload_pieces(scene):
+    return await scene.client.files.upload(("a.txt", iter([CONTENT, b"x"])))
+
+
+async def upload_async(scene):
+    async def pieces():
+        for _ in range(3):
+            yield CONTENT
+            await asyncio.sleep(0)
+
+    return await scene.client.files.upload(("a.txt", pieces()))
+
+
+async def download_pieces(scene):
+    async with scene.client.files.download("x") as download:
+        return [chunk async for chunk in download]
+
+
+async def download_into(scene):
+    return await scene.client.files.download_to("x", directory=scene.folder, overwrite=True)
+
+
+async def upload_many(scene):
+    sources = [("a.txt", b"a"), ("b.txt", b"b"), ("c.txt", b"c")]
+    many = scene.client.files.upload_many(sources, concurrency=2)
+    async with aclosing(many) as outcomes:
+        return [outcome async for outcome in outcomes]
+
+
+async def upload_with_journal(scene):
+    many = scene.client.files.upload_many(
+        [("a.txt", b"a"), ("b.txt", b"b")], journal=scene.folder / "run.jsonl"
+    )
+    async with aclosing(many) as outcomes:
+        return [outcome async for outcome in outcomes]
+
+
+async def upload_tree(scene):
+    tree = scene.folder / "tree"
+    tree.mkdir(exist_ok=True)
+    (tree / "a.txt").write_bytes(b"a")
+    (tree / "b.txt").write_bytes(b"b")
+    return await scene.client.files.upload_tree(tree)
+
+
+async def download_many(scene):
+    target = scene.folder / "results"
+    target.mkdir(exist_ok=True)
+    many = scene.client.files.download_many(["x", "y"], target, overwrite=True)
+    async with aclosing(many) as outcomes:
+        return [outcome async for outcome in outcomes]
+
+
+async def delete_many(scene):
+    async with aclosing(scene.client.files.delete_many(["x", "y", "z"])) as outcomes:
+        return [outcome async for outcome in outcomes]
+
+
+def of_workspaces(name, *args, **kwargs):
+    async def call(scene):
+        return await getattr(scene.client.workspaces, name)(*args, **kwargs)
+
+    call.__name__ = name
+    return call
+
+
+async def members(scene):
+    async with aclosing(aiter(scene.client.workspaces.list_members("w"))) as rows:
+        return [row async for row in rows]
+
+
+CALLS = [
+    retrieve,
+    listing,
+    upload,
+    upload_path,
+    upload_pieces,
+    upload_async,
+    delete,
+    download,
+    download_pieces,
+    download_to,
+    download_into,
+    upload_many,
+    upload_with_journal,
+    upload_tree,
+    download_many,
+    delete_many,
+    create,
+    update,
+    set_budget,
+    members,
+    of_workspaces("list"),
+    of_workspaces("get", "w"),
+    of_workspaces("delete", "w"),
+    of_workspaces("list_budgets", "w"),
+    of_workspaces("get_budget", "w", "daily"),
+    of_workspaces("delete_budget", "w", "daily"),
+    of_workspaces("bulk_add_members", "w", ["u"]),
+    of_workspaces("bulk_remove_members", "w", ["u"]),
+]
+
+
+@pytest.mark.parametrize("act", [*ACTS, by_scope], ids=lambda act: act.__name__)
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
+def test_a_call_can_be_cancelled_at_each_of_its_awaits(stage, call, act):
+    """It ends there, its slot is free, and the next call works."""
+    cancel = by_scope if act is by_scope else cancelled_at
+
+    async def play(scene):
+        at = 1
+        while await cancel(call(scene), at, act):
+            await scene.goes_on()
+            scene.server.healed = False
+            scene.calls += 1
+            at += 1
+        assert at > 1
+
+    stage.run(play)
+
+
+@pytest.mark.parametrize("act", [*ACTS, by_scope], ids=lambda act: act.__name__)
+@pytest.mark.parametrize("wire", ["plain", "TLS"])
+@pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
+def test_a_first_call_can_be_cancelled_at_each_of_its_awaits(stage, tmp_path, call, wire, act):
+    """While it resolves, connects, and shakes hands; with a client of its own each time."""
+    cancel = by_scope if act is by_scope else cancelled_at
+
+    async def play(scene):
+        shared, goes_on, at = scene.client, True, 0
+        while goes_on:
+            at += 1
+            url = scene.server.url.replace("127.0.0.1", "localhost")
+            async with AsyncOpenRouter(KEY, server_url=url, retries=ONCE) as scene.client:
+                goes_on = await cancel(call(scene), at, act)
+                await scene.goes_on()
+                scene.calls += 1
+        scene.client = shared
+
+    with trusted(tmp_path):
+        stage.run(play, ssl=server_context() if wire == "TLS" else None)
+
+
+# Waits
+
+
+@pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_wait_between_attempts_can_be_cancelled(stage, call, times):
+    """At once, however long it would have been."""
+
+    async def play(scene):
+        scene.server.steps = [answer(429, b"", "Retry-After: 30")]
+        task = asyncio.create_task(call(scene))
+        while not scene.server.requests:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        for _ in range(times):
+            task.cancel()
+        done, _ = await asyncio.wait([task], timeout=NOISE)
+        assert done
+        assert task.cancelled()
+        assert len(scene.server.requests) == 1
+        await scene.goes_on()
+
+    stage.run(play, retries=RetryConfig(), timeout=Timeout())
+
+
+def test_a_wait_for_a_connection_can_be_cancelled(stage):
+    """Its place in the queue goes to the next."""
+
+    async def play(scene):
+        scene.server.steps = [stall]
+        first = asyncio.create_task(retrieve(scene))
+        while not scene.server.requests:
+            await asyncio.sleep(0.005)
+        waiting = [asyncio.create_task(retrieve(scene)) for _ in range(5)]
+        await asyncio.sleep(0.02)
+        for task in waiting[::2]:
+            task.cancel()
+        first.cancel()
+        ends = await asyncio.gather(first, *waiting, return_exceptions=True)
+        kinds = [isinstance(end, asyncio.CancelledError) for end in ends]
+        assert kinds == [True, True, False, True, False, True]
+        await scene.goes_on()
+
+    stage.run(play)
+
+
+# Ends
+
+
+@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
+def test_the_end_of_a_client_can_be_cancelled(stage, act):
+    """At each await of it: all its sockets are closed all the same."""
+
+    async def play(scene):
+        at, goes_on = 0, True
+        while goes_on:
+            at += 1
+            client = AsyncOpenRouter(KEY, server_url=scene.server.url)
+            other = f"http://localhost:{scene.server.port}/api/v1"
+            await asyncio.gather(
+                client.files.retrieve("x"),
+                client.files.retrieve("x"),
+                client.files.retrieve("x", server_url=other),
+            )
+            goes_on = await cancelled_at(client.__aexit__(None, None, None), at, act)
+            with pytest.raises(ClientClosedError):
+                await client.files.retrieve("x")
+        assert at > 1
+        await scene.goes_on()
+
+    stage.run(play)
+
+
+@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
+@pytest.mark.parametrize("read", [0, 1])
+def test_the_end_of_a_download_can_be_cancelled(stage, read, act):
+    """Its connection is given back or dropped, and its slot is free."""
+
+    async def play(scene):
+        at, goes_on = 0, True
+        while goes_on:
+            at += 1
+            download = await scene.client.files.download("x").__aenter__()
+            if read:
+                async for _ in download:
+                    break
+            goes_on = await cancelled_at(download.__aexit__(None, None, None), at, act)
+            await scene.goes_on()
+            scene.server.healed = False
+
+    stage.run(play)
+
+
+def test_the_end_of_a_client_cancels_what_waits_for_it(stage):
+    """Calls under way end with an error of ours, not with a cancellation."""
+
+    async def play(scene):
+        client = AsyncOpenRouter(KEY, server_url=scene.server.url, retries=ONCE, max_connections=1)
+        shared, scene.client = scene.client, client
+        scene.server.steps = [stall]
+        calls = [asyncio.create_task(scene.outcome(retrieve)) for _ in range(3)]
+        while not scene.server.requests:
+            await asyncio.sleep(0.005)
+        await client.aclose()
+        for end in await asyncio.gather(*calls):
+            assert type(end).__module__ == "openrouter_async.errors", repr(end)
+        scene.client = shared
+        await scene.goes_on()
+
+    stage.run(play)
+
+
+def test_a_list_can_be_cancelled_between_its_rows(stage):
+    """And left."""
+
+    async def play(scene):
+        async def read():
+            async for _ in scene.client.files.list():
+                await asyncio.sleep(10)
+
+        task = asyncio.create_task(read())
+        while not scene.server.requests:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await scene.goes_on()
+
+    stage.run(play)
+
+
+@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
+def test_the_end_of_a_client_of_two_ways_can_be_cancelled(stage, tmp_path, monkeypatch, act):
+    """With connections of its own and others through a proxy: all of them are closed."""
+
+    async def play(scene):
+        proxy = ConnectProxy({("api.example", 443): ("127.0.0.1", scene.server.port)})
+        await proxy.start()
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        at, goes_on = 0, True
+        while goes_on:
+            at += 1
+            client = AsyncOpenRouter(KEY, server_url=scene.server.url)
+            await client.files.retrieve("x")
+            await client.files.retrieve("x", server_url="https://api.example/api/v1")
+            before = proxy.open
+            goes_on = await cancelled_at(client.__aexit__(None, None, None), at, act)
+            with anyio.fail_after(5):
+                while proxy.open >= before:
+                    await asyncio.sleep(0.005)
+        await proxy.aclose()
+        await scene.goes_on()
+
+    with trusted(tmp_path):
+        stage.run(play, ssl=server_context("127.0.0.1", "api.example"))

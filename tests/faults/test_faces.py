@@ -1,0 +1,498 @@
+"""Clients that are shared, forked, interrupted, forgotten, and used from several loops."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.to_thread
+import pytest
+from support.faces import BlockingFace
+from support.servers import FILE, answer, read_body
+
+from openrouter_async import AsyncOpenRouter, RetryConfig, errors
+
+from .service import rst, says, stall
+from .stage import KEY, NOISE, QUICK, retrieve
+
+LONG = bool(os.environ.get("FAULTS_LONG"))
+CALLS = 1000 if LONG else 200
+
+
+async def echo(request):
+    """Answer with the id that was asked for, so that a mixed-up answer would show."""
+    await read_body(request)
+    wanted = urlsplit(request.target).path.rpartition("/")[2]
+    return answer(200, FILE | {"id": wanted})
+
+
+async def script(scene, text, *args):
+    """Start a script with the server's URL and the face."""
+    face = "async" if isinstance(scene.client, AsyncOpenRouter) else "blocking"
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-X",
+        "dev",
+        "-W",
+        "default",
+        "-c",
+        textwrap.dedent(PRELUDE) + textwrap.dedent(text),
+        scene.server.url,
+        face,
+        *args,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OPENROUTER_API_KEY": KEY},
+    )
+
+
+async def finished(process):
+    """How it ended, and what it wrote."""
+    with anyio.fail_after(60):
+        out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+PRELUDE = """
+    import asyncio, os, sys, time, warnings
+    from contextlib import suppress
+    from openrouter_async import AsyncOpenRouter, OpenRouter, RetryConfig
+    from openrouter_async.errors import OpenRouterError
+    url, face, *args = sys.argv[1:]
+    NONE = RetryConfig.none()
+
+    def make(**options):
+        return (AsyncOpenRouter if face == "async" else OpenRouter)(server_url=url, **options)
+
+    def use(client, action):
+        # What an action awaits is there already on the blocking face.
+        async def within():
+            return await action(client)
+
+        class Now:
+            def __init__(self, namespace):
+                self._namespace = namespace
+            def __getattr__(self, name):
+                async def call(*args, **kwargs):
+                    return getattr(self._namespace, name)(*args, **kwargs)
+                return call
+
+        if face == "async":
+            return asyncio.run(within())
+        shown = type("Shown", (), {"files": Now(client.files)})()
+        try:
+            action(shown).send(None)
+        except StopIteration as end:
+            return end.value
+"""
+
+
+# Threads and tasks
+
+
+def test_sixteen_threads_share_a_client(stage):
+    """3,200 calls, and every answer belongs to its request."""
+    each = 200
+
+    async def play(scene):
+        scene.server.steps = [echo] * (16 * each)
+        wrong = []
+
+        async def use(number):
+            for turn in range(each):
+                wanted = f"{number}-{turn}"
+                file = await scene.client.files.retrieve(wanted)
+                if file.id != wanted:
+                    wrong.append((wanted, file.id))
+
+        def use_blocking(number):
+            files = scene.client.blocking.files
+            for turn in range(each):
+                wanted = f"{number}-{turn}"
+                if (came := files.retrieve(wanted).id) != wanted:
+                    wrong.append((wanted, came))
+
+        async with anyio.create_task_group() as group:
+            for number in range(16):
+                if isinstance(scene.client, AsyncOpenRouter):
+                    group.start_soon(use, number)
+                else:
+                    group.start_soon(anyio.to_thread.run_sync, use_blocking, number)
+        scene.calls += 16 * each
+        assert wrong == []
+        assert len(scene.server.requests) == 16 * each
+        assert scene.server.connections <= 8
+        await scene.goes_on()
+
+    stage.run(play, max_connections=8)
+
+
+def test_a_client_serves_loops_of_several_threads(stage):
+    """At the same time, and after one another; each has connections of its own."""
+
+    async def play(scene):
+        scene.server.steps = [echo] * 200
+        wrong = []
+
+        async def some(name):
+            for turn in range(10):
+                file = await scene.client.files.retrieve(f"{name}-{turn}")
+                if file.id != f"{name}-{turn}":
+                    wrong.append(name)
+
+        def use(name):
+            asyncio.run(some(name))
+
+        threads = [threading.Thread(target=use, args=(f"t{n}",)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        await some("own")
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
+        for n in range(3):
+            await asyncio.to_thread(use, f"later{n}")
+        assert wrong == []
+        scene.calls += 80
+        await scene.goes_on()
+
+    stage.run(play)
+
+
+@pytest.mark.parametrize("face", [AsyncOpenRouter])
+def test_a_client_outlives_a_loop_that_was_closed_under_it(stage):
+    """In the midst of a call, even: what was under way ends with its loop."""
+
+    async def play(scene):
+        scene.server.steps = [stall] * 3
+
+        def use():
+            loop = asyncio.new_event_loop()
+            task = loop.create_task(scene.client.files.retrieve("x"))
+            loop.run_until_complete(asyncio.sleep(0.1))
+            task.cancel()
+            loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
+
+        for _ in range(3):
+            await asyncio.to_thread(use)
+        await scene.goes_on()
+
+    stage.run(play)
+
+
+def test_a_client_can_be_closed_from_another_loop(stage):
+    """From one that it was never used in, twice, and it stays closed."""
+
+    async def play(scene):
+        other = type(scene.client)(KEY, server_url=scene.server.url)
+        await other.files.retrieve("x")
+        if stage.face is AsyncOpenRouter:
+            await asyncio.to_thread(lambda: asyncio.run(other.aclose()))
+        for _ in range(2):
+            await other.aclose()
+        shared, scene.client = scene.client, other
+        await scene.fails(errors.ClientClosedError, retrieve)
+        scene.client = shared
+        await scene.goes_on()
+
+    stage.run(play)
+
+
+# Forks
+
+
+def test_a_fork_with_a_warm_client_mixes_nothing_up(stage):
+    """Parent and child call on, each over sockets of its own."""
+
+    async def play(scene):
+        scene.server.steps = [echo] * (2 * CALLS + 5)
+        process = await script(
+            scene,
+            """
+            count = int(args[0])
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+            client = make()
+
+            async def calls(client):
+                pid = os.getpid()
+                for turn in range(count):
+                    file = await client.files.retrieve(f"{pid}-{turn}")
+                    assert file.id == f"{pid}-{turn}", (file.id, pid, turn)
+
+            async def once(client):
+                assert (await client.files.retrieve("warm")).id == "warm"
+
+            use(client, once)
+            child = os.fork()
+            use(client, calls)
+            if child == 0:
+                os._exit(0)
+            _, status = os.waitpid(child, 0)
+            assert status == 0, status
+            use(client, once)
+            if face == "blocking":
+                client.close()
+            print("ok")
+            """,
+            str(CALLS),
+        )
+        code, out, err = await finished(process)
+        assert (code, out) == (0, "ok\n"), err
+        assert len(scene.server.requests) == 2 * CALLS + 2
+        scene.calls += 2 * CALLS + 2
+        await scene.goes_on()
+
+    stage.run(play)
+
+
+# Ends
+
+
+@pytest.mark.parametrize(
+    ("face", "state"),
+    [(AsyncOpenRouter, "used"), (BlockingFace, "used"), (BlockingFace, "under way")],
+)
+def test_the_interpreter_ends_with_an_open_client(stage, state):
+    """Within two seconds, with one warning at the most."""
+
+    async def play(scene):
+        scene.server.steps = [echo] if state == "used" else [echo, stall]
+        process = await script(
+            scene,
+            """
+            import threading
+            client = make()
+
+            async def once(client):
+                await client.files.retrieve("x")
+
+            use(client, once)
+            if args[0] == "under way":
+                def wait():
+                    with suppress(OpenRouterError):
+                        client.files.retrieve("x")
+
+                threading.Thread(target=wait, daemon=True).start()
+                time.sleep(0.2)
+            print("end", flush=True)
+            """,
+            state,
+        )
+        assert await process.stdout.readline() == b"end\n"
+        began = time.monotonic()
+        code, _, err = await finished(process)
+        assert time.monotonic() - began < 2 + NOISE
+        assert code == 0, err
+        assert err.count("ResourceWarning") <= 1, err
+        assert "Traceback" not in err
+        await scene.goes_on()
+
+    stage.run(play)
+
+
+INTERRUPTED = {
+    "a call": ("await client.files.retrieve('x')", stall),
+    "an upload": ("await client.files.upload(b'x', filename='a.txt')", stall),
+    "a wait": ("await client.files.retrieve('x')", "later"),
+    "a download": ("await client.files.download_to('x', args[0])", "half"),
+}
+
+
+@pytest.mark.parametrize("name", INTERRUPTED)
+def test_an_interrupt_ends_what_runs_and_no_more(stage, name):
+    """KeyboardInterrupt reaches the caller, and the client goes on working."""
+    action, fault = INTERRUPTED[name]
+    running = []
+
+    async def step(request):
+        await read_body(request)
+        if fault is stall:
+            running[0].send_signal(signal.SIGINT)
+            return await stall(request)
+        asyncio.get_running_loop().call_later(0.2, running[0].send_signal, signal.SIGINT)
+        if fault == "later":
+            return answer(429, b"", "Retry-After: 30")
+        request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf")
+        return await stall(request)
+
+    async def play(scene):
+        scene.server.steps = [step, echo]
+        process = await script(
+            scene,
+            f"""
+            client = make(max_connections=1)
+
+            async def action(client):
+                {action}
+
+            async def after(client):
+                return (await client.files.retrieve("after")).id
+
+            try:
+                use(client, action)
+            except KeyboardInterrupt:
+                print("interrupted")
+            print(use(client, after))
+            if face == "blocking":
+                client.close()
+            """,
+            str(stage.folder / "target.bin"),
+        )
+        running.append(process)
+        code, out, err = await finished(process)
+        assert (code, out) == (0, "interrupted\nafter\n"), err
+        assert "Traceback" not in err
+        assert len(scene.server.requests) == 2
+        await scene.goes_on()
+
+    stage.run(play)
+    assert list(stage.folder.iterdir()) == []
+
+
+# Limits of the system
+
+
+def test_few_descriptors_are_an_error_of_ours_and_no_end(stage):
+    """With 64 of them, two hundred calls at once succeed or fail each for itself."""
+
+    async def play(scene):
+        scene.server.steps = [echo] * 2000
+        process = await script(
+            scene,
+            """
+            import resource
+            from concurrent.futures import ThreadPoolExecutor
+            from collections import Counter
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+            ends = Counter()
+            path = args[0]
+
+            def told(n, end):
+                if isinstance(end, OpenRouterError):
+                    ends[type(end).__name__] += 1
+                elif isinstance(end, BaseException):
+                    ends["! " + repr(end)] += 1
+                else:
+                    ends["answered" if end.id == str(n) else "mixed up"] += 1
+
+            options = {"max_connections": 150, "retries": RetryConfig(max_attempts=2)}
+
+            async def all_at_once():
+                async with make(**options) as client:
+                    calls = [client.files.retrieve(str(n)) for n in range(200)]
+                    for n, end in enumerate(await asyncio.gather(*calls, return_exceptions=True)):
+                        told(n, end)
+                    print((await client.files.retrieve("after")).id)
+
+            def each():
+                with make(**options) as client:
+                    def one(n):
+                        try:
+                            return n, client.files.retrieve(str(n))
+                        except BaseException as error:
+                            return n, error
+                    with ThreadPoolExecutor(150) as pool:
+                        for n, end in pool.map(one, range(200)):
+                            told(n, end)
+                    print(client.files.retrieve("after").id)
+
+            asyncio.run(all_at_once()) if face == "async" else each()
+            print(sorted(ends), ends.total(), file=sys.stdout)
+            print(len(os.listdir("/proc/self/fd")) < 12)
+            """,
+            str(stage.folder / "target.bin"),
+        )
+        code, out, err = await finished(process)
+        lines = out.splitlines()
+        assert code == 0, err
+        assert lines[0] == "after"
+        assert lines[1] in {
+            "['ConnectionFailedError', 'answered'] 200",
+            "['answered'] 200",
+        }, out
+        assert lines[2] == "True"
+        assert "Traceback" not in err
+        await scene.goes_on()
+
+    stage.run(play)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_between_calls_changes_nothing(stage, monkeypatch, hours):
+    """An idle connection is as old as it is, whatever the clock on the wall says."""
+
+    async def play(scene):
+        scene.server.steps = [echo] * 10
+        began = time.time()
+        for number in range(5):
+            await scene.client.files.retrieve("x")
+            shift = hours * 3600 * (number % 2)
+            monkeypatch.setattr(time, "time", lambda shift=shift: began + shift)
+        assert scene.server.connections == 1
+        scene.server.steps = []
+        await scene.goes_on()
+
+    stage.run(play, retries=QUICK)
+
+
+def test_the_retries_of_many_calls_at_once_share_their_connections(stage):
+    """Forty calls whose first attempts are reset, eight connections, and all succeed."""
+
+    async def play(scene):
+        scene.server.steps = [says(b"", rst)] * 40
+        ends = await asyncio.gather(*(scene.outcome(retrieve) for _ in range(40)))
+        assert all(end.id == FILE["id"] for end in ends)
+        scene.failures += 40
+        assert len(scene.server.requests) == 80
+        await scene.goes_on()
+
+    retries = RetryConfig(max_attempts=None, initial_interval=0.001, max_interval=0.002)
+    stage.run(play, max_connections=8, retries=retries)
+
+
+def test_no_descriptors_at_all_are_an_error_of_ours(stage):
+    """Nothing hangs, not even where the event loop cannot be made; later the client works."""
+
+    async def play(scene):
+        process = await script(
+            scene,
+            """
+            import resource
+            client = make(retries=NONE)
+
+            async def action(client):
+                return (await client.files.retrieve("x")).id
+
+            def full():
+                held = []
+                with suppress(OSError):
+                    while True:
+                        held.append(os.dup(0))
+                return held
+
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+            if face == "blocking":
+                held = full()
+                with suppress(OpenRouterError):
+                    print(client.files.retrieve("x"))
+                for number in held:
+                    os.close(number)
+            print(use(client, action))
+            if face == "blocking":
+                client.close()
+            """,
+        )
+        code, out, err = await finished(process)
+        assert (code, out) == (0, f"{FILE['id']}\n"), err
+        assert "Traceback" not in err
+        await scene.goes_on()
+
+    stage.run(play)

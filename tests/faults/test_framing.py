@@ -1,0 +1,277 @@
+"""Answers that break off, come in drips, or are framed wrongly."""
+
+import asyncio
+import os
+import zlib
+
+import pytest
+from support.servers import FILE, answer
+from support.wire import WORKSPACE
+
+from openrouter_async import Timeout, errors
+
+from .service import CONTENT, PAGE, endless, fin, rst, says, stall
+from .stage import (
+    LOST,
+    NOISE,
+    QUICK,
+    Row,
+    create,
+    delete,
+    download,
+    download_to,
+    listing,
+    retrieve,
+    upload,
+)
+
+STEP = 1 if os.environ.get("FAULTS_LONG") else 23
+STORED = FILE | {"size_bytes": len(CONTENT)}
+GOOD = answer(200, STORED)
+HEAD, _, BODY = GOOD.partition(b"\r\n\r\n")
+UNKNOWN_LENGTH = b"HTTP/1.1 200 OK\r\n\r\n" + BODY
+INVALID = errors.ResponseValidationError
+TIMED_OUT = errors.RequestTimeoutError
+SHORT = {"timeout": Timeout(read=0.2)}
+TOTAL = {"timeout": Timeout(total=0.3)}
+IN_TIME = (0.27, 0.5 + NOISE)
+FLOODED = (0.27, 5)  # the flood keeps the cores of this very process busy
+
+
+def framed(body, *headers):
+    """An answer with these headers and no others."""
+    return "\r\n".join(["HTTP/1.1 200 OK", *headers]).encode() + b"\r\n\r\n" + body
+
+
+def chunked(*pieces, last=b"0\r\n\r\n"):
+    return framed(
+        b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in pieces) + last, "Transfer-Encoding: chunked"
+    )
+
+
+def gzip(body):
+    packer = zlib.compressobj(wbits=31)
+    return packer.compress(body) + packer.flush()
+
+
+def packed(body, *headers):
+    return framed(body, "Content-Encoding: gzip", f"Content-Length: {len(body)}", *headers)
+
+
+def is_total(error):
+    assert getattr(error, "reason", error).limit == "total"
+
+
+def is_read(error):
+    assert getattr(error, "reason", error).limit == "read"
+
+
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+ROWS = {
+    # Nothing, or nothing that is HTTP
+    "reset before the headers": Row(says(b"", rst), "lost"),
+    "FIN before the headers": Row(says(b"", fin), "lost"),
+    "another protocol": Row(says(b"SSH-2.0-OpenSSH_9.6\r\n", fin), "lost"),
+    "HTTP/2": Row(says(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18), fin), "lost"),
+    "NULs": Row(says(bytes(1000), fin), "lost"),
+    "an unasked switch of protocols": Row(
+        says(framed(b"", "Upgrade: x").replace(b"200", b"101"), fin), "lost"
+    ),
+    "a status of four digits": Row(says(GOOD.replace(b"200", b"2000"), fin), "lost"),
+    "a header without a colon": Row(says(framed(BODY, "nonsense"), fin), "lost"),
+    "a NUL in a header": Row(says(framed(BODY, "a: b\0c"), fin), "lost"),
+    "200 KiB of headers": Row(says(framed(BODY, *[f"a: {'b' * 1000}"] * 200), fin), "lost"),
+    "headers without end": Row(endless(b"a: b\r\n" * 100, b"HTTP/1.1 200 OK\r\n"), "lost"),
+    # Lengths
+    "a length that is too short": Row(
+        says(framed(BODY, f"Content-Length: {len(BODY) - 1}")), INVALID
+    ),
+    "bytes beyond the length": Row(says(GOOD + b"and more")),
+    "a second answer beyond the length": Row(says(GOOD + GOOD)),
+    "a length that is too long, FIN": Row(says(framed(BODY, "Content-Length: 9999"), fin), "lost"),
+    "a length that is too long, reset": Row(
+        says(framed(BODY, "Content-Length: 9999"), rst), "lost"
+    ),
+    "a length that is too long, and silence": Row(
+        says(framed(BODY, "Content-Length: 9999"), stall),
+        "limit",
+        1,
+        SHORT,
+        (0.1, 0.4 + NOISE),
+        is_read,
+    ),
+    "a length below zero": Row(says(framed(BODY, "Content-Length: -1"), fin), "lost"),
+    "a length that is no number": Row(says(framed(BODY, "Content-Length: many"), fin), "lost"),
+    "two lengths": Row(says(framed(BODY, "Content-Length: 5", "Content-Length: 6"), fin), "lost"),
+    "an unknown transfer encoding": Row(
+        says(framed(BODY, "Transfer-Encoding: gzip, chunked"), fin), "lost"
+    ),
+    "no framing": Row(says(UNKNOWN_LENGTH, fin)),
+    "no framing, and half of it": Row(says(UNKNOWN_LENGTH[:-40], fin), INVALID),
+    "no framing, reset": Row(says(UNKNOWN_LENGTH, rst), "lost"),
+    # Chunks
+    "chunks": Row(says(chunked(*(BODY[n : n + 7] for n in range(0, len(BODY), 7))))),
+    "chunks with extensions and trailers": Row(says(chunked(BODY, last=b"0;a=b\r\nx: y\r\n\r\n"))),
+    "no last chunk": Row(says(chunked(BODY, last=b""), fin), "lost"),
+    "half a chunk": Row(says(chunked(BODY)[:-40], fin), "lost"),
+    "a chunk's size that is none": Row(says(chunked(BODY, last=b"zz\r\n"), fin), "lost"),
+    "a chunk's size below zero": Row(says(chunked(BODY, last=b"-1\r\n\r\n"), fin), "lost"),
+    "a chunk without its end": Row(says(chunked(BODY).replace(b"}\r\n0", b"}xx0"), fin), "lost"),
+    "a chunk's size without end": Row(
+        endless(b"0" * 1000, framed(b"", "Transfer-Encoding: chunked")), "lost"
+    ),
+    # Compression
+    "gzip": Row(says(packed(gzip(BODY)))),
+    "truncated gzip": Row(says(packed(gzip(BODY)[:-20])), "lost"),
+    "gzip without its checksum": Row(says(packed(gzip(BODY)[:-8])), "lost"),
+    "gzip with a wrong checksum": Row(says(packed(gzip(BODY)[:-8] + bytes(8))), "lost"),
+    "gzip that is none": Row(says(packed(BODY)), "lost"),
+    "gzip of nothing": Row(says(packed(b"")), "lost"),
+    # Time
+    "interim answers": Row(says(INTERIM * 5 + GOOD)),
+    "ten thousand interim answers": Row(says(INTERIM * 10_000 + GOOD)),
+    "interim answers without end": Row(
+        endless(INTERIM * 100), "limit", 1, TOTAL, FLOODED, is_total
+    ),
+    "silence, until the limit to read": Row(
+        says(b"", stall), "limit", 1, SHORT, (0.1, 0.4 + NOISE), is_read
+    ),
+    "silence, until the limit in all": Row(says(b"", stall), "limit", 1, TOTAL, IN_TIME, is_total),
+    "silence after the headers": Row(says(HEAD, stall), "limit", 1, TOTAL, IN_TIME, is_total),
+    "dripping headers": Row(says(GOOD, every=1, pause=0.02), "limit", 1, TOTAL, IN_TIME, is_total),
+    "a dripping body": Row(
+        endless(b"x", framed(b"", "Content-Length: 99999"), 0.02),
+        "limit",
+        1,
+        TOTAL,
+        IN_TIME,
+        is_total,
+    ),
+    "dripping chunks": Row(
+        endless(b"1\r\n \r\n", framed(b"", "Transfer-Encoding: chunked"), 0.02),
+        "limit",
+        1,
+        TOTAL,
+        IN_TIME,
+        is_total,
+    ),
+    "an answer byte by byte": Row(says(GOOD, every=1)),
+}
+
+
+@pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
+@pytest.mark.parametrize("name", ROWS)
+def test_an_answer_that_is_framed_wrongly_is_an_error_of_ours(stage, name, call):
+    """Or passes, if it says all the same what it has to."""
+    ROWS[name].run(stage, call)
+
+
+# Every place at which an answer can break
+
+CALLS = {
+    retrieve: answer(200, FILE),
+    listing: answer(200, PAGE),
+    upload: GOOD,
+    delete: answer(200, {"id": "x", "type": "file_deleted"}),
+    create: answer(201, {"data": WORKSPACE}),
+    download: answer(200, b"0123456789" * 20),
+    download_to: answer(200, b"0123456789" * 20),
+}
+FRAMINGS = {
+    "length": lambda raw: raw,
+    "chunks": lambda raw: (
+        raw.partition(b"\r\n")[0]
+        + chunked(*_halves(raw.partition(b"\r\n\r\n")[2]))[len("HTTP/1.1 200 OK") :]
+    ),
+    "none": lambda raw: raw.partition(b"\r\n")[0] + b"\r\n\r\n" + raw.partition(b"\r\n\r\n")[2],
+}
+
+
+def _halves(body):
+    return body[: len(body) // 2], body[len(body) // 2 :]
+
+
+@pytest.mark.parametrize("end", [fin, rst], ids=lambda end: end.__name__)
+@pytest.mark.parametrize(
+    ("call", "framing"),
+    [(call, "length") for call in CALLS]
+    + [(call, name) for call in (retrieve, upload, download_to) for name in ("chunks", "none")],
+)
+def test_an_answer_can_break_at_any_byte(stage, call, end, framing):
+    """It is an error until the last byte is there; what has no length ends with its connection."""
+    raw = FRAMINGS[framing](CALLS[call])
+    head = raw.index(b"\r\n\r\n") + 4
+    lost = LOST.get(call, errors.ConnectionFailedError)
+    cuts = [*range(0, len(raw), STEP), len(raw) - 1, len(raw)]
+
+    async def play(scene):
+        for cut in cuts:
+            scene.server.steps = [says(raw[:cut], end)]
+            came = await scene.outcome(call)
+            if framing == "none" and end is fin and cut >= head:
+                ended = call in {download, download_to} or cut == len(raw)
+                expected = None if ended else errors.ResponseValidationError
+            else:
+                expected = None if cut == len(raw) and (framing, end) != ("none", rst) else lost
+            kind = type(came) if isinstance(came, errors.OpenRouterError) else None
+            assert kind is expected, (cut, came)
+        assert len(scene.server.requests) == len(cuts)
+        await scene.goes_on()
+
+    stage.run(play)
+    if call is download_to:
+        whole = (framing, end) != ("none", rst)
+        assert [path.name for path in stage.folder.iterdir()] == ["target.bin"] * whole
+
+
+@pytest.mark.parametrize("end", [fin, rst], ids=lambda end: end.__name__)
+@pytest.mark.parametrize("call", [retrieve, download, download_to], ids=lambda call: call.__name__)
+def test_what_breaks_once_is_fetched_again(stage, call, end):
+    """At whatever byte: nobody hears of it."""
+    raw = CALLS[call]
+
+    async def play(scene):
+        for cut in range(0, len(raw), STEP):
+            scene.server.requests.clear()
+            scene.server.steps = [says(raw[:cut], end)]
+            assert not isinstance(await scene.outcome(call), errors.OpenRouterError)
+            assert len(scene.server.requests) == 2
+        await scene.goes_on()
+
+    stage.run(play, retries=QUICK)
+
+
+@pytest.mark.parametrize("call", [retrieve, upload, download_to], ids=lambda call: call.__name__)
+def test_silence_at_any_byte_meets_the_limit(stage, call):
+    """The limit to read, for the limit in all is further away."""
+    raw = CALLS[call]
+
+    async def play(scene):
+        for cut in range(0, len(raw), 4 * STEP):
+            scene.server.steps = [says(raw[:cut], stall)]
+            is_read(await scene.fails(LOST.get(call, TIMED_OUT), call))
+        await scene.goes_on()
+
+    stage.run(play, timeout=Timeout(read=0.1))
+
+
+# Connections that end between requests
+
+
+@pytest.mark.parametrize("end", [fin, rst], ids=lambda end: end.__name__)
+@pytest.mark.parametrize("call", [retrieve, upload, delete], ids=lambda call: call.__name__)
+@pytest.mark.parametrize("pause", [0.0, 0.003])
+def test_a_server_that_hangs_up_between_requests_costs_nothing(stage, call, end, pause):
+    """Each request is sent once, over a connection that is alive, and answered."""
+
+    async def play(scene):
+        scene.server.steps = [says(CALLS[call], end) for _ in range(30)]
+        for _ in range(30):
+            came = await scene.outcome(call)
+            assert not isinstance(came, errors.OpenRouterError), repr(came)
+            if pause:
+                await asyncio.sleep(pause)
+        assert len(scene.server.requests) == 30
+        await scene.goes_on()
+
+    stage.run(play)

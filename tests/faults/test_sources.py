@@ -1,0 +1,322 @@
+"""Things to upload that change, vanish, or were never there."""
+
+import errno
+import io
+import os
+import stat
+import time
+
+import pytest
+from support.servers import answer
+
+from openrouter_async import _sources, errors
+from openrouter_async.errors import UploadSourceError
+
+from .stage import QUICK, Content
+
+SIZE = 3_000_000
+
+
+LARGE = Content(b"0123456789abcdef" * (SIZE // 16))
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "source.txt"
+    path.write_bytes(LARGE)
+    return path
+
+
+# Never there
+
+
+def directory(path):
+    path.unlink()
+    path.mkdir()
+
+
+def fifo(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def loop(path):
+    path.unlink()
+    path.symlink_to(path)
+
+
+def long_loop(path):
+    path.unlink()
+    other = path.with_name("other")
+    other.symlink_to(path)
+    path.symlink_to(other)
+
+
+def dangling(path):
+    path.unlink()
+    path.symlink_to(path.with_name("nowhere"))
+
+
+def device(path):
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def socket_file(path):
+    path.unlink()
+    os.mknod(path, 0o600 | stat.S_IFSOCK)
+
+
+def vanish(path):
+    path.unlink()
+
+
+def empty(path):
+    os.truncate(path, 0)
+
+
+def oversized(path):
+    os.truncate(path, 104_857_601)
+
+
+def memory(path):
+    """Reads of it fail with EIO, at the very first byte."""
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+
+
+ODD = [directory, fifo, loop, long_loop, dangling, device, socket_file, vanish, empty, oversized, memory]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", ODD, ids=lambda change: change.__name__)
+def test_what_is_no_file_to_upload_is_refused_unsent(stage, path, change):
+    """At once: nothing waits for the other end of a FIFO."""
+    change(path)
+
+    async def play(scene):
+        await scene.fails(UploadSourceError, lambda s: s.client.files.upload(path))
+        assert (scene.attempts, scene.server.requests) == ([], [])
+        await scene.goes_on()
+
+    stage.run(play)
+
+
+REFUSED = [errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.EINTR]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", REFUSED, ids=errno.errorcode.get)
+def test_a_file_that_the_system_will_not_open_is_refused_unsent(stage, path, monkeypatch, number):
+    """Root may read all, so the refusal is the test's own."""
+    original = os.open
+
+    def refuse(name, *args, **kwargs):
+        if str(name) == str(path):
+            raise OSError(number, os.strerror(number), str(name))
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", refuse)
+
+    async def play(scene):
+        error = await scene.fails(UploadSourceError, lambda s: s.client.files.upload(path))
+        assert os.strerror(number) in str(error)
+        assert scene.server.requests == []
+        await scene.goes_on()
+
+    stage.run(play)
+
+
+# Changed under way
+
+
+def shrink(path):
+    os.truncate(path, 1_000_000)
+
+
+def grow(path):
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+def replace(path):
+    other = path.with_name("other")
+    other.write_bytes(LARGE[::-1])
+    other.replace(path)
+
+
+def rewrite(path):
+    path.write_bytes(LARGE[::-1])
+
+
+class Once:
+    """A progress callback that does something when it is first called."""
+
+    def __init__(self, action):
+        self._action = action
+
+    def __call__(self, *_):
+        action, self._action = self._action, lambda: None
+        action()
+
+
+@pytest.mark.parametrize("kind", ["path", "file"])
+@pytest.mark.parametrize("change", [shrink, empty, grow], ids=lambda change: change.__name__)
+def test_a_file_that_changes_its_length_is_not_stored(stage, path, change, kind):
+    """The one request breaks off before its end, and is not repeated."""
+
+    async def play(scene):
+        with path.open("rb", buffering=0) as file:
+            source = path if kind == "path" else file
+
+            async def call(scene):
+                progress = Once(lambda: change(path))
+                return await scene.client.files.upload(source, progress=progress)
+
+            await scene.fails(UploadSourceError, call)
+        assert len(scene.attempts) == 1
+        assert all(request.body == b"" for request in scene.server.requests)
+        await scene.goes_on()
+
+    stage.run(play, retries=QUICK)
+
+
+@pytest.mark.parametrize("change", [vanish, replace], ids=lambda change: change.__name__)
+def test_a_file_that_loses_its_name_is_stored_as_it_was(stage, path, change):
+    """It is open; what takes its name is another file."""
+
+    async def play(scene):
+        async def call(scene):
+            return await scene.client.files.upload(path, progress=Once(lambda: change(path)))
+
+        stored = await scene.outcome(call)
+        assert not isinstance(stored, errors.OpenRouterError), repr(stored)
+        (request,) = scene.server.requests
+        assert LARGE in request.body
+        await scene.goes_on()
+
+    stage.run(play)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [vanish, replace, rewrite, shrink, grow, directory, fifo, loop],
+    ids=lambda change: change.__name__,
+)
+def test_a_file_that_has_changed_is_not_sent_again(stage, path, change):
+    """A retry sends the same bytes or none."""
+
+    async def step(request):
+        await request.reader.readexactly(int(request.headers("content-length")[0]))
+        change(path)
+        return answer(429)
+
+    async def play(scene):
+        await scene.fails(UploadSourceError, lambda s: s.client.files.upload(path))
+        assert len(scene.server.requests) <= 2
+        assert sum(bool(request.body) for request in scene.server.requests) == 0
+        await scene.goes_on()
+
+    stage.run(play, step, retries=QUICK)
+
+
+# Reads that fail
+
+
+class Failing(io.RawIOBase):
+    """A file whose reads fail from some place on."""
+
+    def __init__(self, place, number, size=SIZE, *, seekable=True):
+        self.at, self._place, self._number, self._size = 0, place, number, size
+        self._seekable = seekable
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return self._seekable
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        self.at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self._size}[whence]
+        return self.at
+
+    def tell(self):
+        return self.at
+
+    def readinto(self, buffer):
+        if self.at >= self._place:
+            del buffer  # whatever lay in this memory before, which a traceback would show
+            raise OSError(self._number, os.strerror(self._number))
+        count = min(len(buffer), self._place - self.at)
+        buffer[:count] = bytes(count)
+        self.at += count
+        return count
+
+
+@pytest.mark.parametrize("seekable", [True, False])
+@pytest.mark.parametrize("place", [0, 1, 600_000, SIZE - 1])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ETIMEDOUT, errno.ECONNRESET, errno.EPIPE])
+def test_a_read_that_fails_is_an_error_of_the_source(stage, number, place, seekable):
+    """Even where its number is that of a connection: it is not tried again, nothing is stored."""
+
+    async def play(scene):
+        source = Failing(place, number, seekable=seekable)
+        error = await scene.fails(
+            UploadSourceError, lambda s: s.client.files.upload(source, filename="a.bin")
+        )
+        assert os.strerror(number) in str(error)
+        assert not source.closed
+        assert len(scene.server.requests) <= 1
+        assert sum(bool(request.body) for request in scene.server.requests) == 0
+        await scene.goes_on()
+
+    stage.run(play, retries=QUICK)
+
+
+class OwnError(Exception):
+    """What a caller's iterator may raise."""
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+@pytest.mark.parametrize("error", [OSError, TimeoutError, ConnectionResetError, OwnError])
+def test_what_an_iterator_raises_is_the_sources_own(stage, kind, error):
+    """What the system refuses becomes an error of ours; all else is the caller's, as it is."""
+    expected = OwnError if error is OwnError else UploadSourceError
+
+    def pieces():
+        yield b"0" * 600_000
+        raise error(5, "gone")
+
+    async def later():
+        for piece in pieces():
+            yield piece
+
+    async def play(scene):
+        source = later() if kind == "async" else pieces()
+        with pytest.raises(expected) as caught:
+            await scene.client.files.upload(source, filename="a.bin")
+        assert type(caught.value) is expected
+        scene.silent(caught.value)
+        assert len(scene.server.requests) <= 1
+        assert sum(bool(request.body) for request in scene.server.requests) == 0
+        await scene.goes_on()
+
+    stage.run(play, retries=QUICK)
+
+
+def test_a_slow_disk_meets_the_limit_in_all(stage, path, monkeypatch):
+    """The call ends when the read that runs does; the file is closed by then."""
+    original = _sources._read
+
+    def slowly(file, remaining):
+        time.sleep(0.05)
+        return original(file, remaining)
+
+    monkeypatch.setattr(_sources, "_read", slowly)
+
+    async def play(scene):
+        error = await scene.fails(
+            errors.RequestTimeoutError, lambda s: s.client.files.upload(path, timeout=0.15)
+        )
+        assert (error.limit, error.maybe_processed) == ("total", False)
+        await scene.goes_on()
+
+    stage.run(play)
