@@ -107,6 +107,13 @@ def soak_bulk(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """The fault matrix in its long form, with its table."""
+    session.install("-e", ".[emulator]", *group("test"))
+    session.run("pytest", "-q", "tests/faults", *session.posargs, env={"FAULTS_LONG": "1"})
+
+
+@nox.session
 def services(session: nox.Session) -> None:
     """FastAPI and aiohttp services under load, beside one on the vendor's client.
 
