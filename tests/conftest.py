@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import settings
 from support.faces import FACES, Client
 from support.servers import RawServer
 
@@ -11,6 +12,10 @@ from openrouter_async import RetryConfig
 from openrouter_async.emulator import Emulator, run_emulator
 
 pytest_plugins = ["pytester"]
+
+# How long an example takes says more of what else the machine does.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 QUICK = RetryConfig(initial_interval=0.01, max_interval=0.02)
 """Retries as users have them, without their waits."""
