@@ -160,16 +160,17 @@ class _Call(Generic[T]):
 
 
 class _NoBody:
-    """What is sent where there is nothing to send."""
+    """What is sent where there is nothing to send; asked for once there is a connection."""
+
+    def __init__(self, outgoing: Outgoing) -> None:
+        self._outgoing = outgoing
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
+        self._outgoing.whole = True
         raise StopAsyncIteration
-
-
-_NO_BODY: Final = _NoBody()
 
 
 class AsyncTransport:
@@ -403,8 +404,7 @@ class AsyncTransport:
         if added:
             headers = Headers({**check_headers(added), **headers})
         if call.body is None:
-            exchange.outgoing.whole = True
-            return await self._exchange(call, exchange, headers, _NO_BODY)
+            return await self._exchange(call, exchange, headers, _NoBody(exchange.outgoing))
         async with aclosing(call.body.pieces(exchange.outgoing)) as pieces:
             return await self._exchange(call, exchange, headers, pieces)
 

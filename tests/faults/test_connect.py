@@ -125,6 +125,7 @@ def test_the_limit_in_all_covers_the_attempts_to_connect(stage, call):
             assert 0.45 < time.monotonic() - began < 0.7 + NOISE
         scene.client = good
         assert error.limit == "total"
+        assert not error.maybe_processed
         assert len(scene.attempts) == 2
         await scene.goes_on()
 
