@@ -1,5 +1,9 @@
 """What the project checks: ``nox`` alone runs what CI runs."""
 
+import re
+from itertools import chain
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2024.10.9"
@@ -75,6 +79,34 @@ def pythons(session: nox.Session) -> None:
     """All tests on the other Pythons that the metadata names."""
     session.install("-e", ".[cli,dask,emulator,otel]", *group("test"))
     session.run("pytest", "-q", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def strict(session: nox.Session) -> None:
+    """All tests in Python's development mode, every warning an error, asyncio in debug mode."""
+    session.install("-e", ".[cli,dask,emulator,otel]", *group("test"))
+    env = {"PYTHONASYNCIODEBUG": "1", "PYTHONDEVMODE": "1"}
+    session.run("python", "-W", "error", "-m", "pytest", "-q", "-n", "4", *session.posargs, env=env)
+
+
+@nox.session
+def uvloop(session: nox.Session) -> None:
+    """All tests on uvloop's event loop."""
+    session.install("-e", ".[cli,dask,emulator,otel]", *group("test"), "uvloop>=0.21")
+    session.run("pytest", "-q", "-n", "4", *session.posargs, env={"TESTS_ON": "uvloop"})
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """All tests with the oldest versions that the metadata allows; ``tests`` has the newest."""
+    project = PYPROJECT["project"]
+    named = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    constraints = Path(session.create_tmp(), "lowest.txt")
+    oldest = [re.match(r"[^,]+", requirement)[0].replace(">=", "==") for requirement in named]
+    constraints.write_text("\n".join(oldest))
+    extras = "cli,dask,emulator,otel,speed"
+    session.install("-e", f".[{extras}]", *group("test"), "-c", str(constraints))
+    session.run("pytest", "-q", "-n", "4", *session.posargs)
 
 
 @nox.session

@@ -1,5 +1,6 @@
 """A live emulator for all tests, and one ``client`` that is both faces in turn."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 
@@ -16,6 +17,11 @@ pytest_plugins = ["pytester"]
 # How long an example takes says more of what else the machine does.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+if os.environ.get("TESTS_ON") == "uvloop":
+    import uvloop
+
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 QUICK = RetryConfig(initial_interval=0.01, max_interval=0.02)
 """Retries as users have them, without their waits."""
