@@ -138,7 +138,7 @@ class Target:
         """Refuse a target that could not be written, before anything is sent.
 
         Raises:
-            DownloadTargetError: It exists already, is a directory, or lies in no directory.
+            DownloadTargetError: It exists already, is no regular file, or lies in no directory.
         """
         await in_thread(_unwritable, self._check)
 
@@ -148,6 +148,9 @@ class Target:
             raise DownloadTargetError(msg)
         if self._path.is_dir():
             msg = f"{str(self._path)!r} is a directory: pass it as directory="
+            raise DownloadTargetError(msg)
+        if self._path.exists() and not self._path.is_file():
+            msg = f"{str(self._path)!r} is no regular file, and would be lost if it were replaced"
             raise DownloadTargetError(msg)
         if not self._overwrite and os.path.lexists(self._path):
             raise _exists(self._path)

@@ -381,6 +381,7 @@ TARGETS = {
     "NUL": lambda tmp: f"{tmp}/x\0y",
     "symlink loop": lambda tmp: tmp / "loop" / "x",
     "empty": lambda _: "",
+    "pipe": lambda tmp: tmp / "pipe",
     "not writable": lambda _: "/proc/openrouter-x",
 }
 
@@ -394,6 +395,7 @@ async def test_a_target_that_cannot_be_written_is_refused(
     (tmp_path / "dir").mkdir()
     (tmp_path / "file").write_bytes(b"old")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
     before = files_in(tmp_path)
     server = await raw_server(replies(GOOD))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
