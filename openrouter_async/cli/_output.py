@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ._status import DeclinedError, UsageError, explain, status_of
+from ._status import DeclinedError, OutputError, UsageError, explain, status_of
 
 __all__ = ["Output", "Row", "Terminal", "human_size", "to_row", "visible"]
 
@@ -48,8 +48,8 @@ class Output:
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        self.closed = False
-        """Whether nobody reads the results any more."""
+        self.closed = sys.stdout is None
+        """Whether nobody reads the results, or not any more."""
         self.out = Terminal()
         self.err = Terminal(stderr=True)
 
@@ -66,7 +66,7 @@ class Output:
     @property
     def can_ask(self) -> bool:
         """Whether somebody is there to answer."""
-        return sys.stdin.isatty() and sys.stderr.isatty()
+        return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
     @contextmanager
     def listing(self, *columns: str) -> Iterator[Callable[[Row], None]]:
@@ -102,7 +102,7 @@ class Output:
         self._write(json.dumps(row) if self.as_json else as_text)
 
     def _write(self, line: str) -> None:
-        encoding = sys.stdout.encoding or "utf-8"
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         self.content((line + "\n").encode(encoding, "backslashreplace"))
 
     def content(self, content: bytes) -> None:
@@ -115,6 +115,10 @@ class Output:
         except BrokenPipeError:
             self.closed = True
             _silence(sys.stdout)
+        except OSError as error:
+            _silence(sys.stdout)
+            msg = f"cannot write to standard output: {error.strerror}"
+            raise OutputError(msg) from error
 
     def note(self, text: str, style: str = "") -> None:
         """Something to know that is no result; not shown to those who want it quiet."""

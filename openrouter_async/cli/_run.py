@@ -13,7 +13,15 @@ import typer
 
 from .. import AsyncOpenRouter, OpenRouterError, Pager, RetryConfig
 from ._output import Output, to_row
-from ._status import FAILED, INTERRUPTED, UNAUTHENTICATED, DeclinedError, UsageError, status_of
+from ._status import (
+    FAILED,
+    INTERRUPTED,
+    UNAUTHENTICATED,
+    DeclinedError,
+    OutputError,
+    UsageError,
+    status_of,
+)
 
 __all__ = [
     "Concurrency",
@@ -125,7 +133,7 @@ def _perform(call: Callable[[], Any], output: Output, *, debug: bool) -> int:
     except KeyboardInterrupt:
         output.error("interrupted")
         return INTERRUPTED
-    except (OpenRouterError, UsageError, DeclinedError) as error:
+    except (OpenRouterError, UsageError, DeclinedError, OutputError) as error:
         if debug:
             traceback.print_exc()
         return output.failure(error)

@@ -18,6 +18,7 @@ __all__ = [
     "UNAUTHENTICATED",
     "USAGE",
     "DeclinedError",
+    "OutputError",
     "UsageError",
     "explain",
     "status_of",
@@ -35,6 +36,10 @@ class UsageError(Exception):
 
 class DeclinedError(Exception):
     """The person who was asked did not say yes."""
+
+
+class OutputError(Exception):
+    """The results could not be written to where they were to go."""
 
 
 # The SDK's messages name Python's arguments; these are the command line's.

@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import IO, Final
 
+from ._status import UsageError
+
 __all__ = ["standard_input"]
 
 _PIECE: Final = 65_536
@@ -15,7 +17,14 @@ _AHEAD: Final = 8
 
 
 def standard_input() -> IO[bytes] | AsyncGenerator[bytes, None]:
-    """A file if standard input is one, which can be read again on a retry; else what comes."""
+    """A file if standard input is one, which can be read again on a retry; else what comes.
+
+    Raises:
+        UsageError: It is closed.
+    """
+    if sys.stdin is None:
+        msg = "standard input is closed"
+        raise UsageError(msg)
     stdin = sys.stdin.buffer
     return stdin if stdin.seekable() else _pipe(stdin.fileno())
 

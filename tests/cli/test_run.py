@@ -237,6 +237,34 @@ def test_every_command_has_the_common_options(cli):
         assert "--api-key" not in shown or words == ["emulator"]
 
 
+@pytest.mark.parametrize(
+    ("command", "status", "told"),
+    [
+        ("files upload a.txt >&-", 0, "1 uploaded; 5 bytes"),
+        ("files ls >&-", 0, ""),
+        ("files ls >/dev/full", 1, "cannot write to standard output: No space left on device"),
+        ("files upload - --name x.txt <&-", 2, "standard input is closed"),
+        ("files rm x <&-", 2, "There is no terminal to ask on"),
+    ],
+)
+def test_stream_that_is_closed_or_full_is_no_defect(
+    start, emulator, monkeypatch, tmp_path, command, status, told
+):
+    """What is done without it goes on; else a line says what is wrong."""
+    monkeypatch.setenv("OPENROUTER_BASE_URL", emulator.base_url)
+    monkeypatch.setenv("OPENROUTER_API_KEY", emulator.api_key)
+    emulator.create_file("b.txt", b"words")
+    (tmp_path / "a.txt").write_text("words")
+    shell = f'cd {tmp_path}; exec "$0" -m openrouter_async {command}'
+    process = start(
+        "-c", f"import os; os.execvp('sh', ['sh', '-c', {shell!r}, {sys.executable!r}])"
+    )
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == status, errors
+    assert told in errors
+    assert "--debug" not in errors
+
+
 def test_shell_completion_is_offered(cli):
     """Typer's own."""
     assert "--install-completion" in cli("--help").output
