@@ -107,12 +107,12 @@ async def run(output: Output, start: Start, totals: Totals, *columns: str) -> in
 
 def outcome_row(outcome: Outcome) -> Row:
     """An outcome in the shape that all bulk commands print."""
-    source, file = outcome.source, outcome.file
+    source, known = outcome.source, outcome.file or outcome.source
     return {
         "status": outcome.status,
         "source": _name_of(source),
-        "id": file.id if file else None,
-        "filename": file.filename if file else getattr(source, "filename", None),
+        "id": known if isinstance(known, str) else getattr(known, "id", None),
+        "filename": known[0] if isinstance(known, tuple) else getattr(known, "filename", None),
         "size_bytes": _size_of(outcome),
         "path": None if outcome.path is None else str(outcome.path),
         "reason": outcome.reason,
@@ -130,9 +130,8 @@ def _name_of(source: object) -> str:
 
 
 def _size_of(outcome: Outcome) -> int | None:
-    if outcome.file is not None:
-        return outcome.file.size_bytes
-    return getattr(outcome.source, "size", None) or getattr(outcome.source, "size_bytes", None)
+    known = outcome.file or outcome.source
+    return getattr(known, "size_bytes", getattr(known, "size", None))
 
 
 @contextmanager

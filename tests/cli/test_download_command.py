@@ -74,6 +74,7 @@ def test_download_of_what_is_not_downloadable_is_a_failure(cli, emulator, made):
     assert outcomes[made[0]]["status"] == "downloaded"
     assert "not downloadable" in outcomes[uploaded]["error"]
     assert f"openrouter-async: {uploaded}: 400" in result.stderr
+    assert cli("files", "download", uploaded).stdout == f"failed\t{uploaded}\t\t\n"
 
 
 @pytest.mark.parametrize(

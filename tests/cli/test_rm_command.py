@@ -29,11 +29,12 @@ def test_rm_in_a_pipe_needs_yes(cli, files, which):
 
 def test_rm_deletes_by_id(cli, files):
     """A line for each; one that is not there is passed over."""
-    result = cli("files", "rm", files()["a.tmp"], "or_file_missing", "--yes")
+    ids = files()
+    result = cli("files", "rm", ids["a.tmp"], "or_file_missing", "--yes")
     assert result.exit_code == 0
-    assert sorted(line.split("\t")[0] for line in result.stdout.splitlines()) == [
-        "deleted",
-        "skipped",
+    assert sorted(line.split("\t")[:2] for line in result.stdout.splitlines()) == [
+        ["deleted", ids["a.tmp"]],
+        ["skipped", "or_file_missing"],
     ]
     assert files().keys() == {"b.txt", "c/d.tmp"}
 

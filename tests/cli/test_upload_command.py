@@ -226,6 +226,20 @@ def test_standard_input_is_uploaded_under_its_name(cli, rows, names):
     assert names() == ["in/notes.txt"]
 
 
+def test_what_is_refused_is_named(cli, folder):
+    """In its line and in its object, which says that an empty file has no bytes."""
+    (folder / "empty.txt").touch()
+    result = cli("files", "upload", "docs/empty.txt", "--json")
+    outcome = json.loads(result.stdout)
+    assert (outcome["status"], outcome["filename"], outcome["size_bytes"]) == (
+        "failed",
+        "empty.txt",
+        0,
+    )
+    refused = cli("files", "upload", "-", "--name", "a:b.txt", stdin="words")
+    assert refused.stdout == "failed\t\ta:b.txt\t\n"
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
