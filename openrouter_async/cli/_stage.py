@@ -15,7 +15,7 @@ from rich.text import Text
 
 from .. import Progress as Report
 from ._output import Output, Row, Terminal
-from ._status import INTERRUPTED, status_of
+from ._status import INTERRUPTED, explain, status_of
 
 __all__ = [
     "CheckFailedError",
@@ -211,7 +211,7 @@ def _explain(error: BaseException) -> str:
         return "interrupted"
     if isinstance(error, CheckFailedError):
         return str(error)
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {'; '.join(explain(error))}"
 
 
 def exit_status(outcomes: Sequence[Outcome]) -> int:

@@ -68,9 +68,11 @@ def status_of(error: BaseException) -> int:
 
 def explain(error: BaseException) -> Iterable[str]:
     """What went wrong and what to do, a line for each thing."""
-    if isinstance(error, PreflightError):
-        return error.problems
-    text = str(error)
+    problems = error.problems if isinstance(error, PreflightError) else [str(error)]
+    return map(_in_words, problems)
+
+
+def _in_words(text: str) -> str:
     for python, here in _WORDS:
         text = text.replace(python, here)
-    return [text]
+    return text

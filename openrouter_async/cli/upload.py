@@ -12,6 +12,7 @@ import typer
 from attrs import frozen
 
 from .. import FileSource
+from ..errors import PreflightError
 from ..transfers import Entry, OnProgress, Outcome, find_problems, walk
 from ._bulk import Totals, outcome_row, run
 from ._output import Output, human_size
@@ -236,7 +237,6 @@ def _show(output: Output, tree: _Tree) -> int:
             shown = Outcome(source=entry, status="skipped", reason=entry.reason, error=entry.error)
             show({**outcome_row(shown), "status": status})
     problems = list(find_problems(tree))
-    for problem in problems:
-        output.error(problem)
+    exit_status = output.failure(PreflightError(problems)) if problems else 0
     output.note(f"{totals.items:,} files, {human_size(totals.size)}; nothing was sent")
-    return FAILED if problems else 0
+    return exit_status

@@ -196,7 +196,7 @@ def test_messages_are_put_in_the_command_lines_words():
     for python, _ in _status._WORDS:
         assert python in sources, python
     error = errors.DownloadTargetError("'x' exists already: pass overwrite=True to replace it")
-    assert _status.explain(error) == ["'x' exists already: add --overwrite to replace it"]
+    assert [*_status.explain(error)] == ["'x' exists already: add --overwrite to replace it"]
 
 
 def test_wrong_server_is_a_usage_error(cli):

@@ -147,12 +147,15 @@ def test_dry_run_tells_what_would_be_refused(cli, emulator, folder):
     assert emulator.requests() == []
 
 
-def test_check_sends_nothing_if_anything_is_wrong(cli, names, folder):
+@pytest.mark.parametrize("option", ["--check", "--dry-run"])
+def test_check_sends_nothing_if_anything_is_wrong(cli, names, folder, option):
     """Each problem is told, and the good files stay here too."""
     (folder / "empty.txt").touch()
     (folder / "blob.bin").write_bytes(bytes(range(256)))
-    result = cli("files", "upload", "-r", "docs", "--check")
+    (folder / "a:b.txt").write_text("words")
+    result = cli("files", "upload", "-r", "docs", option)
     assert result.exit_code == 1
+    assert result.stderr.count("; rename it\n") == 1
     assert "empty.txt" in result.stderr
     assert "blob.bin" in result.stderr
     assert names() == []
