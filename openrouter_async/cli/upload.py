@@ -5,9 +5,11 @@ import shlex
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import anyio.to_thread
 import typer
 from attrs import frozen
 
@@ -23,6 +25,7 @@ from ._stdin import standard_input
 __all__ = ["upload"]
 
 _STDIN: Final = "-"
+_STEP: Final = 1000
 _COLUMNS: Final = ("status", "id", "filename", "reason")
 
 
@@ -127,12 +130,16 @@ class _Tree:
             if root.is_dir():
                 self._walk(root)
 
-    def count(self) -> Totals:
-        """How much it is."""
-        totals = Totals()
-        for entry in self:
-            totals.items += 1
-            totals.size += entry.size or 0
+    async def count(self) -> Totals:
+        """How much it is; Ctrl-C need not wait until that is known."""
+        totals, entries = Totals(), iter(self)
+
+        def step() -> list[int]:
+            return [entry.size or 0 for entry in islice(entries, _STEP)]
+
+        while sizes := await anyio.to_thread.run_sync(step, abandon_on_cancel=True):
+            totals.items += len(sizes)
+            totals.size += sum(sizes)
         return totals
 
     def _walk(self, root: Path) -> Iterator[Entry]:
@@ -197,7 +204,7 @@ async def _upload(
         place = await workspace_id(client, workspace)
         totals = Totals(items=1)
         if output.live and isinstance(sources, _Tree):
-            totals = await asyncio.to_thread(sources.count)
+            totals = await sources.count()
 
         def start(progress: OnProgress | None) -> AsyncGenerator[Outcome, None]:
             return client.files.upload_many(
@@ -230,9 +237,11 @@ def _command_to_resume() -> str:
 
 def _show(output: Output, tree: _Tree) -> int:
     """The dry run."""
-    totals = tree.count()
+    totals = Totals()
     with output.listing("status", "filename", "size_bytes", "reason") as show:
         for entry in tree:
+            totals.items += 1
+            totals.size += entry.size or 0
             status = "failed" if entry.error else "skipped" if entry.reason else "planned"
             shown = Outcome(source=entry, status="skipped", reason=entry.reason, error=entry.error)
             show({**outcome_row(shown), "status": status})

@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import re
@@ -10,6 +11,9 @@ import pytest
 
 from openrouter_async import OpenRouter
 from openrouter_async.cli._stdin import _pipe
+from openrouter_async.transfers import Entry
+
+upload_module = sys.modules["openrouter_async.cli.upload"]  # the function has the same name
 
 
 @pytest.fixture
@@ -329,6 +333,16 @@ def test_bars_are_left_out_on_request(cli, folder, option):
     result = cli(*args, FORCE_COLOR="1", TERM="xterm-256color")
     assert result.exit_code == 0
     assert "all files" not in result.output
+
+
+def test_count_of_a_huge_folder_can_be_interrupted(cli, emulator, monkeypatch, folder):
+    """Ctrl-C does not wait until everything is known."""
+    entry = Entry(path=folder / "a.txt", filename="a.txt", size=5)
+    monkeypatch.setattr(upload_module, "walk", lambda *_, **__: itertools.repeat(entry))
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    result = cli("files", "upload", "-r", "docs", FORCE_COLOR="1", TERM="xterm-256color")
+    assert (result.exit_code, emulator.requests()) == (4, [])
+    assert "interrupted" in result.stderr
 
 
 @pytest.mark.parametrize("journal", [True, False])
