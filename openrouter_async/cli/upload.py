@@ -1,6 +1,7 @@
 """``openrouter-async files upload``."""
 
 import asyncio
+import os
 import shlex
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
@@ -14,7 +15,7 @@ import typer
 from attrs import frozen
 
 from .. import FileSource
-from ..errors import PreflightError
+from ..errors import JournalError, PreflightError
 from ..transfers import Entry, OnProgress, Outcome, find_problems, walk
 from ._bulk import Totals, outcome_row, run
 from ._output import Output, human_size
@@ -70,6 +71,9 @@ def upload(
     workspace: Workspace = None,
 ) -> int | Coroutine[Any, Any, int]:
     """Upload files, folders, or standard input."""
+    if "" in paths:  # a variable that was not set, and not the present folder
+        msg = "a path is empty"
+        raise UsageError(msg)
     _check_journal(journal, resume=resume)
     tree = _Tree(
         roots=[Path(path) for path in paths],
@@ -220,6 +224,9 @@ async def _upload(
         status = FAILED
         try:
             status = await run(output, start, totals, *_COLUMNS)
+        except JournalError:
+            journal = None  # with this one there is no going on
+            raise
         except asyncio.CancelledError:
             if journal is None and isinstance(sources, _Tree):
                 output.note("a run with --journal FILE can be resumed where it was broken off")
@@ -231,8 +238,18 @@ async def _upload(
 
 
 def _command_to_resume() -> str:
-    resume = [] if "--resume" in sys.argv else ["--resume"]
-    return shlex.join(["openrouter-async", *sys.argv[1:], *resume])
+    words = sys.argv[1:]
+    if "--resume" not in words:
+        words.insert(words.index("--") if "--" in words else len(words), "--resume")
+    return " ".join(map(_quoted, ["openrouter-async", *words]))
+
+
+def _quoted(word: str) -> str:
+    """The word as a shell reads it, with nothing in it that could not be copied."""
+    if word.isprintable():
+        return shlex.quote(word)
+    # A double quote in it makes Python choose single ones, as the shell's $'…' has them.
+    return "$" + repr(os.fsencode(word) + b'"')[1:-2] + "'"
 
 
 def _show(output: Output, tree: _Tree) -> int:

@@ -217,6 +217,36 @@ def test_failures_with_a_journal_name_the_command_that_goes_on(cli, monkeypatch,
     )
 
 
+@pytest.mark.parametrize("name", ["it's", 'a"b', "a\nb'\"\\x", "\udcff.txt", "ü\t1", "$HOME `x`"])
+def test_command_that_goes_on_can_be_pasted(monkeypatch, name):
+    """The shell reads the same words; what follows ``--`` is still a path."""
+    words = ["files", "upload", "--journal", name, "--", "-x"]
+    monkeypatch.setattr(sys, "argv", ["openrouter-async", *words])
+    command = upload_module._command_to_resume()
+    assert command.isprintable()
+    program = f'{command.replace("openrouter-async", "set --", 1)}; printf "%s\\0" "$@"'
+    read = subprocess.run(["bash", "-c", program], capture_output=True, check=True)
+    cut = words.index("--")
+    expected = [*words[:cut], "--resume", *words[cut:]]
+    assert read.stdout.split(b"\0")[:-1] == [os.fsencode(word) for word in expected]
+
+
+def test_journal_that_is_none_is_not_gone_on_with(cli, folder):
+    """The command would not help."""
+    (folder.parent / "run.jsonl").write_text("words\n")
+    result = cli("files", "upload", "docs/a.txt", "--journal", "run.jsonl", "--resume")
+    assert result.exit_code == 1
+    assert "it is not a journal" in result.stderr
+    assert "to go on" not in result.stderr
+
+
+def test_empty_path_is_not_the_present_folder(cli, emulator, folder):
+    """It is a variable that nobody set."""
+    result = cli("files", "upload", "-r", "")
+    assert (result.exit_code, result.stderr) == (2, "openrouter-async: a path is empty\n")
+    assert emulator.requests() == []
+
+
 def test_checksum_knows_a_file_whose_time_has_changed(cli, folder):
     """It is skipped, although it was touched."""
     command = ["files", "upload", "docs/a.txt", "--checksum", "--journal", "run.jsonl"]
