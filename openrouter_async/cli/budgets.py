@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from math import inf
 from typing import Annotated, Final
 
 import typer
@@ -93,11 +94,15 @@ async def rm(
 
 
 def check_order(there: Mapping[str, float], wanted: Limits) -> None:
-    """Refuse limits that would not fall strictly as the interval narrows.
+    """Refuse what is no limit, and limits that would not fall strictly as the interval narrows.
 
     Raises:
-        UsageError: Two of them would not; it names both.
+        UsageError: It names the one that is none, or two that would not fall.
     """
+    for name, limit in wanted.items():
+        if not 0 < limit < inf:
+            msg = f"the {name} limit must be a number above 0, not {limit:g}; nothing was set"
+            raise UsageError(msg)
     limits = [
         (name, wanted[name] if name in wanted else there[name])
         for name in _WIDEST_FIRST

@@ -45,7 +45,10 @@ async def show(output: Output, workspace: WorkspaceName) -> None:
 async def create(
     output: Output,
     slug: Annotated[
-        str, typer.Argument(help="Lower-case letters and digits, in groups joined by hyphens.")
+        str,
+        typer.Argument(
+            metavar="SLUG", help="Lower-case letters and digits, in groups joined by hyphens."
+        ),
     ],
     name: Annotated[str | None, typer.Option(help="Its name; the slug if omitted.")] = None,
     description: Description = None,
@@ -54,7 +57,9 @@ async def create(
     """Create a workspace."""
     given = _parse(settings, description)
     async with new_client() as client:
-        made = await client.workspaces.create(name=name or slug, slug=slug, **given)
+        made = await client.workspaces.create(
+            name=slug if name is None else name, slug=slug, **given
+        )
     output.show(to_row(made))
 
 

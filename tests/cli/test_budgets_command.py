@@ -87,7 +87,10 @@ def test_set_tells_each_budget(rows, budgets):
         (["--monthly", "50"], "the monthly limit ($50) must be above the daily limit ($100)"),
         (["--lifetime", "1", "--weekly", "2"], "the lifetime limit ($1) must be above"),
         ([], "say what to set: --lifetime, --monthly, --weekly or --daily"),
-        (["--daily", "0"], "above 0"),
+        (["--daily", "0"], "the daily limit must be a number above 0, not 0"),
+        (["--monthly", "600", "--daily=-1"], "the daily limit must be a number above 0, not -1"),
+        (["--daily", "nan"], "above 0, not nan"),
+        (["--lifetime", "inf"], "above 0, not inf"),
     ],
 )
 def test_set_refuses_disorder_before_anything_is_written(cli, budgets, args, words):

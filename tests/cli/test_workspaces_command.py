@@ -75,9 +75,13 @@ def test_unknown_setting_is_a_usage_error(cli, emulator, setting):
 
 def test_setting_that_breaks_a_limit_is_a_usage_error(cli, workspaces):
     """As the SDK refuses it."""
-    result = cli("workspaces", "create", "Not A Slug")
-    assert result.exit_code == 2
-    assert "slug is 1 to 50 lower-case letters" in result.stderr
+    for args, words in (
+        (["Not A Slug"], "slug is 1 to 50 lower-case letters"),
+        (["new", "--name", ""], "name is a string of 1 to 100 characters"),
+    ):
+        result = cli("workspaces", "create", *args)
+        assert result.exit_code == 2
+        assert words in result.stderr
 
 
 def test_ordinary_key_is_refused_with_advice(cli, emulator):
