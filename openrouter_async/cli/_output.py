@@ -70,15 +70,18 @@ class Output:
 
     @contextmanager
     def listing(self, *columns: str) -> Iterator[Callable[[Row], None]]:
-        """Gives a function that shows a row; of a table, when all of its rows are there."""
+        """Gives a function that shows a row; of a table, when all that come are there."""
         if self.plain:
             yield lambda row: self._line(row, columns)
             return
         rows: list[Row] = []
+        complete = False
         try:
             yield rows.append
+            complete = True
         finally:
-            self.out.print(_table(columns, rows))
+            if rows or complete:
+                self.out.print(_table(columns, rows))
 
     def show(self, row: Row) -> None:
         """One thing, with all that is known of it."""
@@ -94,7 +97,7 @@ class Output:
 
     def line(self, row: Row, columns: Sequence[str]) -> None:
         """One of many things that were done, where bars do not show it."""
-        if self.as_json or (self.plain and not self.quiet):
+        if self.as_json or (not self.quiet and (self.plain or not self.live)):
             self._line(row, columns)
 
     def _line(self, row: Row, columns: Sequence[str]) -> None:

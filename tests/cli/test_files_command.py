@@ -53,6 +53,14 @@ def test_ls_on_a_terminal_is_a_table(cli, stored):
     assert "\x1b[1m" in result.stdout
 
 
+def test_list_that_fails_at_its_start_is_no_empty_table(cli, emulator):
+    """On a terminal too; one that is empty keeps its heading."""
+    screen = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    assert "filename" in cli("files", "ls", **screen).stdout
+    refused = cli("files", "ls", **screen, OPENROUTER_API_KEY="sk-or-v1-wrong")
+    assert (refused.exit_code, refused.stdout) == (3, "")
+
+
 def test_no_color_is_kept_to(cli, stored):
     """Nothing on the terminal has a colour."""
     result = cli("files", "info", "missing", FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color")

@@ -356,6 +356,13 @@ def test_bars_are_shown_on_a_terminal(cli, folder):
     assert "3 uploaded, 1 failed" in plain or "1 failed, 3 uploaded" in plain
 
 
+def test_lines_take_the_place_of_bars_on_a_plain_terminal(cli, folder):
+    """One that cannot move its cursor shows each file all the same."""
+    result = cli("files", "upload", "docs/a.txt", TTY_COMPATIBLE="1", TERM="dumb")
+    assert result.stdout.startswith("uploaded\tor_file_")
+    assert "all files" not in result.stderr
+
+
 @pytest.mark.parametrize("option", ["--quiet", "--json"])
 def test_bars_are_left_out_on_request(cli, folder, option):
     """Though it is a terminal."""
