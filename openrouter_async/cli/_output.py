@@ -28,6 +28,8 @@ Row = Mapping[str, Any]
 
 _KIBI: Final = 1024
 _SECONDS: Final = len("2026-11-21T10:00:00")
+_MINUTES: Final = len("2026-11-21T10:00")
+_WIDE: Final = 100
 
 
 class Terminal(Console):
@@ -81,7 +83,9 @@ class Output:
             complete = True
         finally:
             if rows or complete:
-                self.out.print(_table(columns, rows))
+                wide = self.out.width >= _WIDE  # else names need the room
+                shown = [name for name in columns if wide or name != "mime_type"]
+                self.out.print(_table(shown, rows))
 
     def show(self, row: Row) -> None:
         """One thing, with all that is known of it."""
@@ -221,8 +225,13 @@ def _human(name: str, value: Any) -> str:  # noqa: ANN401 - whatever JSON can ho
     return _text(value)
 
 
+def _cell(name: str, value: object) -> str:
+    text = _human(name, value)
+    return text[:_MINUTES] if name.endswith("_at") else text
+
+
 def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         number = name in {"size_bytes", "limit_usd"}
         title = name.removesuffix("_bytes").replace("_", " ")
@@ -233,7 +242,7 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
             no_wrap=name == "id" or name.endswith("_at"),  # ids are there to be copied
         )
     for row in rows:
-        table.add_row(*(Text(_human(name, row[name])) for name in columns))
+        table.add_row(*(Text(_cell(name, row[name])) for name in columns))
     return table
 
 

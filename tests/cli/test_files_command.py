@@ -53,6 +53,16 @@ def test_ls_on_a_terminal_is_a_table(cli, stored):
     assert "\x1b[1m" in result.stdout
 
 
+@pytest.mark.parametrize(("width", "has_type"), [(80, False), (120, True)])
+def test_names_have_room_on_a_terminal(cli, emulator, width, has_type):
+    """On a narrow one the type, which few look for, is left out."""
+    file = emulator.create_file("report-of-2026", b"words")
+    screen = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": str(width)}
+    shown = cli("files", "ls", **screen).stdout
+    assert f" {file['id']}  report-of-2026 " in shown
+    assert ("text/plain" in shown) is has_type
+
+
 def test_list_that_fails_at_its_start_is_no_empty_table(cli, emulator):
     """On a terminal too; one that is empty keeps its heading."""
     screen = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}

@@ -358,7 +358,7 @@ def test_bars_are_shown_on_a_terminal(cli, folder):
 
 def test_lines_take_the_place_of_bars_on_a_plain_terminal(cli, folder):
     """One that cannot move its cursor shows each file all the same."""
-    result = cli("files", "upload", "docs/a.txt", TTY_COMPATIBLE="1", TERM="dumb")
+    result = cli("files", "upload", "docs/a.txt", FORCE_COLOR="1", TERM="dumb")
     assert result.stdout.startswith("uploaded\tor_file_")
     assert "all files" not in result.stderr
 
