@@ -90,9 +90,9 @@ class Output:
     def show(self, row: Row) -> None:
         """One thing, with all that is known of it."""
         if self.as_json:
-            self._write(json.dumps(row))
+            self.write(json.dumps(row))
         elif self.plain:
-            self._write("\n".join(f"{name}\t{_text(value)}" for name, value in row.items()))
+            self.write("\n".join(f"{name}\t{_text(value)}" for name, value in row.items()))
         else:
             grid = Table.grid(padding=(0, 2))
             for name, value in row.items():
@@ -106,9 +106,10 @@ class Output:
 
     def _line(self, row: Row, columns: Sequence[str]) -> None:
         as_text = "\t".join(_text(row[name]) for name in columns)
-        self._write(json.dumps(row) if self.as_json else as_text)
+        self.write(json.dumps(row) if self.as_json else as_text)
 
-    def _write(self, line: str) -> None:
+    def write(self, line: str) -> None:
+        """Text as it is, with an end of line."""
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         self.content((line + "\n").encode(encoding, "backslashreplace"))
 

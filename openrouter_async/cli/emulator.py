@@ -63,7 +63,7 @@ def emulator(
         output.error(_explain(error, host, port))
         return FAILED
     if not (output.as_json or output.quiet):
-        typer.echo("\nStopped.")  # below the terminal's ^C
+        output.write("\nStopped.")  # below the terminal's ^C
     return 0
 
 
@@ -72,7 +72,7 @@ def _introduce(output: Output, running: "Emulator") -> None:
     if output.as_json:
         output.show({name: getattr(running, name) for name in _WAYS_IN})
         return
-    typer.echo(
+    output.write(
         f"""\
 OpenRouter emulator at {running.base_url}
 

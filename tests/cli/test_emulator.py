@@ -64,6 +64,18 @@ def test_what_is_printed_is_enough_to_use_it(start, temporary, tmp_path):
     assert list(temporary.iterdir()) == []
 
 
+def test_reader_who_goes_stops_nothing(start):
+    """``| head -1`` ends the reading, not the serving, and is no error at the end either."""
+    process = start("-m", "openrouter_async", "emulator", "--port", "0")
+    url = process.stdout.readline().split()[-1]
+    process.stdout.close()
+    with OpenRouter("sk-or-v1-emulator", server_url=url) as client:
+        assert list(client.files.list()) == []
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 0
+    assert process.stderr.read() == ""
+
+
 def test_management_key_that_is_printed_opens_workspaces(start):
     """Keys of the caller's own are taken and shown."""
     arguments = ["--port", "0", "--api-key", "sk-mine", "--management-key", "sk-all"]

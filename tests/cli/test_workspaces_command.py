@@ -23,7 +23,7 @@ def test_ls_lists_all(cli, rows, workspaces):
 
 def test_ls_stops_when_nobody_reads(cli, workspaces, monkeypatch):
     """It is no failure."""
-    monkeypatch.setattr(Output, "_write", lambda self, _: setattr(self, "closed", True))
+    monkeypatch.setattr(Output, "write", lambda self, _: setattr(self, "closed", True))
     assert cli("workspaces", "ls").exit_code == 0
 
 
