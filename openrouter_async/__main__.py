@@ -7,7 +7,7 @@ from .cli._extras import bare_help, lacking, needs_extra
 
 __all__ = ["main"]
 
-_INTERRUPTED = 4
+_INTERRUPTED, _INTERRUPTED_TYPER = 4, 130
 
 
 def main() -> None:
@@ -24,6 +24,10 @@ def main() -> None:
         app()
     except KeyboardInterrupt:  # before a command has begun, and could say more
         raise SystemExit(_INTERRUPTED) from None
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED_TYPER:
+            raise SystemExit(_INTERRUPTED) from None
+        raise
 
 
 if __name__ == "__main__":

@@ -95,6 +95,25 @@ def test_the_help_tells_which_commands_need_more(execute, missing, told):
     assert ("pip install 'openrouter_async[emulator]'" in output) is told
 
 
+INTERRUPTED = """
+import sys
+from openrouter_async.cli import _run
+
+def interrupt(**_):
+    raise KeyboardInterrupt
+
+_run.Output = interrupt
+sys.argv = ["openrouter-async", "files", "ls"]
+from openrouter_async.__main__ import main
+main()
+"""
+
+
+def test_interrupt_before_a_command_has_begun_has_the_same_status(execute):
+    """Not the one that typer gives it."""
+    assert execute("-c", INTERRUPTED) == (4, "", "")
+
+
 def test_missing_module_of_a_dependency_is_told_by_its_distribution(capsys):
     """The name that is asked for is a package, not a module within it."""
     with pytest.raises(SystemExit) as ended, needs_extra("cli"):
