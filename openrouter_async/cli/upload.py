@@ -74,7 +74,7 @@ def upload(
     if "" in paths:  # a variable that was not set, and not the present folder
         msg = "a path is empty"
         raise UsageError(msg)
-    _check_journal(journal, resume=resume)
+    _check_journal(journal, resume=resume, dry_run=dry_run)
     tree = _Tree(
         roots=[Path(path) for path in paths],
         include=include,
@@ -171,7 +171,10 @@ class _Tree:
         )
 
 
-def _check_journal(journal: Path | None, *, resume: bool) -> None:
+def _check_journal(journal: Path | None, *, resume: bool, dry_run: bool) -> None:
+    if resume and dry_run:
+        msg = "--dry-run looks at files, not into a journal: leave out --resume"
+        raise UsageError(msg)
     if resume and journal is None:
         msg = "--resume goes on where a journal ends: name it with --journal FILE"
         raise UsageError(msg)

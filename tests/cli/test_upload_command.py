@@ -140,6 +140,13 @@ def test_dry_run_lists_and_sends_nothing(cli, rows, emulator, folder):
     assert emulator.requests() == []
 
 
+def test_dry_run_does_not_guess_what_a_journal_leaves(cli, emulator, folder):
+    """It would show as planned what is done already."""
+    result = cli("files", "upload", "docs/a.txt", "--journal", "j", "--resume", "--dry-run")
+    assert (result.exit_code, result.stdout, emulator.requests()) == (2, "", [])
+    assert "leave out --resume" in result.stderr
+
+
 def test_dry_run_tells_what_would_be_refused(cli, emulator, folder):
     """A line for each problem, and status 1."""
     (folder / "empty.txt").touch()
