@@ -31,6 +31,15 @@ __all__ = ["Start", "Totals", "one_bar", "outcome_row", "run"]
 Start = Callable[[OnProgress | None], AsyncGenerator[Outcome, None]]
 """Begins a run that tells its progress."""
 
+_NOTHING_YET: Final = TransferProgress(
+    items_done=0,
+    items_total=None,
+    bytes_done=0,
+    bytes_total=None,
+    source=None,
+    item_bytes=0,
+    item_size=None,
+)
 _UNDONE: Final = frozenset({"skipped", "failed", "unknown"})
 
 
@@ -152,7 +161,9 @@ def _bars(output: Output, totals: Totals) -> Iterator[OnProgress | None]:
         yield None
         return
     with _display(output, in_bytes=totals.size > 0) as progress:
-        yield totals.added_to(rich_progress(progress))
+        show = totals.added_to(rich_progress(progress))
+        show(_NOTHING_YET)
+        yield show
 
 
 class _SpeedColumn(ProgressColumn):

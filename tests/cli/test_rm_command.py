@@ -85,9 +85,11 @@ def test_rm_goes_on_after_a_failure(cli, emulator, files):
     assert result.stderr.count("Not today") == 1
 
 
-def test_rm_shows_a_bar_on_a_terminal(cli, files):
-    """Counted in files."""
+def test_rm_shows_a_bar_on_a_terminal(cli, emulator, files):
+    """Counted in files, of which it knows how many before the first is done."""
+    emulator.faults({"operation": "delete_file", "delay": 0.5, "times": 2})
     result = cli("files", "rm", "--match", "*.tmp", "--yes", FORCE_COLOR="1", TERM="xterm-256color")
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.stderr)
+    assert "0/2" in plain
     assert "2/2" in plain
     assert "2 deleted" in plain
