@@ -20,12 +20,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import ConnectionFailedError, TLSError
 from ._status import DeclinedError, OutputError, UsageError, explain, status_of
 
 __all__ = ["Output", "Row", "Terminal", "human_size", "to_row", "visible"]
 
 Row = Mapping[str, Any]
 
+_HINT: Final = " (openrouter-async doctor looks for the cause)"
 _KIBI: Final = 1024
 _SECONDS: Final = len("2026-11-21T10:00:00")
 _MINUTES: Final = len("2026-11-21T10:00")
@@ -140,8 +142,9 @@ class Output:
 
     def failure(self, error: Exception) -> int:
         """Tell of an error, and give the exit status that goes with it."""
+        unreached = isinstance(error, ConnectionFailedError | TLSError)
         for line in explain(error):
-            self.error(line)
+            self.error(line + (_HINT if unreached else ""))
         return status_of(error)
 
     def confirm(self, question: str, *, yes: bool, about: Iterable[str] = ()) -> None:

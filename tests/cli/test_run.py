@@ -66,6 +66,18 @@ def test_each_failure_has_its_status(invoke, error, status):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("kind", [errors.ConnectionFailedError, errors.TLSError])
+def test_server_that_is_not_reached_is_a_case_for_the_doctor(invoke, kind):
+    """What to do when no answer says it."""
+    error = kind("no way there")
+
+    def body(output: Output) -> None:
+        raise error
+
+    hint = "(openrouter-async doctor looks for the cause)"
+    assert invoke(body).stderr == f"openrouter-async: no way there {hint}\n"
+
+
 def test_debug_shows_where_an_error_came_from(invoke):
     """Before the line that says what it is."""
 
