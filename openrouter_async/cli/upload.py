@@ -4,7 +4,7 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -116,7 +116,7 @@ class _Tree:
 
     def __iter__(self) -> Iterator[Entry]:
         for root in self.roots:
-            found = self._walk(root) if root.is_dir() else [self._entry(root)]
+            found = self._walk(root) if _is(Path.is_dir, root) else [self._entry(root)]
             # It changes while it is written, and is nobody's to upload.
             yield from (entry for entry in found if not self._is_journal(entry.path))
 
@@ -128,10 +128,10 @@ class _Tree:
             OpenRouterError: A folder that cannot be read, or a wrong pattern.
         """
         for root in self.roots:
-            if root.is_dir() and not recursive:
+            if _is(Path.is_dir, root) and not recursive:
                 msg = f"{str(root)!r} is a folder: add -r to upload what is in it"
                 raise UsageError(msg)
-            if root.is_dir():
+            if _is(Path.is_dir, root):
                 self._walk(root)
 
     async def count(self) -> Totals:
@@ -157,7 +157,7 @@ class _Tree:
 
     def _entry(self, path: Path) -> Entry:
         # What is missing, or no file, is found out when its turn comes.
-        size = path.stat().st_size if path.is_file() else None
+        size = path.stat().st_size if _is(Path.is_file, path) else None
         return Entry(path=path, filename=self.prefix + path.name, size=size)
 
     def _is_journal(self, path: Path) -> bool:
@@ -169,6 +169,14 @@ class _Tree:
             and journal.exists()
             and path.samefile(journal)
         )
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    """Whether it is of a kind; no, if nobody can tell: that is told when its turn comes."""
+    try:
+        return kind(path)
+    except OSError:
+        return False
 
 
 def _check_journal(journal: Path | None, *, resume: bool, dry_run: bool) -> None:

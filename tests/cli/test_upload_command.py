@@ -109,6 +109,14 @@ def test_links_are_followed_on_request(cli, names, folder):
     assert "link.txt" in names()
 
 
+def test_path_that_cannot_be_looked_at_is_told_in_its_turn(cli, names, folder):
+    """And the others are uploaded."""
+    result = cli("files", "upload", f"{300 * 'x'}/b.txt", "docs/a.txt")
+    assert result.exit_code == 1
+    assert "File name too long" in result.stderr
+    assert names() == ["a.txt"]
+
+
 def test_quiet_upload_says_nothing(cli, names, folder):
     """Its status tells; failures are told all the same."""
     result = cli("files", "upload", "docs/a.txt", "-q")
