@@ -130,7 +130,8 @@ def upload_many(
         PreflightError: With ``check``: what is wrong with the sources; nothing was sent.
         JournalError: The journal is in use, damaged, of another destination, or unwritable.
         TransferStoppedError: The run ended before its last source: the key, the account or the
-            quota was refused, or a source failed and ``on_error`` is ``stop``.
+            quota was refused, the service was out of reach for half a minute, or a source failed
+            and ``on_error`` is ``stop``.
     """
     from ._uploads import uploads
 
@@ -223,8 +224,8 @@ def download_many(
 
     Raises:
         InvalidRequestError: An argument cannot be right.
-        TransferStoppedError: The run ended before its last file: the key was refused, or a file
-            failed and ``on_error`` is ``stop``.
+        TransferStoppedError: The run ended before its last file: the key was refused, the service
+            was out of reach for half a minute, or a file failed and ``on_error`` is ``stop``.
     """
     from ._downloads import downloads
 
@@ -264,8 +265,8 @@ def delete_many(
 
     Raises:
         InvalidRequestError: An argument cannot be right.
-        TransferStoppedError: The run ended before its last file: the key was refused, or a file
-            failed and ``on_error`` is ``stop``.
+        TransferStoppedError: The run ended before its last file: the key was refused, the service
+            was out of reach for half a minute, or a file failed and ``on_error`` is ``stop``.
     """
     from ._deletes import deletes
 

@@ -27,8 +27,10 @@ from ..errors import (
     ForbiddenResponseError,
     InvalidRequestError,
     MissingAPIKeyError,
+    NoAnswerError,
     OpenRouterError,
     PaymentRequiredResponseError,
+    ResponseError,
     TLSError,
     TransferStoppedError,
     UnauthorizedResponseError,
@@ -68,6 +70,8 @@ _FATAL: Final = (
     ClientClosedError,
     TLSError,
 )
+_PATIENCE: Final = 30.0
+"""Seconds in which nothing but failures to reach the service end a run: it would only crawl on."""
 _BAD: Final = frozenset({"failed", "unknown"})
 _UNDONE: Final = _BAD | {"skipped"}
 _STOPPED: Final = "the run was stopped before its turn"
@@ -210,6 +214,8 @@ class Run:
         self._stopped: OpenRouterError | None = None
         self._broken: Exception | None = None
         """What the items ended with, where that was not their end."""
+        self._unreached: float | None = None
+        """Since when no item has reached the service, by the monotonic clock."""
         self._puller: asyncio.Task[None] | None = None
         self._active = 0
         self._idle = asyncio.Event()
@@ -327,17 +333,29 @@ class Run:
                 settled = await self._work(job)
             finally:
                 _current.reset(token)
-        if settled is not None and settled[1].error is not None:
+        if settled is not None and settled[1].status != "skipped":
             self._judge(settled[1].error)
         return settled
 
-    def _judge(self, error: OpenRouterError) -> None:
+    def _judge(self, error: OpenRouterError | None) -> None:
+        unreachable = self._is_unreachable(error)
+        if error is None:
+            return
         self._way.throttle.note(error)
-        if self._stopped is None and (isinstance(error, _FATAL) or self._way.on_error == "stop"):
+        fatal = unreachable or isinstance(error, _FATAL)
+        if self._stopped is None and (fatal or self._way.on_error == "stop"):
             self._stopped = error
             logger.info("bulk run stops: %s", error)
             if self._puller:  # it may wait for an item that never comes
                 self._puller.cancel()
+
+    def _is_unreachable(self, error: OpenRouterError | None) -> bool:
+        if error is None or isinstance(error, ResponseError):
+            self._unreached = None
+        elif isinstance(error, NoAnswerError) and not error.maybe_processed:
+            self._unreached = self._unreached or time.monotonic()
+            return time.monotonic() - self._unreached > _PATIENCE
+        return False
 
     def _write(self, writing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Have something written, which no worker waits for."""

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -11,9 +12,10 @@ from collections import Counter
 from contextlib import aclosing
 
 import pytest
+from attrs import evolve
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, errors
-from openrouter_async.transfers import Entry, _uploads, walk
+from openrouter_async.transfers import Entry, _engine, _uploads, walk
 
 QUICK = RetryConfig(initial_interval=0.01, max_interval=0.02)
 RECONCILE = RetryConfig(initial_interval=0.01, max_interval=0.02, on_ambiguous_upload="reconcile")
@@ -321,6 +323,44 @@ async def test_a_stopped_run_waits_for_no_more_items(emulator, tree):
         with pytest.raises(errors.TransferStoppedError):
             async with asyncio.timeout(5):
                 await gathered(client.files.upload_many(waiting()))
+
+
+async def test_a_run_to_a_service_that_is_gone_ends(make_client, tree, monkeypatch):
+    """It would crawl on otherwise, at the pace of the retries' quota."""
+    monkeypatch.setattr(_engine, "_PATIENCE", 0.5)
+    outcomes = []
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/api/v1"
+        twice = evolve(QUICK, max_attempts=2)
+        async with make_client("sk-x", server_url=url, retries=twice) as client:
+            run = client.files.upload_many(tree(*numbered(1000)), concurrency=2)
+            with pytest.raises(errors.TransferStoppedError) as caught:
+                await read(run, outcomes)
+    assert isinstance(caught.value.reason, errors.ConnectionFailedError)
+    assert 1 < len(outcomes) < 500
+
+
+async def test_a_sign_of_life_keeps_a_run_going(client, emulator, tree, monkeypatch):
+    """An answer of any kind is one; a file that cannot be read says nothing."""
+    monkeypatch.setattr(_engine, "_PATIENCE", 0.5)
+    # Two requests in three break before they are whole; the third is refused.
+    broken = {"operation": "upload_file", "close_after_bytes": 10, "times": None}
+    emulator.faults(
+        {"operation": "upload_file", "status": 400, "times": None, "probability": 0.3, "seed": 1},
+        broken,
+    )
+
+    async def slowly():
+        for path in tree(*numbered(40), size=500_000):
+            await asyncio.sleep(0.03)
+            yield path
+
+    run = client.files.upload_many(slowly(), retries=RetryConfig.none())
+    outcomes = await gathered(run)
+    kinds = Counter(type(outcome.error) for outcome in outcomes)
+    assert kinds[errors.BadRequestResponseError] > 3
+    assert kinds.total() == 40
 
 
 async def test_a_cancellation_while_a_run_ends_is_not_lost(emulator, tree):
