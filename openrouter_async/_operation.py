@@ -86,7 +86,7 @@ class Operation(Generic[T]):
         ```
     """
 
-    method: str
+    method: str = field(validator=lambda _, __, method: _check_method(method))
     """The HTTP method, in capitals."""
     path: str = field(validator=lambda _, __, path: _check_path(path))
     """Path below the server URL, parameters in braces: ``/files/{file_id}``."""
@@ -117,6 +117,12 @@ class Operation(Generic[T]):
         except (KeyError, IndexError, ValueError) as error:
             msg = f"{self.path} cannot be filled: {error!r}"
             raise InvalidRequestError(msg) from None
+
+
+def _check_method(method: str) -> None:
+    if not isinstance(method, str) or not re.fullmatch("[A-Z]+", method):
+        msg = f"an operation's method is a word in capitals: {method!r:.100}"
+        raise InvalidRequestError(msg)
 
 
 def _check_path(path: str) -> None:

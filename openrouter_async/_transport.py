@@ -254,7 +254,7 @@ class AsyncTransport:
                 "host": server.authority,
                 "accept": "application/json",
                 "accept-encoding": "gzip",
-                **(headers or {}),
+                **check_headers(headers or {}),
                 **settings.headers,
                 **(body.headers if body else {}),
             },
