@@ -1,0 +1,260 @@
+"""Every operation that the clients offer, found by looking, and a service that answers them all.
+
+Nothing here lists operations or their parameters: a new one is in all tables at once, or the tests
+fail until somebody has said what it is called with and what its answer looks like.
+"""
+
+import inspect
+import json
+import re
+import shutil
+import typing
+from contextlib import aclosing
+from urllib.parse import parse_qsl, unquote
+
+from attrs import field, frozen
+from support.servers import FILE, answer
+from support.wire import BUDGET, MEMBER, WORKSPACE, parse_form
+
+from openrouter_async import errors, models
+from openrouter_async.namespaces import Files, Workspaces
+from openrouter_async.operations import files, workspaces
+from openrouter_async.transfers import Entry
+
+ENDPOINTS = {
+    name: value
+    for module in (files, workspaces)
+    for name, value in vars(module).items()
+    if name.isupper() and isinstance(value, files.Operation)
+}
+"""The descriptions of all endpoints by their names."""
+
+
+# What is called
+
+
+@frozen
+class Call:
+    """An operation of a client's namespace."""
+
+    namespace: str
+    name: str
+    function: typing.Any = field(repr=False)
+
+    def __str__(self):
+        return f"{self.namespace}.{self.name}"
+
+    def parameters(self):
+        """Its parameters and what may be given for them, options and all."""
+        named = {**self.function.__globals__, "Entry": Entry}
+        hints = typing.get_type_hints(self.function, globalns=named)
+        found = {}
+        for parameter in inspect.signature(self.function).parameters.values():
+            hint = hints[parameter.name]
+            if parameter.kind is parameter.VAR_KEYWORD:
+                found |= typing.get_type_hints(typing.get_args(hint)[0])
+            elif parameter.name != "transport":
+                found[parameter.name] = hint
+        return found
+
+    def strings(self):
+        """The names of those that take strings, be it among others or in a list."""
+        return [name for name, hint in self.parameters().items() if takes_strings(hint)]
+
+    def arguments(self, folder, **changed):
+        """What makes it work, with changes."""
+        usual = _arguments(folder)
+        signature = inspect.signature(self.function).parameters.values()
+        needed = {p.name for p in signature if p.default is p.empty and p.kind < p.VAR_KEYWORD}
+        needed |= EITHER.get(self.name, set())
+        for name in changed:
+            needed -= INSTEAD.get((self.name, name), set())
+        return {name: usual[name] for name in needed - {"transport"}} | changed
+
+    async def __call__(self, client, **arguments):
+        """Carry it out to its end: read what is to be read, and give it all."""
+        given = getattr(getattr(client, self.namespace), self.name)(**arguments)
+        if hasattr(given, "page"):
+            return await given.page()
+        if hasattr(type(given), "read"):  # a download
+            async with given as download:
+                return await download.read()
+        if hasattr(given, "__aiter__"):
+            async with aclosing(given):
+                return [outcome async for outcome in given]
+        return await given
+
+
+def takes_strings(hint):
+    """Whether a parameter with this annotation takes a string, be it among others."""
+    if isinstance(hint, str | typing.ForwardRef):
+        return True  # what cannot be looked into is not passed over
+    if typing.get_origin(hint) is typing.Literal:
+        return any(isinstance(value, str) for value in typing.get_args(hint))
+    return hint is str or any(map(takes_strings, typing.get_args(hint)))
+
+
+CALLS = [
+    Call(namespace, name, reference.__wrapped__)
+    for namespace, cls in (("files", Files), ("workspaces", Workspaces))
+    for name, reference in vars(cls).items()
+    if not name.startswith("_")
+]
+
+EITHER = {"download_to": {"path"}, "delete_many": {"files"}}
+"""Needed, though none of several parameters is by itself."""
+INSTEAD = {("download_to", "directory"): {"path"}, ("delete_many", "match"): {"files"}}
+"""Left out where another is given."""
+
+
+def _arguments(folder):
+    """What each parameter that cannot be left out is called with."""
+    return {
+        "file_id": "or_file_x",
+        "workspace_id": WORKSPACE["id"],
+        "file": ("a.txt", b"words"),
+        "sources": [("a.txt", b"words")],
+        "root": folder / "tree",
+        "files": ["or_file_x"],
+        "directory": folder / "down",
+        "path": folder / "down" / "file.bin",
+        "name": "Trials",
+        "slug": "trials",
+        "interval": "daily",
+        "limit_usd": 5,
+        "user_ids": ["user_abc123"],
+    }
+
+
+def refill(folder):
+    """What calls read, and a place for what they write, as before the first call."""
+    for name in ("tree", "down"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).mkdir()
+    (folder / "tree" / "a.txt").write_bytes(b"words")
+
+
+def failures_of(result):
+    """The errors among the outcomes of a bulk run; [] of whatever else an operation gives."""
+    if isinstance(result, list):
+        return [outcome.error for outcome in result if outcome.error is not None]
+    return [outcome.error for outcome in getattr(result, "problems", ())]
+
+
+async def outcome_of(call, client, **arguments):
+    """What it gave, and all errors that it raised or gave."""
+    try:
+        result = await call(client, **arguments)
+    except errors.OpenRouterError as error:
+        return None, [error]
+    return result, failures_of(result)
+
+
+# What answers
+
+BY_RETURN = {
+    models.FilePage: {"data": [FILE], "has_more": False, "cursor": None},
+    models.FileDeleteResponse: {"id": FILE["id"], "type": "file_deleted"},
+    models.WorkspacePage: {"data": [WORKSPACE], "total_count": 1},
+    models.Workspace: {"data": WORKSPACE},
+    models.DeleteWorkspaceResponse: {"deleted": True},
+    models.ListWorkspaceBudgetsResponse: {"data": [BUDGET]},
+    models.GetWorkspaceBudgetResponse: {"data": BUDGET},
+    models.UpsertWorkspaceBudgetResponse: {"data": BUDGET},
+    models.DeleteWorkspaceBudgetResponse: {"deleted": True},
+    models.WorkspaceMemberPage: {"data": [MEMBER], "total_count": 1},
+    models.BulkAddWorkspaceMembersResponse: {"data": [MEMBER], "added_count": 1},
+    models.BulkRemoveWorkspaceMembersResponse: {"removed_count": 1},
+    models.FileMetadata: FILE,
+    object: b"content",
+}
+"""A good answer for whatever an operation returns."""
+
+
+def endpoint_of(request):
+    """The name of the only endpoint that a request can be meant for.
+
+    Paths are compared as they came: a slash in a parameter would lead to another one, or to none.
+    """
+    path = request.target.partition("?")[0].removeprefix("/api/v1")
+    found = [
+        name
+        for name, operation in ENDPOINTS.items()
+        if operation.method == request.method
+        and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", operation.path), path)
+    ]
+    assert len(found) == 1, (request.method, request.target, found)
+    return found[0]
+
+
+async def service(request, _):
+    """Answer any operation, as a service does in which all is well."""
+    name = endpoint_of(request)
+    body = BY_RETURN[ENDPOINTS[name].returns]
+    if name == "UPLOAD_FILE":
+        (kind,) = request.headers("content-type")
+        body = {**FILE, "size_bytes": len(parse_form(kind, request.body).content)}
+    return answer(200, body)
+
+
+# What came
+
+_HEADERS = {
+    b"host",
+    b"authorization",
+    b"accept",
+    b"accept-encoding",
+    b"user-agent",
+    b"content-type",
+    b"content-length",
+    b"transfer-encoding",
+    b"http-referer",
+    b"x-openrouter-title",
+    b"x-openrouter-categories",
+}
+"""All headers that a request may have, beside those that callers add, which begin with ``x-own``."""
+
+
+def places(request):
+    """Every value of a request that a caller may have set; the request has to be a clean one.
+
+    It is read from its bytes: one request line, header lines of known names, each once, and no
+    control character in any of them.
+    """
+    head = request.head.removesuffix(b"\r\n\r\n")
+    line, *lines = head.split(b"\r\n")
+    assert re.fullmatch(rb"[A-Z]+ /[!-~]* HTTP/1\.1", line), line
+    names = []
+    for header in lines:
+        assert re.fullmatch(rb"[!#$%&'*+.^_`|~0-9a-z-]+: [ -~]*", header), header
+        names.append(header.partition(b":")[0])
+    assert len(names) == len(set(names)), names
+    assert {name for name in names if not name.startswith(b"x-own")} <= _HEADERS, names
+    path, _, query = request.target.partition("?")
+    assert not {".", ".."} & set(map(unquote, path.split("/")))
+    found = [unquote(segment, errors="strict") for segment in path.split("/")]
+    found += [value for _, value in parse_qsl(query, keep_blank_values=True, errors="strict")]
+    found += [part.decode() for header in lines for part in header.split(b": ", 1)]
+    return found + _places_in_body(request)
+
+
+def _places_in_body(request):
+    if not request.body:
+        return []
+    (kind,) = request.headers("content-type")
+    if kind == "application/json":
+        return list(_strings_in(json.loads(request.body)))
+    form = parse_form(kind, request.body)
+    assert form.parts == 1
+    assert form.headers.keys() == {"content-disposition", "content-type"}
+    assert form.headers["content-disposition"].count(";") >= 2
+    return [form.filename, form.headers["content-type"]]
+
+
+def _strings_in(document):
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, dict):
+        yield from (text for value in document.values() for text in _strings_in(value))
+    elif isinstance(document, list):
+        yield from (text for value in document for text in _strings_in(value))

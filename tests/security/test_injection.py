@@ -1,0 +1,293 @@
+"""What a caller passes stays what it is: no second header, no other path, no other part."""
+
+import re
+import typing
+from urllib.parse import unquote_plus
+
+import pytest
+from support.servers import FILE, answer
+from support.wire import KEY, QUICK, form_of
+
+from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, Operation
+from openrouter_async.errors import InvalidRequestError, NoAnswerError
+from openrouter_async.transfers import BulkOptions, UploadManyOptions
+
+from .calls import CALLS, endpoint_of, outcome_of, places, refill, service, takes_strings
+
+MARK = "X-Injected"
+DELETE_MANY = next(call for call in CALLS if call.name == "delete_many")
+FEW = [
+    f"a\r\n{MARK}: 1",
+    f"a\n{MARK}: 1",
+    "a\0b",
+    "../workspaces/x",
+    "a?limit=1#b",
+    'a"; filename="b',
+    "a; name=other",
+]
+"""What would do most harm; tried everywhere, where it is the same code that takes the others."""
+
+HOSTILE = [
+    *FEW,
+    # Another header, another request.
+    f"a\r{MARK}: 1",
+    f"a\r\n\r\nGET /{MARK} HTTP/1.1\r\nHost: x\r\n\r\n",
+    f"a%0d%0a{MARK}: 1",
+    f"\u560d\u560a{MARK}: 1",  # CR and LF are its last bytes, for who cuts off the others
+    f"a\u2028{MARK}: 1",
+    f"a\x85{MARK}: 1",
+    "a\x1b[2J",
+    "a\ud800",
+    "\u2013",
+    # Another path.
+    "..",
+    "/workspaces/x",
+    "//evil.example/x",
+    "%2e%2e",
+    "..%2Fx",
+    "..\\x",
+    "@evil.example",
+    # Another parameter, another part.
+    "a&limit=1;b",
+    "",
+]
+
+PATHS = {"root", "path", "directory", "journal"}
+LOCAL = PATHS | {"include", "exclude", "match", "on_error"}
+"""What means something on this machine alone."""
+
+SHARED = BulkOptions.__annotations__.keys() | UploadManyOptions.__annotations__.keys()
+"""What many operations take, which have one piece of code look at it."""
+
+NEVER = {
+    "workspaces.create": {"slug"},
+    "workspaces.update": {"slug"},
+    "workspaces.get_budget": {"interval"},
+    "workspaces.set_budget": {"interval"},
+    "workspaces.delete_budget": {"interval"},
+}
+"""What has a grammar that none of the texts fits."""
+
+
+def given(name, text, folder, server):
+    """The ways to pass a text as a parameter."""
+    match name:
+        case "http_headers":
+            return [{"X-Own": text}, {f"x-own{text}": "1"}]
+        case "file":
+            return [(text, b"words"), ("a.txt", b"words", text)]
+        case "sources":
+            return [[(text, b"words")], [("a.txt", b"words", text)]]
+        case "files" | "user_ids" | "disabled_server_tools" | "include" | "exclude":
+            return [[text]]
+        case "server_url":
+            there = f"127.0.0.1:{server.port}/api/v1"
+            inside = [f"http://{there}/{text}"] if re.search(r"[^!-~]|[?#\\]", text) else []
+            return inside + [f"http://{text}{there}"] * bool(text)
+        case _:
+            return [f"{folder}/down/{text}" if name in PATHS else text]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+async def test_no_string_of_a_caller_leaves_its_place(make_client, raw_server, tmp_path, call):
+    """In every parameter that takes one: it is refused unsent, or arrives as it is, once.
+
+    The server's own bytes tell: each request is one line of a known path, headers of known names,
+    and a body of one document or one part; and there are no more of them than there should be.
+    """
+    server = await raw_server(service)
+    taken = set()
+    async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
+        for name in call.strings():
+            harmless = {"match": "*", "directory": tmp_path / "down", "journal": tmp_path / "j"}
+            others = {name: harmless[name]} if name in harmless else {}
+            usual = await _sent(call, client, server, tmp_path, **others)
+            thorough = name not in SHARED and make_client is AsyncOpenRouter
+            for text in HOSTILE if thorough else FEW:
+                for value in given(name, text, tmp_path, server):
+                    came = await _sent(call, client, server, tmp_path, **{name: value})
+                    _check(name, text, came, usual)
+                    if came:
+                        taken.add(name)
+    # Where each and every one is refused, nothing was tried.
+    never = LOCAL | NEVER.get(str(call), set()) | {"server_url"}
+    assert taken >= set(call.strings()) - never
+
+
+async def _sent(call, client, server, folder, **changed):
+    """The requests that a call makes: the endpoint of each, and what is where in it.
+
+    A call that makes none has failed by an error that says so.
+    """
+    refill(folder)
+    server.requests.clear()
+    _, failures = await outcome_of(call, client, **call.arguments(folder, **changed))
+    assert not any(isinstance(failure, NoAnswerError) for failure in failures), failures
+    assert server.requests or failures or changed.keys() & LOCAL, changed
+    return [(endpoint_of(request), places(request)) for request in server.requests]
+
+
+def _check(name, text, came, usual):
+    """Whether a text is where it belongs, or nowhere."""
+    endpoints = [endpoint for endpoint, _ in came]
+    if name == "server_url":
+        assert came == []
+    elif name in LOCAL:
+        assert set(endpoints) <= {endpoint for endpoint, _ in usual}
+        assert len(endpoints) <= len(usual)
+        assert not [place for _, found in came for place in found if MARK in place]
+    elif came:
+        assert endpoints == [endpoint for endpoint, _ in usual]
+        for _, found in came:
+            assert any(text.lower() in place.lower() for place in found), found
+
+
+# What no operation passes on, but clients and transports take
+
+
+@pytest.mark.parametrize("face", [AsyncOpenRouter, OpenRouter])
+def test_no_string_of_a_client_breaks_a_header(face):
+    """What its constructor takes is refused there, whichever parameter it is."""
+    hints = typing.get_type_hints(face.__init__)
+    names = [name for name, hint in hints.items() if takes_strings(hint)]
+    assert set(names) >= {"api_key", "server_url", "http_referer", "default_headers"}
+    for name in names:
+        for text in (f"a\r\n{MARK}: 1", f"a\n{MARK}: 1", "a\0b", "a\x7fb", "a\u2013b"):
+            value = {"server_url": f"https://{text}.example", "default_headers": {"x-own": text}}
+            with pytest.raises(InvalidRequestError) as caught:
+                face(**{"api_key": KEY, name: value.get(name, text)})
+            assert MARK not in str(caught.value).replace(repr(f"https://{text}.example"), "")
+
+
+DESCRIBED = {
+    "a method": lambda text: Operation(f"GET{text}", "/files", dict),
+    "a path": lambda text: Operation("GET", f"/files{text}", dict),
+}
+
+
+@pytest.mark.parametrize("text", [f" /x HTTP/1.1\r\n{MARK}: 1\r\n\r\n", "\n", "\0", " ", "\u2013"])
+@pytest.mark.parametrize("what", DESCRIBED)
+def test_an_endpoint_that_no_request_line_can_hold_is_not_described(what, text):
+    """Its method and its path are parts of a line."""
+    with pytest.raises(InvalidRequestError):
+        DESCRIBED[what](text)
+
+
+@pytest.mark.parametrize("method", ["", "get", "GET POST", "G(T", 5, None])
+def test_a_method_is_a_word_in_capitals(method):
+    """As the docstring says."""
+    with pytest.raises(InvalidRequestError, match="method"):
+        Operation(method, "/files", dict)
+
+
+OWN = Operation("GET", "/files/{file_id}", dict)
+BY_TRANSPORT = {
+    "params": lambda text: {"params": {"file_id": text}},
+    "query name": lambda text: {"query": {text: "1"}},
+    "query value": lambda text: {"query": {"limit": text}},
+    "json": lambda text: {"json": {text: [text]}},
+    "header": lambda text: {"headers": {"x-own": text}},
+    "header name": lambda text: {"headers": {f"x-own{text}": "1"}},
+}
+
+
+@pytest.mark.parametrize("way", BY_TRANSPORT)
+async def test_no_string_of_a_described_call_leaves_its_place(raw_server, way):
+    """Where an endpoint is called that the SDK has no function for."""
+    server = await raw_server(service)
+    async with AsyncOpenRouter(KEY, server_url=server.url, retries=QUICK) as client:
+        for text in HOSTILE:
+            server.requests.clear()
+            arguments = {"params": {"file_id": "x"}, **BY_TRANSPORT[way](text)}
+            try:
+                await client.transport.call(OWN, **arguments)
+            except InvalidRequestError:
+                assert server.requests == []
+                continue
+            (request,) = server.requests
+            assert endpoint_of(request) == "RETRIEVE_FILE"
+            found = [*places(request), unquote_plus(request.target)]
+            assert any(text.lower() in place.lower() for place in found), found
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"host": "evil.example"}, {"Content-Length": "5"}, {"transfer-encoding": "chunked"}, {"x": 5}],
+    ids=str,
+)
+async def test_a_described_call_frames_no_message(raw_server, headers):
+    """Nor does it name another host; nothing is sent, and nothing is tried twice."""
+    server = await raw_server(service)
+    async with AsyncOpenRouter(KEY, server_url=server.url, retries=QUICK) as client:
+        with pytest.raises(InvalidRequestError):
+            await client.transport.call(OWN, {"file_id": "x"}, headers=headers)
+    assert server.connections == 0
+
+
+async def test_headers_of_a_described_call_are_not_sent_twice(raw_server):
+    """However they are spelled."""
+    server = await raw_server(service)
+    async with AsyncOpenRouter(KEY, server_url=server.url) as client:
+        await client.transport.call(OWN, {"file_id": "x"}, headers={"ACCEPT": "text/plain"})
+    places(server.requests[0])
+    assert server.requests[0].headers("accept") == ["text/plain"]
+
+
+@pytest.mark.parametrize("text", FEW)
+async def test_no_hook_breaks_a_header(make_client, raw_server, text):
+    """Neither by a value nor by a name, nor by a header that is there already."""
+    server = await raw_server(service)
+    for added in ({"x-own": text}, {f"x-own{text}": "1"}, {"authorization": text}):
+        server.requests.clear()
+
+        def add(event, added=added):
+            event.headers.update(added)
+
+        hooks = Hooks(on_request=add)
+        async with make_client(KEY, server_url=server.url, hooks=hooks) as client:
+            try:
+                await client.files.retrieve("x")
+            except InvalidRequestError:
+                assert server.requests == []
+                continue
+        (request,) = server.requests
+        places(request)
+        assert request.headers("authorization") == [f"Bearer {KEY}"]
+
+
+# Content that pretends to be more
+
+
+async def test_no_content_is_read_as_another_part(make_client, raw_server):
+    """Whatever it holds, line breaks and boundaries of other uploads too."""
+    server = await raw_server(service)
+    async with make_client(KEY, server_url=server.url) as client:
+        await client.files.upload(b"words", filename="a.txt")
+        boundary = server.requests[0].headers("content-type")[0].partition("boundary=")[2].encode()
+        head = b'Content-Disposition: form-data; name="other"\r\n\r\n'
+        evil = b"\r\n--" + boundary + b"\r\n" + head + b"x\r\n--" + boundary + b"--\r\n"
+        await client.files.upload(evil, filename="b.txt")
+        await client.files.upload(iter([evil[:7], evil[7:]]), filename="c.txt")
+    for request in server.requests[1:]:
+        places(request)
+        assert form_of(request).content == evil
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_what_a_service_says_is_not_believed_to_be_a_path(make_client, raw_server, text):
+    """A cursor or an id of a list goes back as one value of one parameter."""
+    more = {"data": [{**FILE, "id": text}], "has_more": True, "cursor": text}
+    last = {"data": [], "has_more": False, "cursor": None}
+
+    async def handler(request, number):
+        if endpoint_of(request) != "LIST_FILES":
+            return await service(request, number)
+        return answer(200, more if "cursor=" not in request.target else last)
+
+    server = await raw_server(handler)
+    async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
+        await outcome_of(DELETE_MANY, client, match="*")
+    came = [(endpoint_of(request), places(request)) for request in server.requests]
+    assert {endpoint for endpoint, _ in came} <= {"LIST_FILES", "DELETE_FILE"}
+    for _, found in came[1:]:
+        assert text in found
