@@ -1,0 +1,133 @@
+"""The key goes where it was told to go: no redirect is followed, and no URL smuggles another host."""
+
+import httpx
+import pytest
+from support.servers import answer
+from support.tls import server_context, trusted
+from support.wire import KEY, QUICK, raised, replies, shown
+
+from openrouter_async import AsyncOpenRouter, OpenRouter, RetryConfig
+from openrouter_async.errors import InvalidRequestError, OpenRouterDefaultError
+
+from .calls import CALLS, outcome_of, refill, service
+
+TARGETS = [
+    "{other}/files/x",
+    "//{host}/api/v1/files/x",
+    "\\\\{host}\\api\\v1\\files\\x",
+    "http:/{host}/x",
+    "https://evil.example/x",
+    "http://user:pw@{host}/x",
+    "http://169.254.169.254/latest/meta-data/",
+    "file:///etc/passwd",
+    "ftp://{host}/x",
+    "data:application/json,{{}}",
+    "javascript:alert(1)",
+    "/api/v1/files/other",
+    "?x=1",
+    "",
+]
+STATUSES = [300, 301, 302, 303, 305, 307, 308]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+async def test_no_operation_follows_a_redirect(make_client, raw_server, tmp_path, call):
+    """To another host, to http, to a file, or on the same host: one request, and the status."""
+    other = await raw_server(service)
+    where = {"other": other.url, "host": f"127.0.0.1:{other.port}"}
+    for number, target in enumerate(TARGETS):
+        status = STATUSES[number % len(STATUSES)]
+        location = f"Location: {target.format(**where)}"
+        server = await raw_server(replies(answer(status, b"", location, "Refresh: 0; url=/x")))
+        refill(tmp_path)
+        async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
+            _, failures = await outcome_of(call, client, **call.arguments(tmp_path))
+        (failure,) = failures
+        assert type(failure) is OpenRouterDefaultError
+        assert failure.status_code == status
+        assert len(server.requests) == 1
+        assert list((tmp_path / "down").iterdir()) == []
+    assert other.connections == 0
+
+
+async def test_https_is_not_left_for_http(make_client, raw_server, tmp_path):
+    """Where the key would go out for all to read."""
+    plain = await raw_server(service)
+    with trusted(tmp_path):
+        server = await raw_server(replies(answer(302, b"", f"Location: {plain.url}/files/x")))
+        await server.aclose()
+        await server.start(ssl=server_context())
+        async with make_client(KEY, server_url=server.url) as client:
+            await raised(OpenRouterDefaultError, client.files.retrieve, "x")
+            await raised(OpenRouterDefaultError, client.files.upload, b"x", filename="x")
+    assert (len(server.requests), plain.connections) == (2, 0)
+
+
+@pytest.mark.parametrize("own", ["client", "transport"])
+async def test_a_client_of_the_callers_follows_none_either(make_client, raw_server, own):
+    """Though it was told to, and has credentials of its own to add."""
+    other = await raw_server(service)
+    server = await raw_server(replies(answer(302, b"", f"Location: {other.url}/files/x")))
+    http = httpx.AsyncClient(follow_redirects=True, auth=("user", "pw"), trust_env=False)
+    through = http if own == "client" else http._transport
+    async with (
+        http,
+        AsyncOpenRouter(KEY, server_url=server.url, http_transport=through) as client,
+    ):
+        await raised(OpenRouterDefaultError, client.files.retrieve, "x")
+    (request,) = server.requests
+    assert request.headers("authorization") == [f"Bearer {KEY}"]
+    assert other.connections == 0
+
+
+SMUGGLED = [
+    "http://127.0.0.1:{port}@evil.example/api/v1",
+    "http://evil.example@127.0.0.1:{port}/api/v1",
+    "http://user:hunter2@127.0.0.1:{port}/api/v1",
+    "http://:hunter2@127.0.0.1:{port}/api/v1",
+    "http://user%40:hunter2%40@127.0.0.1:{port}/api/v1",
+    "http://127.0.0.1:{port}#@evil.example/api/v1",
+    "http://127.0.0.1:{port}?@evil.example/api/v1",
+    "http://127.0.0.1:{port}\\@evil.example/api/v1",
+    "http://evil.example\\@127.0.0.1:{port}/api/v1",
+    "http://127.0.0.1:{port} @evil.example/api/v1",
+    "http://127.0.0.1\t.evil.example:{port}/api/v1",
+    "http://127.0.0.1.:{port}/api/v1",
+    "http://127.0.0.1%2eevil.example:{port}/api/v1",
+    "http://127.0.0.1%00.evil.example:{port}/api/v1",
+    "http://localhost.evil.example:{port}/api/v1",
+    "http://evil.example:{port}/api/v1",
+    "http://0.0.0.0:{port}/api/v1",
+    "http://0x7f000001:{port}/api/v1",
+    "http://2130706433:{port}/api/v1",
+    "http://127.1:{port}/api/v1",
+    "http://\uff11\uff12\uff17.0.0.1:{port}/api/v1",
+    "http://loc\u0430lhost:{port}/api/v1",
+    "file:///etc/passwd",
+    "file://127.0.0.1:{port}/api/v1",
+    "unix:///run/docker.sock",
+    "ws://127.0.0.1:{port}/api/v1",
+    "HTTP+unix://127.0.0.1:{port}/api/v1",
+]
+
+
+@pytest.mark.parametrize("url", SMUGGLED)
+async def test_no_url_hides_another_host(make_client, raw_server, monkeypatch, url):
+    """Nor user info; however it is set, it is refused unsent, and no word repeats a password."""
+    server = await raw_server(service)
+    url = url.format(port=server.port)
+    async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
+        errors = [await raised(InvalidRequestError, client.files.retrieve, "x", server_url=url)]
+        errors += [await raised(InvalidRequestError, client.files.list(server_url=url).page)]
+        with pytest.raises(InvalidRequestError) as caught:
+            client.with_options(server_url=url)
+        errors.append(caught.value)
+    monkeypatch.setenv("OPENROUTER_BASE_URL", url)
+    for face in (AsyncOpenRouter, OpenRouter):
+        for options in ({"server_url": url}, {}):
+            with pytest.raises(InvalidRequestError) as caught:
+                face(KEY, **options)
+            errors.append(caught.value)
+    assert server.connections == 0
+    assert "hunter2" not in "".join(map(str, errors))
+    assert KEY not in "".join(map(shown, errors))
