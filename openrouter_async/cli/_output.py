@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -139,6 +140,11 @@ class Output:
         """Something that went wrong, in one line."""
         line = Text.assemble(("openrouter-async: ", "bold red"), visible(text))
         self.err.print(line, soft_wrap=True)
+
+    def trace(self) -> None:
+        """Where the error came from that is being handled."""
+        for line in traceback.format_exc().rstrip("\n").split("\n"):
+            self.err.print(Text(visible(line)), soft_wrap=True)
 
     def failure(self, error: Exception) -> int:
         """Tell of an error, and give the exit status that goes with it."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial, wraps
@@ -135,7 +134,7 @@ def _perform(call: Callable[[], Any], output: Output, *, debug: bool) -> int:
         return INTERRUPTED
     except (OpenRouterError, UsageError, DeclinedError, OutputError) as error:
         if debug:
-            traceback.print_exc()
+            output.trace()
         return output.failure(error)
     except Exception as error:
         if debug:

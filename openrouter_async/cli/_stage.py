@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Progress as Report
-from ._output import Output, Row, Terminal
+from ._output import Output, Row, Terminal, visible
 from ._status import INTERRUPTED, explain, status_of
 
 __all__ = [
@@ -81,7 +81,7 @@ class Stage:
 
     def say(self, text: str, style: str = "") -> None:
         """A line below the step's heading."""
-        self.console.print(Padding.indent(Text(text, style), _INDENT))
+        self.console.print(Padding.indent(Text(visible(text), style), _INDENT))
 
     @contextmanager
     def bars(self) -> Iterator[Callable[[str, int], Report]]:
@@ -132,7 +132,8 @@ class Stage:
         if failed is not None:
             if self.console.quiet:
                 self.output.error(f"{failed.name}: {failed.detail}")
-            self.console.print(f"Failed: {failed.name}: {failed.detail}", style="bold red")
+            words = visible(f"Failed: {failed.name}: {failed.detail}")
+            self.console.print(words, style="bold red")
             return
         self.console.print(
             f"All {len(outcomes)} steps went as they should:"
@@ -149,7 +150,7 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
     table.add_column("Time", justify="right", no_wrap=True)
     for outcome in outcomes:
         seconds = "" if outcome.seconds is None else f"{outcome.seconds:.2f} s"
-        table.add_row(_mark(outcome), outcome.name, outcome.detail, seconds)
+        table.add_row(_mark(outcome), outcome.name, visible(outcome.detail), seconds)
     return table
 
 
