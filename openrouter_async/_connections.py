@@ -20,7 +20,7 @@ from ._hooks import Occupancy
 from ._options import is_loopback
 from ._pool import Pool
 from ._wire import Content, Origin, Reply, Request
-from .errors import ClientClosedError, InvalidRequestError, TLSError
+from .errors import ClientClosedError, InvalidRequestError, OpenRouterError, TLSError
 
 __all__ = ["Connections", "HTTPTransport"]
 
@@ -63,7 +63,11 @@ class Connections:
 
         No redirect is followed and no cookie kept.
         """
-        transport = self._own or (None if self.closed else await self._route(request.origin))
+        try:
+            transport = self._own or (None if self.closed else await self._route(request.origin))
+        except OpenRouterError as error:
+            # Frames below hold the proxy's URL in local variables, and with it perhaps a password.
+            raise error.with_traceback(None) from error.__cause__
         if self.closed or transport is None:
             msg = "the client is closed"
             raise ClientClosedError(msg)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypedDict, cast
 from urllib.parse import SplitResult, urlsplit
 
-from attrs import define, evolve, field, frozen, validators
+from attrs import evolve, field, frozen, validators
 
 from ._retry import RetryConfig
 from ._wire import Origin
@@ -230,11 +230,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-@define(repr=False, eq=False)
 class Secret:
     """A string that no repr, log line or traceback with local variables shows."""
 
-    _value: Any
+    # No attrs class: rich and attrs.asdict would look into its fields, whatever its repr is.
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:  # noqa: ANN401 - a wrong one is not to be shown either
+        self._value = value
 
     def __repr__(self) -> str:
         return "Secret('***')"
