@@ -170,7 +170,8 @@ def id_in_cursor(cursor: str) -> str:
     try:
         plain = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
         file_id = loads(plain)["cursor"]
-    except (binascii.Error, ValueError, TypeError, KeyError, RecursionError):
+        file_id.encode()  # a lone surrogate is valid in JSON, but not in the store
+    except (binascii.Error, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         file_id = None
     if not isinstance(file_id, str):
         raise ApiError(400, "cursor: is not valid")

@@ -14,7 +14,7 @@ from ._faults import Fault
 
 __all__ = ["Exchange", "Journal"]
 
-_SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
+_SECRET = frozenset({"api-key", "authorization", "cookie", "proxy-authorization", "x-api-key"})
 _MAX_JSON_BYTES = 64 * 1024
 _KEPT = ("method", "raw_path", "query_string", "headers")
 
