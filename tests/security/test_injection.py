@@ -102,7 +102,7 @@ async def test_no_string_of_a_caller_leaves_its_place(make_client, raw_server, t
             harmless = {"match": "*", "directory": tmp_path / "down", "journal": tmp_path / "j"}
             others = {name: harmless[name]} if name in harmless else {}
             usual = await _sent(call, client, server, tmp_path, **others)
-            thorough = name not in SHARED and make_client is AsyncOpenRouter
+            thorough = name not in SHARED | LOCAL and make_client is AsyncOpenRouter
             for text in HOSTILE if thorough else FEW:
                 for value in given(name, text, tmp_path, server):
                     came = await _sent(call, client, server, tmp_path, **{name: value})

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import is_typeddict
 
 import attrs
+import httpx
 import pytest
 from rich.pretty import pretty_repr
 from rich.traceback import Traceback
@@ -57,19 +58,26 @@ def odd_key(name):
 
 
 def reports(error):
-    """All that a report of an error could print: Python's, a debugger's, and rich's."""
-    parts = [*texts(error), pretty_repr(error)]
+    """All that a logger, a debugger or a crash reporter could print of an error."""
+    return "\n".join([*texts(error), pretty_repr(error)])
+
+
+def rich_report(error):
+    """What rich's tracebacks with local variables print, which look into what they show."""
     whole = {"locals_max_length": None, "locals_max_string": None}
     first = error.__traceback__ and error.__traceback__.tb_next  # the test's own is left out
     trace = Traceback.extract(type(error), error, first, show_locals=True, **whole)
-    for frame in (frame for stack in trace.stacks for frame in stack.frames):
-        parts += [f"{name} = {value.render()}" for name, value in (frame.locals or {}).items()]
-    return "\n".join(parts)
+    frames = [frame for stack in trace.stacks for frame in stack.frames]
+    return "\n".join(
+        f"{frame.name}: {name} = {value.render()}"
+        for frame in frames
+        for name, value in (frame.locals or {}).items()
+    )
 
 
-def silent(error):
+def silent(error, *, thorough=False):
     """Let no report of an error show the key."""
-    lines = reports(error).splitlines()
+    lines = (reports(error) + (rich_report(error) if thorough else "")).splitlines()
     assert [line[:500] for line in lines if PART in line] == []
 
 
@@ -129,7 +137,7 @@ async def test_an_odd_key_is_refused_unseen_whatever_is_called(
     face = AsyncOpenRouter if make_client is AsyncOpenRouter else OpenRouter
     with pytest.raises(errors.InvalidRequestError) as caught:
         face(ways.pop("as it is"), server_url=server.url)
-    silent(caught.value)
+    silent(caught.value, thorough=True)
     if name not in {"NUL", "a lone surrogate"}:
         monkeypatch.setenv("OPENROUTER_API_KEY", odd_key(name))
         ways["by the environment"] = None
@@ -170,29 +178,108 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("call", CALLS, ids=str)
 async def test_no_failure_of_any_operation_shows_the_key(
-    make_client, raw_server, tmp_path, log, call, failure
+    make_client, raw_server, tmp_path, log, call
 ):
     """Not in words, pickles, local variables of any frame, hooks, or any library's log."""
-    server = await raw_server(FAILURES[failure])
-    watch = Watch()
-    refill(tmp_path)
-    options = {"server_url": server.url, "hooks": watch.hooks}
     retries = RetryConfig(max_attempts=2, initial_interval=0.001, max_interval=0.002)
-    async with make_client(KEY, retries=retries, **options) as client:
-        result, failures = await outcome_of(call, client, **call.arguments(tmp_path))
-    for error in failures:
-        silent(error)
-    if call.name == "download" and failure == "nonsense":  # any bytes are content
-        assert result == b"<html>"
-    elif not call.name.startswith("download"):
-        assert failures
-    assert PART not in watch.told() + repr(result)
-    assert {type(event).__name__ for event in watch.events} >= {"RequestEvent", "DoneEvent"}
-    assert "attempt" in log() or failure == "reset"
-    assert server.requests[0].headers("authorization") == [f"Bearer {KEY}"]
+    for kind, handler in FAILURES.items():
+        server = await raw_server(handler)
+        watch = Watch()
+        refill(tmp_path)
+        options = {"server_url": server.url, "hooks": watch.hooks, "retries": retries}
+        async with make_client(KEY, **options) as client:
+            result, failures = await outcome_of(call, client, **call.arguments(tmp_path))
+        assert failures or (kind == "nonsense" and call.name.startswith("download"))
+        for error in failures:
+            silent(error)
+        assert PART not in watch.told() + repr(result)
+        assert {type(event).__name__ for event in watch.events} >= {"RequestEvent", "DoneEvent"}
+        assert server.requests[0].headers("authorization") == [f"Bearer {KEY}"]
+    assert "attempt" in log()
+
+
+class Broken(httpx.AsyncBaseTransport):
+    """A transport of the caller's with a defect."""
+
+    async def handle_async_request(self, request):
+        headers = request.headers  # noqa: F841 - as any transport has them at hand
+        raise ValueError(len(request.headers))
+
+
+OWN = {
+    "transport": lambda: httpx.AsyncHTTPTransport(verify=False),
+    "client": lambda: httpx.AsyncClient(verify=False, trust_env=False),
+    "defect": Broken,
+}
+
+
+@pytest.mark.parametrize("own", OWN)
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_no_transport_of_the_callers_shows_the_key(raw_server, log, own, failure):
+    """Whose library tells of every step in its log, and has the headers in its frames."""
+    server = await raw_server(FAILURES[failure])
+    options = {"server_url": server.url, "retries": RetryConfig.none()}
+    async with OWN[own]() as transport:
+        client = AsyncOpenRouter(KEY, http_transport=transport, **options)
+        for call in (
+            lambda: client.files.retrieve("x"),
+            lambda: client.files.upload(b"words", filename="a.txt"),
+        ):
+            with pytest.raises((errors.OpenRouterError, ValueError)) as caught:
+                await call()
+            silent(caught.value, thorough=True)
+        await client.aclose()
+    assert own == "defect" or "send_request_headers" in log()
+    log()
+
+
+class DefectError(Exception):
+    """What a caller's own code raises."""
+
+
+async def _raise_later(*_):
+    raise DefectError
+
+
+def _raise(*_):
+    raise DefectError
+
+
+class Source:
+    """An iterable that gives nothing."""
+
+    def __iter__(self):
+        raise DefectError
+        yield b""
+
+
+DEFECTS = {
+    **{name: {"hooks": Hooks(**{name: _raise_later})} for name in HOOKS},
+    "a plain hook": {"hooks": Hooks(on_request=_raise)},
+    "progress": {"progress": _raise},
+    "key": {"api_key": _raise},
+    "source": {"file": Source()},
+}
+
+
+@pytest.mark.parametrize("where", DEFECTS)
+async def test_no_defect_of_the_callers_shows_the_key(make_client, raw_server, where):
+    """In a hook, plain or async, or in whatever else is called on the way."""
+    server = await raw_server(_answers(500) if where == "on_retry" else service)
+    options = {"api_key": KEY, "file": b"words", "progress": None, "hooks": None} | DEFECTS[where]
+    file, progress = options.pop("file"), options.pop("progress")
+    with pytest.raises((DefectError, errors.UploadSourceError)) as caught:
+        await _use(make_client(server_url=server.url, retries=QUICK, **options), file, progress)
+    silent(caught.value.with_traceback(caught.tb.tb_next), thorough=True)
+
+
+async def _use(client, file, progress):
+    async with client:
+        if progress is None and isinstance(file, bytes):
+            await client.files.retrieve("x")
+        await client.files.upload(file, filename="a.txt", progress=progress)
 
 
 async def test_no_debug_mode_shows_the_key(make_client, raw_server, tmp_path, monkeypatch, log):
@@ -312,7 +399,7 @@ async def test_no_error_shows_the_key(make_client, raw_server, log, kind):
         with pytest.raises(errors.OpenRouterError) as caught:
             await call(client)
     assert type(caught.value) is kind
-    silent(caught.value)
+    silent(caught.value, thorough=True)
     silent(pickle.loads(pickle.dumps(caught.value)))
     assert PART not in watch.told()
     log()
@@ -426,6 +513,7 @@ async def test_no_file_holds_the_key(make_client, emulator, tmp_path):
         "http://user:pa55@[",
         "socks5h://user:pa55@127.0.0.1:9",
         "http://user:pa55@127.0.0.1:9",
+        "https://user:pa55@127.0.0.1:9",
     ],
 )
 async def test_no_password_of_a_proxy_is_shown(make_client, monkeypatch, proxy):
@@ -434,5 +522,5 @@ async def test_no_password_of_a_proxy_is_shown(make_client, monkeypatch, proxy):
     options = {"server_url": "https://openrouter.example/api/v1", "retries": RetryConfig.none()}
     async with make_client(KEY, **options) as client:
         error = await raised(errors.OpenRouterError, client.files.retrieve, "x")
-    silent(error)
-    assert "pa55" not in reports(error)
+    silent(error, thorough=True)
+    assert "pa55" not in reports(error) + rich_report(error)

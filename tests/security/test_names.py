@@ -1,5 +1,6 @@
 """Whatever a service calls its files: nothing leaves the folder that the caller named."""
 
+import json
 import os
 import unicodedata
 from contextlib import aclosing
@@ -91,12 +92,12 @@ def place(tmp_path, monkeypatch):
     return inside
 
 
-def serving(filename):
-    """A service all of whose files have this name."""
-    file = {**FILE, "filename": filename, "size_bytes": len(CONTENT)}
-    page = {"data": [file], "has_more": False, "cursor": None}
+def serving(names):
+    """A service all of whose files have the last of these names."""
 
     async def handler(request, _):
+        file = {**FILE, "filename": names[-1], "size_bytes": len(CONTENT)}
+        page = {"data": [file], "has_more": False, "cursor": None}
         return {
             "LIST_FILES": answer(200, page),
             "RETRIEVE_FILE": answer(200, file),
@@ -141,18 +142,20 @@ async def gathered(outcomes):
     return outcome.error or outcome.path
 
 
-@pytest.mark.parametrize("download", [by_id, by_list, alone], ids=lambda way: way.__name__)
-@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    ("download", "overwrite"), [(by_id, False), (by_list, True), (alone, False), (alone, True)]
+)
 async def test_no_name_leaves_the_folder(make_client, raw_server, place, download, overwrite):
     """Each is either refused, and nothing written, or one new file in the folder."""
     top = place.parent.parent
     before = everything(top)
-    written = set()
+    written, names = set(), []
+    server = await raw_server(serving(names))
+    client = make_client(KEY, server_url=server.url, retries=QUICK)
     for kind, template in NAMES.items():
         filename = template.replace("{outside}", str(top / "outside"))
-        server = await raw_server(serving(filename))
-        async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
-            result = await download(client, place, overwrite)
+        names.append(filename)
+        result = await download(client, place, overwrite)
         new = {path: content for path, content in everything(top).items() if path not in before}
         files = {path: content for path, content in new.items() if content}
         if isinstance(result, errors.OpenRouterError):
@@ -172,6 +175,7 @@ async def test_no_name_leaves_the_folder(make_client, raw_server, place, downloa
             written.add(kind)
         assert {path: everything(top).get(path) for path in before} == before, kind
         assert not list(place.rglob("*.part")), kind
+    await client.aclose()
     assert written >= {"NFD", "NFC", "percent", "an option", "fullwidth"}
     assert not written & {"above, in it", "absolute", "by a link", "NUL"} or download is alone
 
@@ -195,7 +199,7 @@ async def test_one_name_in_two_forms_is_two_files(make_client, raw_server, tmp_p
         FileMetadata(id=form, filename=unicodedata.normalize(form, "é.txt"), **known)
         for form in ("NFC", "NFD")
     ]
-    server = await raw_server(serving("unused"))
+    server = await raw_server(serving(["unused"]))
     async with make_client(KEY, server_url=server.url) as client:
         outcomes = client.files.download_many(files, tmp_path)
         async with aclosing(outcomes):
@@ -203,3 +207,31 @@ async def test_one_name_in_two_forms_is_two_files(make_client, raw_server, tmp_p
     assert len(list(tmp_path.iterdir())) == ends.count("downloaded")
     assert set(ends) <= {"downloaded", "failed"}
     assert "downloaded" in ends
+
+
+@pytest.mark.parametrize("options", [[], ["--overwrite"]], ids=str)
+def test_no_name_leaves_the_folder_of_the_command(cli, emulator, place, options):
+    """Of ``files download``, which writes into the present folder unless it is told another."""
+    top = place.parent.parent
+    before = everything(top)
+    for kind in ("above, in it", "absolute", "NUL", "by a link", "300 bytes", "an escape", "CON"):
+        filename = NAMES.get(kind, kind).replace("{outside}", str(top / "outside"))
+        file = {**FILE, "filename": filename, "size_bytes": len(CONTENT)}
+        emulator.faults(
+            {"operation": "retrieve_file", "status": 200, "body": json.dumps(file), "times": None},
+            {"operation": "download_file", "status": 200, "body": "from the service"},
+        )
+        result = cli("files", "download", "x", "--directory", place, *options)
+        assert result.exit_code == 1, kind
+        assert not {"\0", "\x1b"} & set(result.shown)
+        assert everything(top) == before, kind
+    emulator.faults(
+        {
+            "operation": "retrieve_file",
+            "status": 200,
+            "body": json.dumps({**file, "filename": "-rf"}),
+        },
+        {"operation": "download_file", "status": 200, "body": "from the service"},
+    )
+    assert cli("files", "download", "x", "--directory", place, *options).exit_code == 0
+    assert (place / "-rf").read_bytes() == CONTENT

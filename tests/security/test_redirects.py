@@ -1,5 +1,7 @@
 """The key goes where it was told to go: no redirect is followed, and no URL smuggles another host."""
 
+import itertools
+
 import httpx
 import pytest
 from support.servers import answer
@@ -35,18 +37,23 @@ async def test_no_operation_follows_a_redirect(make_client, raw_server, tmp_path
     """To another host, to http, to a file, or on the same host: one request, and the status."""
     other = await raw_server(service)
     where = {"other": other.url, "host": f"127.0.0.1:{other.port}"}
-    for number, target in enumerate(TARGETS):
-        status = STATUSES[number % len(STATUSES)]
-        location = f"Location: {target.format(**where)}"
-        server = await raw_server(replies(answer(status, b"", location, "Refresh: 0; url=/x")))
-        refill(tmp_path)
-        async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
+    said = []
+
+    async def redirect(*_):
+        return answer(said[-1][0], b"", f"Location: {said[-1][1]}", "Refresh: 0; url=/x")
+
+    server = await raw_server(redirect)
+    async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
+        for target, status in zip(TARGETS, itertools.cycle(STATUSES)):
+            said.append((status, target.format(**where)))
+            refill(tmp_path)
             _, failures = await outcome_of(call, client, **call.arguments(tmp_path))
-        (failure,) = failures
-        assert type(failure) is OpenRouterDefaultError
-        assert failure.status_code == status
-        assert len(server.requests) == 1
-        assert list((tmp_path / "down").iterdir()) == []
+            (failure,) = failures
+            assert type(failure) is OpenRouterDefaultError
+            assert failure.status_code == status
+            assert len(server.requests) == len(said)
+            assert list((tmp_path / "down").iterdir()) == []
+    assert len(said) == len(TARGETS)
     assert other.connections == 0
 
 
@@ -64,7 +71,7 @@ async def test_https_is_not_left_for_http(make_client, raw_server, tmp_path):
 
 
 @pytest.mark.parametrize("own", ["client", "transport"])
-async def test_a_client_of_the_callers_follows_none_either(make_client, raw_server, own):
+async def test_a_client_of_the_callers_follows_none_either(raw_server, own):
     """Though it was told to, and has credentials of its own to add."""
     other = await raw_server(service)
     server = await raw_server(replies(answer(302, b"", f"Location: {other.url}/files/x")))
@@ -131,3 +138,18 @@ async def test_no_url_hides_another_host(make_client, raw_server, monkeypatch, u
     assert server.connections == 0
     assert "hunter2" not in "".join(map(str, errors))
     assert KEY not in "".join(map(shown, errors))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_no_proxy_gets_what_is_for_this_machine(make_client, raw_server, monkeypatch, host):
+    """However the environment names one: the key would go through it in the clear."""
+    server, proxy = await raw_server(service), await raw_server(replies(answer(502)))
+    there = f"http://user:pw@127.0.0.1:{proxy.port}"
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, there)
+    url = server.url.replace("127.0.0.1", host)
+    async with make_client(KEY, server_url=url) as client:
+        await client.files.retrieve("x")
+        await client.files.upload(b"x", filename="x.txt")
+    assert (len(server.requests), proxy.connections) == (2, 0)
+    assert [request.headers("proxy-authorization") for request in server.requests] == [[], []]
