@@ -128,10 +128,13 @@ def _arguments(folder):
 
 def refill(folder):
     """What calls read, and a place for what they write, as before the first call."""
-    for name in ("tree", "down"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / name).mkdir()
-    (folder / "tree" / "a.txt").write_bytes(b"words")
+    tree, down = folder / "tree", folder / "down"
+    if not tree.exists():
+        tree.mkdir()
+        (tree / "a.txt").write_bytes(b"words")
+    down.mkdir(exist_ok=True)
+    for left in down.iterdir():
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def failures_of(result):

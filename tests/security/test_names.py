@@ -156,7 +156,10 @@ async def test_no_name_leaves_the_folder(make_client, raw_server, place, downloa
         filename = template.replace("{outside}", str(top / "outside"))
         names.append(filename)
         result = await download(client, place, overwrite)
-        new = {path: content for path, content in everything(top).items() if path not in before}
+        after = everything(top)
+        changed = {path for path in before if after.get(path) != before[path]}
+        assert changed <= ({"deep/inside/link.txt"} if kind == "onto a link" else set()), kind
+        new = {path: content for path, content in after.items() if path not in before}
         files = {path: content for path, content in new.items() if content}
         if isinstance(result, errors.OpenRouterError):
             assert isinstance(result, errors.DownloadTargetError), (kind, result)
@@ -173,8 +176,7 @@ async def test_no_name_leaves_the_folder(make_client, raw_server, place, downloa
             _check_path(result, place, filename)
             result.unlink()
             written.add(kind)
-        assert {path: everything(top).get(path) for path in before} == before, kind
-        assert not list(place.rglob("*.part")), kind
+        assert kind == "of the temporary file" or not [p for p in new if p.endswith(".part")]
     await client.aclose()
     assert written >= {"NFD", "NFC", "percent", "an option", "fullwidth"}
     assert not written & {"above, in it", "absolute", "by a link", "NUL"} or download is alone
