@@ -200,6 +200,26 @@ async def test_no_failure_of_any_operation_shows_the_key(
     assert "attempt" in log()
 
 
+async def test_no_failure_shows_what_a_client_adds_to_every_request(make_client, raw_server, log):
+    """Its headers may hold a key of another service on the way, or one in place of ours."""
+    watch = Watch()
+    headers = {"x-gateway-key": KEY, "authorization": f"Bearer {KEY}"}
+    for handler in FAILURES.values():
+        server = await raw_server(handler)
+        options = {"server_url": server.url, "hooks": watch.hooks, "retries": RetryConfig.none()}
+        async with make_client("sk-ours", default_headers=headers, **options) as client:
+            error = await raised(errors.OpenRouterError, client.files.retrieve, "x")
+            other = client.with_options(http_headers={"x-more": KEY})
+            again = await raised(errors.OpenRouterError, other.files.upload, b"x", filename="x")
+        assert server.requests[0].headers("x-gateway-key") == [KEY]
+        silent(error, thorough=True)
+        silent(again, thorough=True)
+        for thing in (client, other, client.transport, client.transport.settings):
+            assert PART not in repr(thing) + pretty_repr(thing)
+    assert PART not in watch.told()
+    log()
+
+
 class Broken(httpx.AsyncBaseTransport):
     """A transport of the caller's with a defect."""
 
