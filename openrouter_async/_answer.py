@@ -18,6 +18,7 @@ import httpx
 from attrs import frozen
 
 from ._bodies import Outgoing
+from ._options import Secret
 from ._wire import Reply
 from .errors import (
     MAX_BODY,
@@ -50,6 +51,8 @@ _INFLATED_PIECE: Final = 65_536
 class Incoming:
     """What has come back in one attempt."""
 
+    secret: Secret | None = None
+    """The key that was sent, which may come back."""
     status_code: int | None = None
     waited: float | None = None
     """Seconds until there was a connection, if that is known."""
@@ -248,8 +251,7 @@ class Answer:
                 pass  # the status is known, and it is what counts
         return error_from_answer(
             self.status_code,
-            self.headers,
-            bytes(body[:MAX_BODY]),
+            **self._silent_parts(bytes(body[:MAX_BODY])),
             method=self.exchange.method,
             url=self.exchange.url,
         )
@@ -259,14 +261,22 @@ class Answer:
     ) -> ResponseValidationError:
         """The exception for a success that is not what was promised."""
         return ResponseValidationError(
-            message,
+            self._silent(message),
             path=path,
             status_code=self.status_code,
-            headers=self.headers,
-            body=body,
+            **self._silent_parts(body),
             method=self.exchange.method,
             url=self.exchange.url,
         )
+
+    def _silent_parts(self, body: bytes) -> dict[str, Any]:
+        text = self._silent(body.decode("latin-1"))  # which gives any bytes back as they were
+        headers = {name: self._silent(value) for name, value in self.headers.items()}
+        return {"headers": headers, "body": text.encode("latin-1")}
+
+    def _silent(self, text: str) -> str:
+        secret = self.exchange.incoming.secret
+        return secret.hidden_in(text) if secret else text
 
     async def aclose(self) -> None:
         """Give the connection back, or close it if there is more to come."""

@@ -268,6 +268,10 @@ class Secret:
         """The value of the ``Authorization`` header."""
         return f"Bearer {self._value}"
 
+    def hidden_in(self, text: str) -> str:
+        """The text without the key, which some servers and proxies echo."""
+        return text.replace(self._value, "***")
+
 
 APIKey = Secret | Callable[[], str | Awaitable[str]] | None
 

@@ -399,7 +399,7 @@ class AsyncTransport:
         raise out_of_time(exchange, answered=answered)
 
     async def _send(self, call: _Call[T], exchange: Exchange, added: Mapping[str, str]) -> Answer:
-        secret = await resolve_api_key(call.settings.api_key)
+        secret = exchange.incoming.secret = await resolve_api_key(call.settings.api_key)
         headers = Headers({"authorization": secret.bearer(), **call.headers})
         if added:
             headers = Headers({**check_headers(added), **headers})
@@ -536,4 +536,5 @@ async def _decode_answer(operation: Operation[T], answer: Answer) -> T:
         return decode(body, operation.returns, unwrap=operation.unwrap)
     except DecodeError as error:
         failure = answer.invalid(str(error), path=error.path, body=body)
+    del body  # the key may have been echoed in it, for a traceback with local variables to show
     raise failure

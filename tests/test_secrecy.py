@@ -10,7 +10,7 @@ import pytest
 from support.servers import FILE, abort, answer
 
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, RetryConfig, Timeout
-from openrouter_async.errors import InvalidRequestError, OpenRouterError
+from openrouter_async.errors import InvalidRequestError, OpenRouterError, ResponseError
 
 KEY = "sk-or-v1-do-not-show-this-anywhere"
 PART = "do-not-show"
@@ -94,6 +94,28 @@ async def test_no_failure_shows_the_key(make_client, raw_server, caplog, name):
     assert PART not in shown
     assert PART not in caplog.text
     assert "\n".join(map(str, caplog.records)).count(PART) == 0
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 500])
+async def test_a_server_that_echoes_the_request_does_not_bring_the_key_into_an_error(
+    make_client, raw_server, status
+):
+    """As debugging proxies do, in the body, in words of the service's, and in headers."""
+
+    async def echo(request, number):
+        head = request.head.decode()
+        bodies = [request.head, {"error": {"message": head}}, {"id": head, "size_bytes": head}]
+        line = f"x-echo: {request.headers('authorization')[0]}"
+        return answer(status, bodies[number % 3], line)
+
+    server = await raw_server(echo)
+    async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
+        for _ in range(3):
+            with pytest.raises(ResponseError) as caught:
+                await client.files.retrieve("x")
+            assert PART not in "\n".join(texts(caught.value))
+            assert caught.value.headers["x-echo"] == "Bearer ***"
+            assert b"/files/x" in caught.value.body
 
 
 async def test_a_refused_connection_does_not_show_the_key(make_client):

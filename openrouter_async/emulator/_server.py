@@ -41,8 +41,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 log_level="critical",
                 server_header=False,
-                # Not whom the environment names: a header must not say that a caller is local.
-                forwarded_allow_ips="127.0.0.1",
+                proxy_headers=False,  # none makes a caller local
             )
         )
         self.ready = threading.Event()
