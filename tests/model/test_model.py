@@ -1,0 +1,35 @@
+"""Both APIs, driven at random on both faces, beside a model of plain dicts."""
+
+import asyncio
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from support.faces import BlockingFace
+
+from openrouter_async import AsyncOpenRouter
+
+from .machine import Machine, Stage
+
+LONG = bool(os.environ.get("FAULTS_LONG"))
+EXAMPLES = {AsyncOpenRouter: 60, BlockingFace: 30}
+"""The blocking face takes twice as long."""
+
+
+@pytest.mark.timeout(3_600 if LONG else 600)
+@pytest.mark.parametrize("face", EXAMPLES, ids=["async", "blocking"])
+def test_the_service_does_what_a_model_of_it_does(face, emulator):
+    """Any calls in any order: the same answers, the same refusals, and the same left at the end."""
+    with asyncio.Runner() as runner:
+        drive = settings(
+            max_examples=EXAMPLES[face] * (40 if LONG else 1),
+            stateful_step_count=40,
+            suppress_health_check=[*HealthCheck],  # an example is as slow as its calls
+        )
+        stage = Stage(face, runner, emulator)
+        client = stage.client(emulator.management_key)
+        try:
+            run_state_machine_as_test(lambda: Machine(stage, client), settings=drive)
+        finally:
+            runner.run(client.aclose())
