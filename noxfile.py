@@ -147,6 +147,19 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def contract(session: nox.Session) -> None:
+    """Random requests to the emulator, each answer checked by the service's OpenAPI document.
+
+    The document is no part of the project: ``nox -s contract -- openapi.yaml`` names another.
+    """
+    document = Path(*session.posargs or ["../shared/contract/openapi-2026-08.yaml"])
+    if not document.exists():
+        session.skip(f"there is no {document}: name the document after --")
+    session.install("-e", ".[emulator]", *group("contract"))
+    session.run("python", "tests/contract_check.py", str(document))
+
+
+@nox.session
 def services(session: nox.Session) -> None:
     """FastAPI and aiohttp services under load, beside one on the vendor's client.
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import operator
 import random
 import sys
 import uuid
@@ -40,13 +41,32 @@ TEXT = BLOB.hex().encode()
 NOWHERE = str(uuid.UUID(int=7))
 LOCAL = {InvalidRequestError, UploadSourceError}
 
+
+def mostly(usual, other):
+    """The other one in six times."""
+    return st.integers(0, 5).flatmap(lambda n: other if n == 5 else usual)
+
+
 PIECES = [1, 2, 1_000, 262_143, 262_145, 524_287, 524_288, 524_289, 1_100_000]
 SIZES = st.sampled_from([1, 1, 2, 10, 1_000, *PIECES])
-NAMES = st.one_of(
-    st.text(st.sampled_from("abü☃𝄞 %;'=.\u202e"), min_size=1, max_size=9),
-    st.sampled_from(["a/b.csv", "ü/☃/𝄞.txt", "n" * 255, "☃" * 255, "%22%0D.txt", ".a", "a..b"]),
-    st.sampled_from(["", "n" * 256, "/a", "a/", "a//b", "a/../b", ".", 'a"b', "a\\b", "a\x85", "a?"]),
-)  # fmt: skip
+GOOD_NAMES = st.text(
+    st.sampled_from("abü☃𝄞 %;'=.\u202e"), min_size=1, max_size=9
+) | st.sampled_from(["a/b.csv", "ü/☃/𝄞.txt", "n" * 255, "☃" * 255, ".a", "a..b"])
+BAD_NAMES = [
+    "",
+    "n" * 256,
+    "/a",
+    "a/",
+    "a//b",
+    "a/../b",
+    ".",
+    'a"b',
+    "a\\b",
+    "a\x85",
+    "a?",
+    "%22%0D",
+]
+NAMES = mostly(GOOD_NAMES, st.sampled_from(BAD_NAMES))
 CONTENTS = {
     "text": ("text/plain", lambda size: TEXT[:size]),
     "json": ("application/json", lambda size: b'{"k":"' + TEXT[:size] + b'"}'),
@@ -62,27 +82,41 @@ FORMS = {
     "iterator": iter,
 }
 WORDS = st.text(max_size=5)
-SLUGS = st.sampled_from(
-    ["a", "b-1", "default", "x" * 50, "a", "b-1", "c", "A", "a--b", "x" * 51, ""]
+SLUGS = st.sampled_from(["a", "b-1", "c", "default", "x" * 50])
+NEW_SLUGS = mostly(SLUGS, st.sampled_from(["x" * 51, "a--b", ""]))
+WORKSPACE_NAMES = mostly(
+    st.sampled_from(["W", "ü ☃\0", "n" * 100]), st.sampled_from(["n" * 101, ""])
 )
-CHANGES = st.fixed_dictionaries(
-    {},
-    optional={
-        "description": st.none() | WORDS | st.just("d" * 500) | st.just("d" * 501),
-        "default_text_model": st.none() | WORDS,
-        "default_image_model": st.none() | WORDS,
-        "default_provider_sort": st.sampled_from([None, "price", "exacto", "fast"]),
-        "disabled_server_tools": st.none() | st.lists(WORDS, max_size=2),
-        "io_logging_api_key_ids": st.none() | st.lists(st.integers(), max_size=2),
-        "io_logging_sampling_rate": st.sampled_from([1, 0.0001, 0.25, 0.1 + 0.2, 0.00009, 1.1]),
-        "is_data_discount_logging_enabled": st.sampled_from([True, False, None]),
-        "is_observability_broadcast_enabled": st.booleans(),
-        "is_observability_io_logging_enabled": st.booleans(),
-    },
+GOOD_SETTINGS = {
+    "description": st.none() | WORDS | st.just("d" * 500),
+    "default_text_model": st.none() | WORDS,
+    "default_image_model": st.none() | WORDS,
+    "default_provider_sort": st.sampled_from([None, "price", "exacto"]),
+    "disabled_server_tools": st.none() | st.lists(WORDS, max_size=2),
+    "io_logging_api_key_ids": st.none() | st.lists(st.integers(), max_size=2),
+    "io_logging_sampling_rate": st.sampled_from([1, 0.0001, 0.25, 0.1 + 0.2]),
+    "is_data_discount_logging_enabled": st.booleans(),
+    "is_observability_broadcast_enabled": st.booleans(),
+    "is_observability_io_logging_enabled": st.booleans(),
+}
+BAD_SETTINGS = [
+    {"description": "d" * 501},
+    {"default_provider_sort": "fast"},
+    {"io_logging_sampling_rate": 0.00009},
+    {"io_logging_sampling_rate": 1.1},
+    {"is_observability_broadcast_enabled": None},
+]
+CHANGES = st.builds(
+    operator.or_,
+    st.fixed_dictionaries({}, optional=GOOD_SETTINGS),
+    mostly(st.just({}), st.sampled_from(BAD_SETTINGS)),
 )
-WORKSPACE_NAMES = st.sampled_from(["W", "ü ☃\0", "n" * 100, "W", "n" * 101, ""])
-LIMITS = st.sampled_from([0.01, 0.1 + 0.2, 1, 5, 5.5, 50, 500, 1e300, 0, -1, 10**400])
-USERS = st.lists(st.sampled_from([*ORGANISATION, *ORGANISATION, "user_nobody"]), min_size=1, max_size=5)  # fmt: skip
+LIMITS = st.floats(0.001, 600) | st.sampled_from([0.1 + 0.2, 1, 5, 50, 500, 1e300, 0, -1, 10**400])
+USERS = mostly(
+    st.lists(st.sampled_from([*ORGANISATION]), min_size=1, max_size=5)
+    | st.permutations([*ORGANISATION]),
+    st.just(["user_abc123", "user_nobody"]),
+)
 
 
 @frozen
@@ -105,9 +139,8 @@ class Machine(RuleBasedStateMachine):
     spaces = Bundle("spaces")
     keys = Bundle("keys")
 
-    # A wrong place is of interest, but a file in the right one is the rule.
-    PLACES = st.none() | st.none() | spaces | spaces | st.sampled_from([NOWHERE, "default", "no uuid"])  # fmt: skip
-    REFS = spaces | spaces | spaces.map(str.upper) | SLUGS.filter(bool) | st.just(NOWHERE)
+    PLACES = mostly(st.none() | spaces, st.sampled_from([NOWHERE, "default", "no uuid"]))
+    REFS = mostly(spaces, spaces.map(str.upper) | SLUGS | st.just(NOWHERE))
 
     def __init__(self, stage, client):
         super().__init__()
@@ -201,7 +234,7 @@ class Machine(RuleBasedStateMachine):
         _, home = self.contents.get(file_id, (b"", None))
         return home if place == "home" else place
 
-    @rule(file_id=files, place=st.just("home") | PLACES)
+    @rule(file_id=files, place=mostly(st.just("home"), PLACES))
     def retrieve(self, file_id, place):
         place = self.place_of(file_id, place)
         expected, reasons = self.world.file(place, file_id)
@@ -210,7 +243,7 @@ class Machine(RuleBasedStateMachine):
         )
         assert found == (None if reasons else expected)
 
-    @rule(file_id=files, place=st.just("home") | PLACES)
+    @rule(file_id=files, place=mostly(st.just("home"), PLACES))
     def delete(self, file_id, place):
         place = self.place_of(file_id, place)
         _, reasons = self.world.file(place, file_id)
@@ -221,7 +254,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         file_id=files,
-        place=st.just("home") | st.just("home") | PLACES,
+        place=mostly(st.just("home"), PLACES),
         way=st.sampled_from(["whole", "pieces", "left"]),
     )
     def download(self, file_id, place, way):
@@ -311,7 +344,7 @@ class Machine(RuleBasedStateMachine):
 
     # Workspaces
 
-    @rule(target=spaces, name=WORKSPACE_NAMES, slug=SLUGS | spaces, settings=CHANGES)
+    @rule(target=spaces, name=WORKSPACE_NAMES, slug=NEW_SLUGS | spaces, settings=CHANGES)
     def create_workspace(self, name, slug, settings):
         given = {"name": name, "slug": slug, **settings}
         reasons = bad_settings(given) or self.world.slug_taken(slug)
@@ -329,7 +362,9 @@ class Machine(RuleBasedStateMachine):
     @rule(
         ref=REFS,
         changes=CHANGES,
-        names=st.fixed_dictionaries({}, optional={"name": WORKSPACE_NAMES, "slug": SLUGS | spaces}),
+        names=st.fixed_dictionaries(
+            {}, optional={"name": WORKSPACE_NAMES, "slug": NEW_SLUGS | spaces}
+        ),
     )
     def update_workspace(self, ref, changes, names):
         given = {**changes, **names}
