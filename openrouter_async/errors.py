@@ -422,8 +422,10 @@ def error_from_answer(
     """The exception for an answer: the status picks the class, the body only adds words."""
     envelope = _envelope(body)
     code, message, metadata = (envelope.get(key) for key in ("code", "message", "metadata"))
+    # Half of a surrogate pair is valid in JSON, and nothing that could be printed.
+    said = message.encode(errors="replace").decode() if isinstance(message, str) else ""
     return _BY_STATUS.get(status_code, OpenRouterDefaultError)(
-        message if isinstance(message, str) and message else _words(status_code, headers),
+        said or _words(status_code, headers),
         status_code=status_code,
         headers=headers,
         body=body,

@@ -3,12 +3,13 @@
 import asyncio
 import copy
 import inspect
+import json
 import pickle
 from datetime import UTC, datetime
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.servers import FILE, answer
 from support.wire import KEY, QUICK, TRUNCATED, raised, replies, reset, shown, silence
@@ -102,15 +103,47 @@ async def test_a_status_picks_its_class_whatever_the_body_is(make_client, raw_se
         assert error.message == "no"
 
 
-@given(
-    status=st.integers(300, 599),
-    body=st.binary(max_size=60) | st.sampled_from([*BODIES.values()]),
+TEXTS = st.text(max_size=9) | st.text(st.sampled_from("aü☃𝄞\0\n\x1b\ud800\udfff"), max_size=9)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(TEXTS, values, max_size=3),
+    max_leaves=6,
 )
+ENVELOPES = st.builds(
+    lambda message, rest: {"error": {"message": message, **rest}},
+    TEXTS | VALUES,
+    st.dictionaries(st.sampled_from(["code", "metadata"]), VALUES),
+)
+ANY_BODY = st.one_of(
+    st.binary(max_size=60),
+    st.sampled_from([*BODIES.values()]),
+    (ENVELOPES | VALUES).map(lambda document: json.dumps(document).encode()),
+    TEXTS.map(lambda words: json.dumps({"error": words * 9_000}).encode()),
+)
+
+
+@given(status=st.integers(300, 999), body=ANY_BODY)
+@example(status=400, body=rb'{"error": {"message": "half a pair: \ud800"}}')
 def test_any_answer_that_is_no_success_becomes_an_error(status, body):
-    """Never another exception."""
+    """Never another exception: it can be printed and pickled, and does not grow without end."""
     error = error_from_answer(status, {}, body, method="GET", url="https://x/y")
     assert type(error) is STATUSES.get(status, errors.OpenRouterDefaultError)
-    assert str(error)
+    assert 0 < len(str(error).encode()) < 4 * errors.MAX_BODY
+    assert error.body == body[: errors.MAX_BODY]
+    assert error.code is None or type(error.code) is int
+    assert error.metadata is None or type(error.metadata) is dict
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+@given(status=st.integers(200, 999), body=ANY_BODY)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_any_answer_over_the_wire_becomes_an_error(make_client, raw_server, status, body):
+    """Of its status's class, or one that says that a success is not what was promised."""
+    empty = status in {204, 304}
+    error = await fetch(make_client, raw_server, answer(status, b"" if empty else body))
+    kind = errors.ResponseValidationError if status < 300 else errors.OpenRouterDefaultError
+    assert type(error) is STATUSES.get(status, kind)
+    assert error.status_code == status
 
 
 async def test_not_modified_is_no_success_either(make_client, raw_server):
