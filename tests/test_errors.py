@@ -49,6 +49,7 @@ BODIES = {
     "deep": b'{"error":' * 100_000,
     "deep lists": b"[" * 100_000 + b"]" * 100_000,
     "huge number": b'{"error": {"code": 1' + b"0" * 9_000 + b"}}",
+    "long words": b'{"error": "' + b"no" * 50_000 + b'"}',
     "half": b'{"error": {"code": 400, "mess',
 }
 TREE = [
@@ -118,7 +119,6 @@ ANY_BODY = st.one_of(
     st.binary(max_size=60),
     st.sampled_from([*BODIES.values()]),
     (ENVELOPES | VALUES).map(lambda document: json.dumps(document).encode()),
-    TEXTS.map(lambda words: json.dumps({"error": words * 9_000}).encode()),
 )
 
 
