@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.servers import answer
 from support.wire import KEY, raised, replies
 
 from openrouter_async import RetryConfig
 from openrouter_async._retry_after import parse_retry_after
-from openrouter_async.errors import TooManyRequestsResponseError
+from openrouter_async.errors import NoAnswerError, OpenRouterError, TooManyRequestsResponseError
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -64,7 +64,23 @@ def test_nonsense_is_ignored(value):
     assert parse_retry_after(value, NOW) is None
 
 
-@given(value=st.text() | st.from_regex(r"[0-9., :+-]*(GMT)?", fullmatch=True))
+NUMBERS = st.integers(-1, 70) | st.integers(0, 10**12) | st.sampled_from(["", "x", "00", "9" * 20])
+ZONES = st.sampled_from(["GMT", "EST", "", "-0000", "+9999", "-99999999", "+", "(", "+0000 (x"])
+DATES = st.builds(
+    "{}{}{} {} {} {}{}{} {}".format,
+    st.sampled_from(["Sat, ", "Saturday, ", "Sat ", "", ","]),
+    NUMBERS,
+    st.sampled_from(["", "-"]),
+    st.sampled_from(["Nov", "nov", "13", ""]),
+    NUMBERS,
+    NUMBERS,
+    st.sampled_from([":", ".", "-", ""]),
+    NUMBERS,
+    ZONES,
+)
+
+
+@given(value=st.text() | st.from_regex(r"[0-9., :+-]*(GMT)?", fullmatch=True) | DATES)
 @example("Sat, 21 Nov 2026 12:00:30 +9999")
 @example("Sat, 21 Nov 2026 12:00:30 -9999999999")
 @example("1 Jan 0000 00:00:00 GMT")
@@ -80,6 +96,22 @@ def test_a_date_says_the_same_as_its_seconds(seconds):
     """Both forms lead to the same wait."""
     date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
     assert parse_retry_after(date, NOW) == parse_retry_after(str(seconds), NOW) == seconds
+
+
+@given(value=st.binary(max_size=30) | DATES.map(str.encode))
+@example(b"\xff")
+@example(b"5\r\nRetry-After: 6")
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_any_bytes_of_a_server_are_a_wait_or_nothing(make_client, raw_server, value):
+    """Unless they are no header, which is no answer either."""
+    head = b"HTTP/1.1 429 Later\r\ncontent-length: 0\r\nRetry-After: " + value + b"\r\n\r\n"
+    server = await raw_server(replies(head))
+    async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
+        error = await raised(OpenRouterError, client.files.retrieve, "x")
+    if not isinstance(error, NoAnswerError):
+        assert type(error) is TooManyRequestsResponseError
+        seconds = error.retry_after
+        assert seconds is None or (math.isfinite(seconds) and seconds >= 0)
 
 
 async def test_two_headers_that_contradict_each_other_are_ignored(make_client, raw_server):
