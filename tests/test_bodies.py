@@ -2,10 +2,12 @@
 
 import asyncio
 import io
+import mimetypes
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from python_multipart.multipart import parse_options_header
 from support.servers import FILE, answer
 from support.wire import KEY, QUICK, form_of, parse_form, raised, replies, reset
 
@@ -25,36 +27,39 @@ async def rendered(body):
     return b"".join([piece async for piece in body.pieces(Outgoing())])
 
 
-def form_from(body):
-    return parse_form(body.headers["content-type"], asyncio.run(rendered(body)))
+def form_from(body, cut=None):
+    return parse_form(body.headers["content-type"], asyncio.run(rendered(body)), cut)
 
 
 NAMES = st.text(
-    st.characters(exclude_categories=["Cc", "Cs"], exclude_characters='<>:"|?*\\/'),
+    st.characters(exclude_categories=["Cc", "Cs"], exclude_characters='<>:"|?*\\'),
     min_size=1,
     max_size=60,
-).filter(lambda name: name not in {".", ".."})
+).filter(lambda name: not {"", ".", ".."} & set(name.split("/")))
+TYPES = st.none() | st.from_regex("[!-~]([ -~]{0,20}[!-~])?", fullmatch=True)
 PIECES = st.lists(
     st.binary(max_size=50) | st.sampled_from([b"\r\n", b"--", b"\r\n--", b"\0"]), max_size=12
 )
 
 
-@given(name=NAMES, pieces=PIECES, known=st.booleans())
+@given(name=NAMES, declared=TYPES, pieces=PIECES, known=st.booleans(), cut=st.integers(1, 99))
 @settings(max_examples=200)
-def test_a_form_gives_back_the_name_and_the_content(name, pieces, known):
-    """However the content is cut, as a parser that is not ours reads it."""
+def test_a_form_gives_back_the_name_the_type_and_the_content(name, declared, pieces, known, cut):
+    """However the content is cut, as a parser that is not ours reads it, however it is fed."""
     content = b"".join(pieces)
 
     async def build():
-        source = await open_source(content if known else pieces, name, None, check_size=False)
+        source = await open_source(content if known else pieces, name, declared, check_size=False)
         return MultipartBody(source, None)
 
     body = asyncio.run(build())
-    form = form_from(body)
+    form = form_from(body, cut)
     assert form.parts == 1
     assert form.content == content
-    assert form.filename == name
-    assert form.headers["content-disposition"].startswith('form-data; name="file"; filename="')
+    disposition = parse_options_header(form.headers["content-disposition"].encode())
+    assert disposition == (b"form-data", {b"name": b"file", b"filename": name.encode()})
+    guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    assert form.headers["content-type"] == (declared or guessed)
     assert body.sent == len(content)
     raw = asyncio.run(rendered(body))
     if known:

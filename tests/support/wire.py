@@ -101,8 +101,11 @@ class Form:
         return disposition.partition('filename="')[2].rpartition('"')[0]
 
 
-def parse_form(content_type, body):
-    """Read a multipart body as a server does, with a parser that is not ours."""
+def parse_form(content_type, body, cut=None):
+    """Read a multipart body as a server does, with a parser that is not ours.
+
+    ``cut`` is how much of it comes at a time; all if omitted.
+    """
     kind, options = parse_options_header(content_type)
     assert kind == b"multipart/form-data"
     names, values, content = [], [], bytearray()
@@ -138,7 +141,8 @@ def parse_form(content_type, body):
             "on_end": finish,
         },
     )
-    parser.write(body)
+    for start in range(0, len(body), cut or len(body)):
+        parser.write(body[start : start + (cut or len(body))])
     parser.finalize()
     assert counts["ends"] == 1
     headers = {
