@@ -6,7 +6,7 @@ from contextlib import aclosing
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.servers import FILE, answer
 from support.wire import KEY, MEMBER, WORKSPACE, raised, replies
@@ -392,3 +392,64 @@ def test_any_split_of_an_offset_list_visits_each_once(count, sizes, start, limit
         return [row.slug async for row in Pager(fetch, offset=start, limit=limit)]
 
     assert asyncio.run(read()) == [f"w{n}" for n in range(start, count)]
+
+
+WORDS = {"openrouter": "cursor", "openai": "after", "anthropic": "after_id"}
+JUMPS = st.lists(
+    st.tuples(
+        st.sampled_from([*WORDS]),
+        st.integers(0, 3),
+        st.none() | st.integers(0, 9),
+        st.sampled_from([True, True, True, False]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+"""Of each page: its shape, its number of rows, the page that it names next, has_more."""
+
+
+def jumping(number, shape, count, successor, more):
+    """A page that names any other as its successor."""
+    names = [f"{number}-{row}" for row in range(count)]
+    word = None if successor is None else str(successor)
+    if shape == "openrouter":
+        return page(names, word) | {"has_more": more}
+    if shape == "openai":
+        return openai(names, more=more) | {"last_id": word}
+    return anthropic(names, more=more, last=word)
+
+
+def walk(pages):
+    """What a list of such pages gives, row by row, and whether it can be gone on with."""
+    rows, asked, number = [], set(), 0
+    while True:
+        shape, count, successor, more = pages[number]
+        rows += [f"{number}-{row}" for row in range(count)]
+        if not more and (successor is None or shape != "openrouter"):
+            return rows, True
+        if successor is None or (shape, successor) in asked:
+            return rows, False
+        asked.add((shape, successor))
+        number = successor % len(pages)
+
+
+@given(pages=JUMPS)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_pages_that_jump_about_are_followed_until_they_repeat(make_client, raw_server, pages):
+    """Whatever they name next, and in whose words: each list ends, with its rows or an error."""
+
+    async def handler(request, number):
+        query = parse_qs(urlsplit(request.target).query)
+        assert len(query) <= 1
+        asked = next((int(values[0]) for values in query.values()), 0) % len(pages)
+        return answer(200, jumping(asked, *pages[asked]))
+
+    server = await raw_server(handler)
+    expected, ends = walk(pages)
+    seen = []
+    async with make_client(KEY, server_url=server.url) as client:
+        if ends:
+            await gather(client.files.list(), seen)
+        else:
+            await raised(PaginationError, gather, client.files.list(), seen)
+    assert seen == expected
