@@ -141,9 +141,10 @@ def soak_bulk(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """The fault matrix in its long form, with its table."""
+    """The fault matrix and the model's random calls in their long form, with the table."""
     session.install("-e", ".[emulator]", *group("test"))
-    session.run("pytest", "-q", "tests/faults", *session.posargs, env={"FAULTS_LONG": "1"})
+    tests = session.posargs or ["tests/faults", "tests/model"]
+    session.run("pytest", "-q", *tests, env={"FAULTS_LONG": "1"})
 
 
 @nox.session

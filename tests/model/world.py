@@ -113,3 +113,10 @@ def disorder(budgets):
     """The first two of these limits that do not fall."""
     given = [(name, budgets[name]) for name in INTERVALS if name in budgets]
     return next(((a, b) for a, b in pairwise(given) if a[1] <= b[1]), None)
+
+
+def rows_after(space, start):
+    """The files that are there, those after one that was there at some time."""
+    ids = [*space["files"]]
+    later = ids[ids.index(start) + 1 :] if start is not None else ids
+    return [space["files"][id_] for id_ in later if space["files"][id_]]
