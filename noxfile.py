@@ -143,8 +143,8 @@ def soak_bulk(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """The fault matrix and the model's random calls in their long form, with the table."""
     session.install("-e", ".[emulator]", *group("test"))
-    tests = session.posargs or ["tests/faults", "tests/model"]
-    session.run("pytest", "-q", *tests, env={"FAULTS_LONG": "1"})
+    folders = ("tests/faults", "tests/model")
+    session.run("pytest", "-q", *folders, *session.posargs, env={"FAULTS_LONG": "1"})
 
 
 @nox.session
