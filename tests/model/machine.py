@@ -68,13 +68,11 @@ class Machine(Files, Workspaces):
     # What holds at any time
 
     @invariant()
-    def the_numbers_are_right(self):
+    def the_first_page_is_right(self):
         page = self.run(self.client.files.list().page())
         rows = rows_after(self.world.spaces[self.world.default], None)
         assert page.data == self.cut(rows, 100)[0]
         assert page.has_more == (len(rows) > len(page.data))
-        workspaces = self.run(self.client.workspaces.list(limit=1).page())
-        assert workspaces.total_count == len(self.world.spaces)
 
     def teardown(self):
         """All that the service holds, beside all that it should."""

@@ -14,7 +14,7 @@ from .account import Stage
 from .machine import Machine
 
 LONG = bool(os.environ.get("FAULTS_LONG"))
-EXAMPLES = {AsyncOpenRouter: 60, BlockingFace: 30}
+EXAMPLES = {AsyncOpenRouter: 50, BlockingFace: 25}
 """The blocking face takes twice as long."""
 
 
@@ -25,7 +25,7 @@ def test_the_service_does_what_a_model_of_it_does(face, emulator):
     with asyncio.Runner() as runner:
         drive = settings(
             max_examples=EXAMPLES[face] * (10 if LONG else 1),
-            stateful_step_count=40,
+            stateful_step_count=60,
             suppress_health_check=[*HealthCheck],  # an example is as slow as its calls
         )
         stage = Stage(face, runner, emulator)
