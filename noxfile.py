@@ -127,9 +127,11 @@ def interop(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """20,000 cancels at random moments and early answers by the hundred, with their tables."""
+    """200,000 calls with faults and cancels, 20,000 cancels more, and early answers."""
     session.install("-e", ".[emulator]", *group("test"))
-    session.run("pytest", "-q", "tests/soak/soak_pool.py", *session.posargs)
+    session.run(
+        "pytest", "-q", "tests/soak/soak_pool.py", "tests/soak/soak_calls.py", *session.posargs
+    )
 
 
 @nox.session(name="soak-bulk")

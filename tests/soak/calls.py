@@ -168,6 +168,7 @@ class Soak:
         self.samples.append({
             "calls": self.counts["calls"],
             "bytes": pages * resource.getpagesize(),
+            "blocks": sys.getallocatedblocks(),
             "descriptors": len(os.listdir("/proc/self/fd")),
             "tasks": len(asyncio.all_tasks()),
             "threads": threading.active_count(),
