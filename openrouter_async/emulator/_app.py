@@ -44,7 +44,7 @@ HANDLERS: Final[Mapping[str, Callable[[Request], Awaitable[Response]]]] = {
 """What serves each operation."""
 
 
-def create_app(data: Path | None = None, **options: Unpack[EmulatorOptions]) -> Starlette:
+def create_app(data: str | Path | None = None, **options: Unpack[EmulatorOptions]) -> Starlette:
     """The emulator, to be served by any ASGI server that runs its lifespan.
 
     Example:

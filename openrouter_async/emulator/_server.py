@@ -104,7 +104,7 @@ class _Server(uvicorn.Server):
 
 @contextlib.contextmanager
 def run_emulator(
-    data: Path | None = None,
+    data: str | Path | None = None,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -153,7 +153,7 @@ def run_emulator(
 
 
 def serve(
-    data: Path | None = None,
+    data: str | Path | None = None,
     *,
     host: str = "127.0.0.1",
     port: int = 8787,
@@ -192,7 +192,7 @@ def serve(
 
 @contextlib.contextmanager
 def _opened(
-    data: Path | None, host: str, port: int, options: EmulatorOptions
+    data: str | Path | None, host: str, port: int, options: EmulatorOptions
 ) -> Iterator[tuple[_Server, socket.socket, Emulator]]:
     if not options.get("allow_remote") and not is_loopback(host):
         msg = f"{host} can be reached from other machines; set allow_remote if that is meant"

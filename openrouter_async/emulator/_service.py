@@ -64,7 +64,7 @@ def _or_random(token: str | None) -> str:
 class Service:
     """One emulator's state."""
 
-    data: Path | None = None
+    data: str | Path | None = None
     api_key: str = field(default="sk-or-v1-emulator", repr=False)
     management_key: str = field(default="sk-or-v1-emulator-management", repr=False)
     admin_token: str = field(default=None, converter=_or_random, repr=False)

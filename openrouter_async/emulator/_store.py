@@ -88,7 +88,7 @@ CREATE TABLE IF NOT EXISTS keys (
 class Store:
     """The data directory; a temporary one, removed at the end, if none is given."""
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: str | Path | None = None) -> None:
         self._given = directory
         self._lock = threading.Lock()
 
@@ -101,7 +101,7 @@ class Store:
         if self._given is None:
             self.directory = Path(tempfile.mkdtemp(prefix="openrouter-emulator-"))
         else:
-            self.directory = self._given
+            self.directory = Path(self._given)
             _claim(self.directory)
         self._partial, self._blobs = self.directory / "partial", self.directory / "blobs"
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="openrouter-emulator-store")

@@ -39,7 +39,7 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         http.put("/workspaces/n/budgets/daily", json={"limit_usd": 1})
         http.post("/workspaces/n/members/add", json={"user_ids": ["user_def456"]})
         before = http.get("/workspaces").json()
-    with run_emulator(data) as emulator, client_of(emulator, "sk-added") as http:
+    with run_emulator(str(data)) as emulator, client_of(emulator, "sk-added") as http:
         assert http.get("/workspaces").json() == before
         assert http.get(f"/files/{made['id']}/content").content == b"abc"
         assert len(http.get("/workspaces/n/budgets").json()["data"]) == 1
