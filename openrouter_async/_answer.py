@@ -30,6 +30,7 @@ from .errors import (
     ResponseValidationError,
     TLSError,
     error_from_answer,
+    silent_parts,
 )
 
 __all__ = ["Answer", "Exchange", "Incoming", "no_answer", "out_of_time"]
@@ -58,6 +59,10 @@ class Incoming:
     """Seconds until there was a connection, if that is known."""
     received = 0
     """Bytes of the answer's body."""
+
+    def hide(self, text: str) -> str:
+        """The text without the key."""
+        return self.secret.hidden_in(text) if self.secret else text
 
 
 @frozen(kw_only=True)
@@ -111,7 +116,8 @@ def no_answer(error: Exception, exchange: Exchange, *, answered: bool) -> NoAnsw
         "maybe_processed": exchange.outgoing.whole and not unsent,
         "answered": answered,
     }
-    text = f"{exchange.method} {exchange.url}: {str(error) or name}"
+    words = exchange.incoming.hide(str(error) or name)  # h11 quotes the lines that it refuses
+    text = f"{exchange.method} {exchange.url}: {words}"
     if isinstance(error, httpx.TimeoutException):
         limit = name.removesuffix("Timeout").lower()
         return RequestTimeoutError(f"{text} ({limit} limit)", limit=limit, **where)
@@ -251,32 +257,26 @@ class Answer:
                 pass  # the status is known, and it is what counts
         return error_from_answer(
             self.status_code,
-            **self._silent_parts(bytes(body[:MAX_BODY])),
+            self.headers,
+            bytes(body),
             method=self.exchange.method,
             url=self.exchange.url,
+            hide=self.exchange.incoming.hide,
         )
 
     def invalid(
         self, message: str, *, path: str = "", body: bytes = b""
     ) -> ResponseValidationError:
         """The exception for a success that is not what was promised."""
+        hide = self.exchange.incoming.hide
         return ResponseValidationError(
-            self._silent(message),
+            hide(message),
             path=path,
             status_code=self.status_code,
-            **self._silent_parts(body),
+            **silent_parts(self.headers, body, hide),
             method=self.exchange.method,
             url=self.exchange.url,
         )
-
-    def _silent_parts(self, body: bytes) -> dict[str, Any]:
-        text = self._silent(body.decode("latin-1"))  # which gives any bytes back as they were
-        headers = {name: self._silent(value) for name, value in self.headers.items()}
-        return {"headers": headers, "body": text.encode("latin-1")}
-
-    def _silent(self, text: str) -> str:
-        secret = self.exchange.incoming.secret
-        return secret.hidden_in(text) if secret else text
 
     async def aclose(self) -> None:
         """Give the connection back, or close it if there is more to come."""

@@ -49,7 +49,7 @@ class Connections:
 
     def __init__(self, max_connections: int, http_transport: HTTPTransport | None) -> None:
         self._max_connections = max_connections
-        self._own = http_transport
+        self._brought = http_transport
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Ways] = WeakKeyDictionary()
         self._pid = os.getpid()
         self.closed = False
@@ -58,13 +58,20 @@ class Connections:
         self.claimed: deque[str] = deque(maxlen=4096)
         """Ids of the last uploads, which reconciling must not take for a lost one."""
 
+    @property
+    def are_own(self) -> bool:
+        """Whether they are the SDK's, and no transport that the caller brought."""
+        return self._brought is None
+
     async def send(self, request: Request) -> Reply:
         """Send a request, and return when the headers of its answer are there.
 
         No redirect is followed and no cookie kept.
         """
         try:
-            transport = self._own or (None if self.closed else await self._route(request.origin))
+            transport = self._brought or (
+                None if self.closed else await self._route(request.origin)
+            )
         except OpenRouterError as error:
             # Frames below hold the proxy's URL in local variables, and with it perhaps a password.
             raise error.with_traceback(None) from error.__cause__

@@ -35,6 +35,7 @@ __all__ = [
 
 DEFAULT_SERVER_URL: Final = "https://openrouter.ai/api/v1"
 
+_LEAST_HIDDEN: Final = 8
 _MAX_LABEL: Final = 63  # of a host's name; a longer one fails in the look-up of its address
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"([!-~]([\t -~]*[!-~])?)?")
@@ -270,7 +271,8 @@ class Secret:
 
     def hidden_in(self, text: str) -> str:
         """The text without the key, which some servers and proxies echo."""
-        return text.replace(self._value, "***")
+        # What is as short as a word stands in other words, and is no key of the service's.
+        return text.replace(self._value, "***") if len(self._value) >= _LEAST_HIDDEN else text
 
 
 APIKey = Secret | Callable[[], str | Awaitable[str]] | None

@@ -404,6 +404,8 @@ class AsyncTransport:
         if added:
             headers = Headers({**check_headers(added), **headers})
         if call.body is None:
+            # Others may not ask for a body that is known to be empty.
+            exchange.outgoing.whole = not self.connections.are_own
             return await self._exchange(call, exchange, headers, _NoBody(exchange.outgoing))
         async with aclosing(call.body.pieces(exchange.outgoing)) as pieces:
             return await self._exchange(call, exchange, headers, pieces)
@@ -530,11 +532,11 @@ async def _decode_answer(operation: Operation[T], answer: Answer) -> T:
     body = await answer.read(_MAX_ANSWER)
     await answer.aclose()
     if len(body) > _MAX_ANSWER:
-        message = f"over {_MAX_ANSWER} bytes"
-        raise answer.invalid(message)
-    try:
-        return decode(body, operation.returns, unwrap=operation.unwrap)
-    except DecodeError as error:
-        failure = answer.invalid(str(error), path=error.path, body=body)
+        failure = answer.invalid(f"over {_MAX_ANSWER} bytes")
+    else:
+        try:
+            return decode(body, operation.returns, unwrap=operation.unwrap)
+        except DecodeError as error:
+            failure = answer.invalid(str(error), path=error.path, body=body)
     del body  # the key may have been echoed in it, for a traceback with local variables to show
     raise failure

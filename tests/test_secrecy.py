@@ -1,6 +1,7 @@
 """The key is nowhere but in the ``Authorization`` header."""
 
 import asyncio
+import json
 import logging
 import pickle
 import socket
@@ -104,18 +105,50 @@ async def test_a_server_that_echoes_the_request_does_not_bring_the_key_into_an_e
 
     async def echo(request, number):
         head = request.head.decode()
-        bodies = [request.head, {"error": {"message": head}}, {"id": head, "size_bytes": head}]
+        spelled = head.replace("-", "\\u002d")
+        bodies = [
+            request.head,
+            {"error": {"message": head, "metadata": {"head": [head]}}},
+            json.dumps({"error": {"message": "-"}})
+            .replace("-", spelled.replace("\r\n", " "))
+            .encode(),
+            {"id": head, "size_bytes": head},
+            b"/files/x".ljust(65_526) + request.head.partition(b"Bearer ")[2],
+        ]
         line = f"x-echo: {request.headers('authorization')[0]}"
-        return answer(status, bodies[number % 3], line)
+        return answer(status, bodies[number % len(bodies)], line)
 
     server = await raw_server(echo)
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
-        for _ in range(3):
+        for _ in range(5):
             with pytest.raises(ResponseError) as caught:
                 await client.files.retrieve("x")
-            assert PART not in "\n".join(texts(caught.value))
+            shown = "\n".join(texts(caught.value))
+            assert PART not in shown
+            assert "sk-or-v1" not in caught.value.message
+            assert b"sk-or-v1-do" not in caught.value.body
             assert caught.value.headers["x-echo"] == "Bearer ***"
             assert b"/files/x" in caught.value.body
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"HTTP/1.1 200 OK\r\nx-echo: %s\0\r\n\r\n", b"HTTP/1.1 200 OK\r\n%s\r\n\r\n", b"%s\r\n\r\n",
+     b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%s\r\n"],
+    ids=["header", "no header", "status", "chunk"],
+)  # fmt: skip
+async def test_an_answer_that_echoes_the_key_where_it_is_no_http(make_client, raw_server, line):
+    """What refuses such a line quotes it."""
+
+    async def echo(request, _):
+        request.writer.write(line % request.headers("authorization")[0].encode())
+        await request.writer.drain()
+
+    server = await raw_server(echo)
+    async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
+        with pytest.raises(OpenRouterError) as caught:
+            await client.files.retrieve("x")
+    assert PART not in "\n".join(texts(caught.value))
 
 
 async def test_a_refused_connection_does_not_show_the_key(make_client):

@@ -30,7 +30,6 @@ from ..errors import (
     NoAnswerError,
     OpenRouterError,
     PaymentRequiredResponseError,
-    ResponseError,
     TLSError,
     TransferStoppedError,
     UnauthorizedResponseError,
@@ -214,8 +213,6 @@ class Run:
         self._stopped: OpenRouterError | None = None
         self._broken: Exception | None = None
         """What the items ended with, where that was not their end."""
-        self._unreached: float | None = None
-        """Since when no item has reached the service, by the monotonic clock."""
         self._puller: asyncio.Task[None] | None = None
         self._active = 0
         self._idle = asyncio.Event()
@@ -333,29 +330,26 @@ class Run:
                 settled = await self._work(job)
             finally:
                 _current.reset(token)
-        if settled is not None and settled[1].status != "skipped":
+        if settled is not None and settled[1].error is not None:
             self._judge(settled[1].error)
         return settled
 
-    def _judge(self, error: OpenRouterError | None) -> None:
-        unreachable = self._is_unreachable(error)
-        if error is None:
-            return
+    def _judge(self, error: OpenRouterError) -> None:
         self._way.throttle.note(error)
-        fatal = unreachable or isinstance(error, _FATAL)
+        fatal = self._is_out_of_reach(error) or isinstance(error, _FATAL)
         if self._stopped is None and (fatal or self._way.on_error == "stop"):
             self._stopped = error
             logger.info("bulk run stops: %s", error)
             if self._puller:  # it may wait for an item that never comes
                 self._puller.cancel()
 
-    def _is_unreachable(self, error: OpenRouterError | None) -> bool:
-        if error is None or isinstance(error, ResponseError):
-            self._unreached = None
-        elif isinstance(error, NoAnswerError) and not error.maybe_processed:
-            self._unreached = self._unreached or time.monotonic()
-            return time.monotonic() - self._unreached > _PATIENCE
-        return False
+    def _is_out_of_reach(self, error: OpenRouterError) -> bool:
+        if not isinstance(error, NoAnswerError):
+            return False
+        if error.maybe_processed:
+            self._way.throttle.reached()
+            return False
+        return self._way.throttle.unreached() > _PATIENCE
 
     def _write(self, writing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Have something written, which no worker waits for."""
@@ -377,6 +371,7 @@ class Run:
 
     def _moved(self, job: Job, done: int) -> None:
         """So many bytes of an item have gone; what goes once more counts once."""
+        self._way.throttle.reached()
         if done > job.moved:
             self._bytes_done += done - job.moved
             job.moved = done

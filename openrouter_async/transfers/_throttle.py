@@ -281,6 +281,7 @@ class Throttle:
         self._quota = _Quota(max(_LEAST_QUOTA, concurrency))
         self._gate = _Gate()
         self._longest_pause = longest_pause
+        self._unreached: float | None = None
 
     @property
     def limit(self) -> float:
@@ -306,6 +307,17 @@ class Throttle:
         """Pause everybody if this failure asks for it, whether or not it is tried again."""
         if isinstance(error, ResponseError) and error.status_code in _THROTTLES:
             self._gate.shut(min(error.retry_after or 0.0, self._longest_pause))
+
+    def reached(self) -> None:
+        """Take note of a sign of life: an answer, or bytes on their way."""
+        self._unreached = None
+
+    def unreached(self) -> float:
+        """Take note that the service was not reached; seconds since there was only that."""
+        now = _now()
+        if self._unreached is None:
+            self._unreached = now
+        return now - self._unreached
 
     def hooks(self, others: Hooks) -> Hooks:
         """Hooks that pace each attempt, and call the others when it may go on."""
@@ -341,6 +353,7 @@ class Throttle:
         return slot if slot and slot.throttle is self else None
 
     def _answered(self, event: ResponseEvent) -> None:
+        self.reached()
         done = event.status_code < _REFUSED
         if done:
             self._quota.earn()
