@@ -101,7 +101,14 @@ try:  # the extra ``speed``
 except ImportError:
     pass
 else:
-    _loads = orjson.loads
+
+    def _loads_quickly(body: bytes) -> Any:  # noqa: ANN401
+        try:
+            return orjson.loads(body)
+        except ValueError:
+            return _loads_plainly(body)  # the escape of a lone surrogate is JSON, too
+
+    _loads = _loads_quickly
 
 
 def _untyped(payload: object, returns: type[T]) -> T:

@@ -344,6 +344,12 @@ def test_a_number_that_no_float_can_hold_is_refused():
         decode(body, models.GetWorkspaceBudgetResponse)
 
 
+def test_the_escape_of_a_lone_surrogate_is_text_like_any():
+    """One file with such a name does not hide the others of its page."""
+    body = encoded({**FILE, "filename": "a\ud800"})
+    assert decode(body, models.FileMetadata).filename == "a\ud800"
+
+
 def test_plain_json_is_given_as_it_came():
     """For endpoints that the SDK lacks."""
     assert decode(b'{"data": {"credits": 1}}', dict) == {"data": {"credits": 1}}
