@@ -15,7 +15,8 @@ import pytest
 import trustme
 from support.busy import busy_server
 from support.census import Census
-from support.lines import ENDS, CountingServer, headless, stay
+from support.lines import ENDS, CountingServer, beneath, headless, stay
+from support.loops import loop_class
 from support.servers import FILE, answer, read_body
 from support.tls import LONG_AGO, authority, environment, server_context, trusted
 from support.wire import KEY, QUICK, raised, replies
@@ -537,7 +538,8 @@ async def test_a_body_without_a_length_is_whole_only_after_a_goodbye(start, make
         request.writer.write(b"HTTP/1.1 200 OK\r\n\r\nabc")
         await request.writer.drain()
         if not goodbye:
-            request.writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+            with beneath(request) as sock:
+                sock.shutdown(socket.SHUT_RDWR)
 
     server = await start(handler, ssl=server_context())
     client = make_client(server.url)
@@ -548,6 +550,9 @@ async def test_a_body_without_a_length_is_whole_only_after_a_goodbye(start, make
             await failed(errors.ConnectionFailedError, download.read)
 
 
+NO_RECORD = b"\x17\x03\x03\x00\x20" + b"no record's content" * 2
+
+
 async def test_a_record_that_is_broken_breaks_the_connection(start, make_client):
     """In the middle of a body."""
 
@@ -556,7 +561,8 @@ async def test_a_record_that_is_broken_breaks_the_connection(start, make_client)
             return GOOD
         request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nabc")
         await asyncio.sleep(0.02)
-        _beneath(request).write(b"\x17\x03\x03\x00\x20" + b"no record's content" * 2)
+        with beneath(request) as sock:
+            sock.send(NO_RECORD)
         return await stay(request)
 
     server = await start(handler, ssl=server_context())
@@ -570,9 +576,13 @@ async def test_an_answer_before_a_broken_record_counts(start, make_client):
     """It came whole, whatever followed in the same packet; the connection is not used again."""
 
     async def handler(request, number):
-        request.writer.write(GOOD)
-        if number == 1:
-            _beneath(request).write(b"\x17\x03\x03\x00\x20" + b"no record's content" * 2)
+        with beneath(request) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            request.writer.write(GOOD)
+            await asyncio.sleep(0.02)  # uvloop sends at the end of its turn
+            if number == 1:
+                sock.send(NO_RECORD)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
         return b""
 
     server = await start(handler, ssl=server_context())
@@ -582,11 +592,6 @@ async def test_an_answer_before_a_broken_record_counts(start, make_client):
     assert server.connections == 2
 
 
-def _beneath(request):
-    """The socket's own transport, under TLS."""
-    return request.writer.transport._ssl_protocol._transport
-
-
 # Addresses
 
 V4, V6 = "127.0.0.1", "::1"
@@ -594,10 +599,15 @@ V4, V6 = "127.0.0.1", "::1"
 
 @pytest.fixture
 def addresses(monkeypatch):
-    """Makes every name lead to these addresses: ``addresses("::1", "127.0.0.1")``."""
+    """Makes ``localhost`` lead to these addresses: ``addresses("::1", "127.0.0.1")``."""
 
     def set_addresses(*hosts):
-        async def getaddrinfo(name, port, **_):
+        loop = asyncio.get_running_loop()
+        original = loop.getaddrinfo
+
+        async def getaddrinfo(name, port, **options):
+            if name != "localhost":  # uvloop asks for addresses, too
+                return await original(name, port, **options)
             return [
                 (
                     socket.AF_INET6 if ":" in host else socket.AF_INET,
@@ -609,7 +619,7 @@ def addresses(monkeypatch):
                 for host in hosts
             ]
 
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
 
     return set_addresses
 
@@ -617,7 +627,7 @@ def addresses(monkeypatch):
 @pytest.fixture
 def connecting(monkeypatch):
     """Delays by address before connecting, None being for ever; and the addresses tried."""
-    original = asyncio.selector_events.BaseSelectorEventLoop.sock_connect
+    original = loop_class().sock_connect
     tried, delays = [], {}
 
     async def sock_connect(self, sock, address):
@@ -626,7 +636,7 @@ def connecting(monkeypatch):
         await asyncio.sleep(60 if delay is None else delay)
         return await original(self, sock, address)
 
-    monkeypatch.setattr(asyncio.selector_events.BaseSelectorEventLoop, "sock_connect", sock_connect)
+    monkeypatch.setattr(loop_class(), "sock_connect", sock_connect)
     return delays, tried
 
 

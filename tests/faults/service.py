@@ -4,7 +4,7 @@ import asyncio
 import socket
 from urllib.parse import urlsplit
 
-from support.lines import RESET
+from support.lines import RESET, beneath
 from support.servers import FILE, RawServer, Request, answer, read_body
 from support.wire import BUDGET, MEMBER, WORKSPACE, form_of
 
@@ -131,8 +131,8 @@ async def fin(request):
 
 async def rst(request):
     """Reset the connection; what was said is in the kernel's hands by then."""
-    sock = request.writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    with beneath(request) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     request.writer.transport.abort()
 
 

@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 from attrs import evolve
+from support.loops import loop_class
 
 from openrouter_async import Timeout, errors
 
@@ -43,13 +44,13 @@ def full():
 def resolver(action):
     """Let a name's look-up end like this."""
 
-    def getaddrinfo(*args, **kwargs):
-        action()
-        return original(*args, **kwargs)
+    async def getaddrinfo(self, host, *args, **kwargs):
+        await asyncio.to_thread(action)
+        return await original(self, host, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        original = socket.getaddrinfo
-        patch.setattr(socket, "getaddrinfo", getaddrinfo)
+        original = loop_class().getaddrinfo
+        patch.setattr(loop_class(), "getaddrinfo", getaddrinfo)
         yield 1
 
 
@@ -68,7 +69,7 @@ def kernel(number):
         raise OSError(number, os.strerror(number))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asyncio.selector_events.BaseSelectorEventLoop, "sock_connect", sock_connect)
+        patch.setattr(loop_class(), "sock_connect", sock_connect)
         yield 1
 
 

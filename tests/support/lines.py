@@ -1,8 +1,10 @@
 """Servers that count who is connected, and ways in which a connection can end."""
 
 import asyncio
+import os
 import socket
 import struct
+from contextlib import contextmanager
 
 from .servers import RawServer
 
@@ -36,6 +38,14 @@ def headless(handler):
     return handler
 
 
+@contextmanager
+def beneath(request):
+    """The connection's own socket, under TLS as well: uvloop's stand-in for it is of no use."""
+    stand_in = request.writer.get_extra_info("socket")
+    with socket.socket(fileno=os.dup(stand_in.fileno())) as sock:
+        yield sock
+
+
 async def stay(request):
     """Keep the connection open, and read no more from it."""
     request.writer.transport.pause_reading()
@@ -45,7 +55,8 @@ async def stay(request):
 async def finish(request):
     """Send no more, read no more, and keep the other half of the connection open."""
     request.writer.transport.pause_reading()
-    request.writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+    with beneath(request) as sock:
+        sock.shutdown(socket.SHUT_WR)
     await asyncio.sleep(60)
 
 
@@ -56,8 +67,8 @@ async def close(request):
 
 async def reset(request):
     """Reset the connection."""
-    sock = request.writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    with beneath(request) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     request.writer.transport.abort()
 
 
