@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from inspect import iscoroutinefunction
 
 import pytest
 from hypothesis import settings
@@ -25,6 +26,14 @@ if os.environ.get("TESTS_ON") == "uvloop":
 
 QUICK = RetryConfig(initial_interval=0.01, max_interval=0.02)
 """Retries as users have them, without their waits."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector, name, obj):
+    """Run all coroutines as tests: anyio has a mode for that, but only from 4.12 on."""
+    test = obj.hypothesis.inner_test if hasattr(obj, "hypothesis") else obj
+    if collector.istestfunction(obj, name) and iscoroutinefunction(test):
+        pytest.mark.anyio(obj)
 
 
 @pytest.fixture(scope="session")
