@@ -184,6 +184,10 @@ class Stream(asyncio.Protocol):
             ConnectionError: The server hung up.
         """
         tls = _TLS(context, host)
+        # What has come is part of the handshake. Left in the clear it would count as an answer.
+        tls.decrypt(b"".join(self._received))
+        self._received.clear()
+        self._size = 0
         self._tls = tls
         while not tls.shake_hands():
             self._send(tls.outgoing.read())

@@ -22,7 +22,7 @@ from support.tls import LONG_AGO, authority, environment, server_context, truste
 from support.wire import KEY, QUICK, raised, replies
 from test_secrecy import texts
 
-from openrouter_async import AsyncOpenRouter, Hooks, RetryConfig, Timeout, errors
+from openrouter_async import AsyncOpenRouter, Hooks, RetryConfig, Timeout, _streams, errors
 
 ONCE = RetryConfig.none()
 GOOD = answer(200, FILE)
@@ -506,6 +506,39 @@ async def test_tls_comes_in_pieces_of_any_size(start, make_client, size):
             assert (await client.files.retrieve("x")).id == FILE["id"]
         await client.aclose()
     assert server.connections == 1
+
+
+@pytest.mark.parametrize("pause", [0, 0.02])
+async def test_what_comes_in_the_clear_before_tls_is_no_answer(
+    start, make_client, monkeypatch, pause
+):
+    """Anybody on the way could have said it, and let the handshake pass behind it."""
+    server = await start(replies(GOOD), ssl=server_context())
+    opened = _streams._open
+
+    async def open_slowly(sock):
+        stream = await opened(sock)
+        await asyncio.sleep(pause)
+        return stream
+
+    async def forge(reader, writer):
+        writer.write(answer(200, FILE | {"id": "forged"}))
+        far, back = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(_pump(reader, back), _pump(far, writer))
+
+    monkeypatch.setattr(_streams, "_open", open_slowly)
+    async with await asyncio.start_server(forge, "127.0.0.1", 0) as between:
+        port = between.sockets[0].getsockname()[1]
+        client = make_client(f"https://127.0.0.1:{port}/api/v1")
+        await failed(errors.TLSError, client.files.retrieve, "x")
+    assert server.requests == []
+
+
+async def _pump(reader, writer):
+    with suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+    writer.close()
 
 
 def abort(writer):
