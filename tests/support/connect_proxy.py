@@ -61,7 +61,7 @@ class ConnectProxy:
 
 async def _pump(reader, writer):
     with suppress(OSError):
-        while data := await reader.read(65_536):
+        while (data := await reader.read(65_536)) and not writer.is_closing():
             writer.write(data)
             await writer.drain()
     writer.close()
