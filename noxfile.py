@@ -85,8 +85,13 @@ def pythons(session: nox.Session) -> None:
 def strict(session: nox.Session) -> None:
     """All tests in Python's development mode, every warning an error, asyncio in debug mode."""
     session.install("-e", ".[cli,dask,emulator,otel]", *group("test"))
-    env = {"PYTHONASYNCIODEBUG": "1", "PYTHONDEVMODE": "1"}
-    session.run("python", "-W", "error", "-m", "pytest", "-q", "-n", "4", *session.posargs, env=env)
+    env = {
+        "PYTHONASYNCIODEBUG": "1",
+        "PYTHONDEVMODE": "1",
+        "PYTHONPATH": str(Path("tests/strict").resolve()),
+        "PYTHONWARNINGS": "error",
+    }
+    session.run("pytest", "-q", "-n", "4", *session.posargs, env=env)
 
 
 @nox.session

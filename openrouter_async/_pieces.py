@@ -26,8 +26,9 @@ PIECE: Final = 524_288
 Pieces: TypeAlias = AsyncGenerator[bytes, None]
 
 _END: Final = object()
-# In asyncio's own words: from a task that waits for a future, and from a lock or an event.
-_ELSEWHERE: Final = re.compile("different (event )?loop$")
+# In asyncio's own words: from a task that waits for a future, from a lock or an event, and from a
+# loop in debug mode.
+_ELSEWHERE: Final = re.compile("(different (event )?loop|event loop other than the current one)$")
 
 
 def unreadable(reason: str) -> UploadSourceError:

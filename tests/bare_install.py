@@ -19,3 +19,4 @@ print(f"{client!r} with {len(installed - ENVIRONMENT)} packages")  # noqa: T201
 tops = {name.split(".")[0] for name in sys.modules}
 assert "rich" not in tops
 assert "starlette" not in tops
+assert "trio" not in tops

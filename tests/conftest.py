@@ -23,6 +23,7 @@ if os.environ.get("TESTS_ON") == "uvloop":
     import uvloop
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    asyncio.new_event_loop().close()  # the first one opens a pipe that stays
 
 QUICK = RetryConfig(initial_interval=0.01, max_interval=0.02)
 """Retries as users have them, without their waits."""

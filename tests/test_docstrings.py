@@ -139,7 +139,7 @@ def example_tests():
 def test_an_example_of_tests_passes(pytester, code):
     """In a project of the reader's."""
     pytester.makepyfile(test_upload=code)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio")
     result.assert_outcomes(passed=code.count("def test_"))
 
 

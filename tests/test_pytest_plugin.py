@@ -90,7 +90,7 @@ def test_without_the_extra_it_says_what_to_install(pytester: pytest.Pytester) ->
     """Rather than a traceback through our imports."""
     pytester.makeconftest("import sys; sys.modules['uvicorn'] = None")
     pytester.makepyfile("def test_it(openrouter_emulator): pass")
-    result = pytester.runpytest_subprocess(*_NAMED)
+    result = pytester.runpytest_subprocess("-p", "no:asyncio", *_NAMED)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         ["*openrouter_emulator needs uvicorn: pip install 'openrouter_async[[]emulator]'"]
@@ -101,7 +101,7 @@ def test_another_import_that_fails_is_shown_as_it_is(pytester: pytest.Pytester) 
     """It is not the extra that is missing then."""
     pytester.makeconftest("import sys; sys.modules['sqlite3'] = None")
     pytester.makepyfile("def test_it(openrouter_emulator): pass")
-    result = pytester.runpytest_subprocess(*_NAMED)
+    result = pytester.runpytest_subprocess("-p", "no:asyncio", *_NAMED)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*ModuleNotFoundError: *sqlite3*"])
 

@@ -101,7 +101,8 @@ async def test_a_snippet_runs(surroundings, source):
 def test_a_test_passes(pytester, source):
     """In a project of the reader's."""
     pytester.makepyfile(test_upload=source)
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio")
+    result.assert_outcomes(passed=1)
 
 
 def test_the_first_screen_has_both_commands_and_they_exist():

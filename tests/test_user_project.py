@@ -63,4 +63,4 @@ def test_nothing_else_is_imported():
 def test_other_projects_pay_next_to_nothing(project):
     """The plugin is loaded by every pytest of the environment, and brings nothing with it."""
     (project / "test_empty.py").write_text(EMPTY)
-    assert "1 passed in" in run_tests(project)
+    assert "1 passed in" in run_tests(project, "-p", "no:asyncio")

@@ -26,6 +26,7 @@ app = typer.Typer(
     name="openrouter-async",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich",  # typer before 0.20.1 shows the epilog's markup otherwise
     epilog=epilog(),
 )
 

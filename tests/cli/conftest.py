@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
+from support.runner import CliRunner
 from support.terminal import Terminal
-from typer.testing import CliRunner
 
 from openrouter_async.cli.app import app
 

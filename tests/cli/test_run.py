@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
+from support.runner import CliRunner
 
 from openrouter_async import errors
 from openrouter_async.cli import _status
@@ -189,9 +189,10 @@ def test_a_refused_key_is_never_shown(cli, args, status, debug):
     """Not in an error, nor in its traceback."""
     result = cli(*args, *debug, OPENROUTER_API_KEY=KEY)
     assert result.exit_code == status
-    assert "do-not-show" not in result.output
-    assert "401" in result.output
-    assert ("Traceback" in result.output) is bool(debug and args != ["doctor"])
+    said = result.stdout + result.stderr
+    assert "do-not-show" not in said
+    assert "401" in said
+    assert ("Traceback" in said) is bool(debug and args != ["doctor"])
 
 
 def test_no_key_is_told_in_the_command_lines_words(cli):

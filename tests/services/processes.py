@@ -16,6 +16,8 @@ from attrs import frozen
 from openrouter_async.emulator import Emulator
 
 HERE = Path(__file__).parent
+WARNINGS = ("-W", "default", "-W", "ignore:Unclosed file <tempfile.Spooled:ResourceWarning")
+"""All warnings but FastAPI's own, up to 0.141, of forms that break off."""
 PATIENCE = 15
 """Seconds for a process to start or to end."""
 
@@ -76,7 +78,7 @@ def run_service(name, emulator, folder):
         descriptor = listener.fileno()
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-W", "default", str(HERE / "serve.py"), name, str(descriptor)],
+                [sys.executable, *WARNINGS, str(HERE / "serve.py"), name, str(descriptor)],
                 cwd=folder,
                 env=_environment(emulator),
                 pass_fds=[descriptor],

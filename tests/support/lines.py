@@ -26,8 +26,6 @@ class CountingServer(RawServer):
             await super()._serve(reader, writer)
         except (OSError, asyncio.LimitOverrunError):
             writer.transport.abort()  # a client that went away, or sent on after its answer
-        except asyncio.CancelledError:
-            pass  # the loop ends, and its streams would print this
         finally:
             self.open -= 1
 

@@ -1,0 +1,14 @@
+"""What runs commands in this process."""
+
+from inspect import signature
+
+from typer import testing
+
+_APART = {"mix_stderr": False} if "mix_stderr" in signature(testing.CliRunner).parameters else {}
+
+
+class CliRunner(testing.CliRunner):
+    """typer's own, which keeps stderr apart also where click is older than 8.2."""
+
+    def __init__(self, **options):
+        super().__init__(**options, **_APART)
