@@ -1,6 +1,7 @@
 """Answers that are whole, and say what they should not."""
 
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -90,6 +91,8 @@ def test_a_success_that_is_not_what_was_promised_is_an_error_that_says_so(stage,
         assert len(error.body) <= errors.MAX_BODY
         assert len(str(error)) < 2000
 
+    if "nested" in name:
+        gc.collect()  # else it may be done at the bottom of the recursion, where finalizers fail
     Row(told(WRONG[name]), INVALID, options={"retries": QUICK}, check=check).run(stage, call)
 
 
