@@ -517,6 +517,8 @@ async def _silent(request, _):
 async def _dripping(request, _):
     request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
     for _ in range(100):
+        if request.writer.is_closing():
+            return
         request.writer.write(b" ")
         await asyncio.sleep(0.05)
 
