@@ -106,7 +106,7 @@ def lowest(session: nox.Session) -> None:
     """All tests with the oldest versions that the metadata allows; ``tests`` has the newest."""
     project = PYPROJECT["project"]
     named = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
-    constraints = Path(session.create_tmp(), "lowest.txt")
+    constraints = Path(session.virtualenv.location, "lowest.txt")
     oldest = [re.match(r"[^,]+", requirement)[0].replace(">=", "==") for requirement in named]
     constraints.write_text("\n".join(oldest))
     extras = "cli,dask,emulator,otel,speed"
