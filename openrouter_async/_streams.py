@@ -216,7 +216,10 @@ class Stream(asyncio.Protocol):
     def abort(self) -> None:
         """Close the connection at once, whatever its state, without waiting for anything."""
         self._aborted = self._ended = True
-        self._transport.abort()
+        try:
+            self._transport.abort()
+        except RuntimeError:  # its loop was closed under it
+            self._socket.close()
 
 
 class _TLS:

@@ -870,6 +870,20 @@ def _use_and_leave(client, write_end):
     os._exit(0)
 
 
+async def test_a_child_that_goes_on_in_its_parents_loop_takes_none_of_its_connections(serve):
+    """As a task does that forks: to both processes the loop is the same."""
+
+    async def handler(_, __):
+        return GOOD
+
+    server = await serve(handler)
+    async with AsyncOpenRouter(KEY, server_url=server.url, retries=ONCE) as client:
+        await client.files.retrieve("x")
+        client.transport.connections._pid -= 1
+        await client.files.retrieve("x")
+    assert server.connections == 2
+
+
 async def test_two_loops_at_once_have_a_pool_each(busy):
     """Two threads share a client, each with a loop of its own."""
     client = AsyncOpenRouter(KEY, server_url=busy.url("busy"), max_connections=2)

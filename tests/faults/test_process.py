@@ -64,6 +64,14 @@ class Emulated:
     def signal(self, number):
         self._process.send_signal(number)
 
+    def gone(self):
+        """Wait until it has ended."""
+        self._process.wait()
+
+    def contents(self):
+        """What it keeps, by its own files."""
+        return [path.read_bytes() for path in (self._folder / "blobs").iterdir()]
+
     def end(self):
         if self._process:
             self._process.kill()
@@ -98,14 +106,19 @@ def upload(name):
 
 
 def whenever(chance, emulated, offset):
-    """Kill it when so much has gone out, or a little later."""
+    """Kill it when so much has gone out, before any more does, or a little later."""
     loop = asyncio.get_running_loop()
     killed = []
 
     def progress(done, _):
-        if done >= offset and not killed:
-            killed.append(done)
-            after = chance.choice([0, 0, chance.uniform(0, 0.03)])
+        if done < offset or killed:
+            return
+        killed.append(done)
+        if chance.random() < 0.5:
+            emulated.signal(signal.SIGKILL)
+            emulated.gone()
+        else:
+            after = chance.uniform(0, 0.2)
             loop.call_soon_threadsafe(loop.call_later, after, emulated.signal, signal.SIGKILL)
 
     return progress
@@ -133,6 +146,7 @@ def test_a_service_that_is_killed_during_an_upload_has_it_whole_or_not_at_all(st
             found = await stored(scene, name)
             kind = type(end)
             heard.setdefault(kind, []).append(len(found))
+        assert {*emulated.contents()} <= {BODY}
         scene.client = own
         await scene.goes_on()
 
@@ -145,6 +159,9 @@ def test_a_service_that_is_killed_during_an_upload_has_it_whole_or_not_at_all(st
     assert set(heard.get(FileMetadata, [1])) == {1}
     assert set(heard.get(errors.ConnectionFailedError, [0])) == {0}
     assert set(heard.get(errors.UploadOutcomeUnknown, [])) <= {0, 1}
+    if LONG:  # else there are too few kills for all of it to happen
+        assert len(heard) == 3
+        assert set(heard[errors.UploadOutcomeUnknown]) == {0, 1}
 
 
 @pytest.mark.timeout(1200)
@@ -171,7 +188,7 @@ def test_an_upload_that_reconciles_outlives_the_service(stage, emulated):
                 return await scene.client.files.upload((name, BODY), progress=progress)
 
             calling = asyncio.ensure_future(scene.outcome(call, within=90))
-            await asyncio.to_thread(emulated._process.wait)
+            await asyncio.to_thread(emulated.gone)
             await emulated.restart()
             end = await calling
             assert type(end) is FileMetadata, repr(end)

@@ -1,5 +1,6 @@
 """Answers that ask to come back, in words that make sense or none."""
 
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -120,7 +121,9 @@ def test_a_wait_that_is_too_long_is_raised_at_once(stage, name, status, call):
 
 FAILURES = {
     500: errors.InternalServerResponseError,
+    502: errors.BadGatewayResponseError,
     503: errors.ServiceUnavailableResponseError,
+    504: errors.GatewayTimeoutResponseError,
 }
 ATTEMPTS = {retrieve: 4, listing: 4, delete: 4, set_budget: 4, update: 2, upload: 1, create: 1}
 
@@ -154,9 +157,17 @@ def test_a_clock_that_is_set_during_a_wait_changes_nothing(stage, monkeypatch, h
     """Waits and limits go by a clock that nobody sets."""
     began = time.time()
 
+    class Moved(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(hours=hours)
+
     async def step(request):
         await read_body(request)
         monkeypatch.setattr(time, "time", lambda: began + hours * 3600)
+        for name, module in list(sys.modules.items()):
+            if name.startswith("openrouter_async") and hasattr(module, "datetime"):
+                monkeypatch.setattr(module, "datetime", Moved)
         return busy(429, b"Retry-After: 0.3")
 
     Row(
