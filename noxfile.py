@@ -98,7 +98,8 @@ def strict(session: nox.Session) -> None:
 def uvloop(session: nox.Session) -> None:
     """All tests on uvloop's event loop."""
     session.install("-e", ".[cli,dask,emulator,otel]", *group("test"), "uvloop>=0.21")
-    session.run("pytest", "-q", "-n", "4", *session.posargs, env={"TESTS_ON": "uvloop"})
+    env = {"PYTHONPATH": str(Path("tests/on_uvloop").resolve())}
+    session.run("pytest", "-q", "-n", "4", *session.posargs, env=env)
 
 
 @nox.session

@@ -19,11 +19,7 @@ pytest_plugins = ["pytester"]
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
-if os.environ.get("TESTS_ON") == "uvloop":
-    import uvloop
-
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.new_event_loop().close()  # the first one opens a pipe that stays
+asyncio.new_event_loop().close()  # uvloop's first one opens a pipe that stays
 
 QUICK = RetryConfig(initial_interval=0.01, max_interval=0.02)
 """Retries as users have them, without their waits."""

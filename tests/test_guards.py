@@ -24,6 +24,7 @@ import h11
 import httpx
 import pytest
 from support.lines import RESET, headless
+from support.loops import loop_class
 from support.servers import answer
 from support.tls import server_context, trusted
 
@@ -49,7 +50,7 @@ def still(error, guard):
 # asyncio
 
 asyncios_own = pytest.mark.skipif(
-    os.environ.get("TESTS_ON") == "uvloop", reason="uvloop has transports of its own"
+    loop_class().__module__ == "uvloop", reason="uvloop has transports of its own"
 )
 
 
