@@ -449,6 +449,24 @@ async def test_a_transport_of_the_callers_own_is_used_and_left_open(wrap):
     assert not transport.closed
 
 
+async def test_a_transport_of_the_callers_own_may_send_without_asking_for_a_body():
+    """What it does not tell may have been done: the second attempt finds nothing to delete."""
+
+    class Silent(httpx.AsyncBaseTransport):
+        attempts = 0
+
+        async def handle_async_request(self, request):
+            self.attempts += 1
+            if self.attempts == 1:
+                msg = "nothing came"
+                raise httpx.ReadTimeout(msg)
+            return httpx.Response(404, stream=httpx.ByteStream(b"{}"))
+
+    retries = RetryConfig(initial_interval=0.001)
+    async with AsyncOpenRouter("sk-test", http_transport=Silent(), retries=retries) as client:
+        assert (await client.files.delete("x")).id == "x"
+
+
 async def test_an_endpoint_without_a_method_is_called_all_the_same(make_client, raw_server):
     """The way out: an `Operation` of the caller's own."""
 

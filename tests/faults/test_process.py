@@ -282,6 +282,8 @@ def test_what_was_stored_and_never_told_is_unknown_or_reconciled(stage, emulator
         found = [file async for file in scene.client.files.list()]
         assert [one.id for one in found] == [file.id]
         assert [rule["met"] for rule in emulator.fault_status()] == [1]
+        sent = [one["operation"] for one in emulator.requests()].count("upload_file")
+        assert sent == 2  # once by default, and once reconciled
         scene.client = own
         await scene.goes_on()
 
