@@ -5,7 +5,7 @@ import re
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import httpx
 
@@ -13,7 +13,7 @@ from ._pieces import unreadable
 from ._sources import Source
 from .errors import InvalidRequestError
 
-__all__ = ["Body", "JSONBody", "MultipartBody", "Outgoing", "Progress"]
+__all__ = ["Body", "JSONBody", "MultipartBody", "NoBody", "Outgoing", "Progress"]
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes done and the bytes in all (None if unknown); never runs backwards."""
@@ -42,6 +42,20 @@ class Body(Protocol):
     def pieces(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
         """The bytes to send; marks ``outgoing.whole`` before the last of them."""
         ...
+
+
+class NoBody:
+    """What is sent where there is nothing to send; asked for once there is a connection."""
+
+    def __init__(self, outgoing: Outgoing) -> None:
+        self._outgoing = outgoing
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._outgoing.whole = True
+        raise StopAsyncIteration
 
 
 class JSONBody:

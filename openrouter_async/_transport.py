@@ -16,7 +16,7 @@ import anyio
 from attrs import evolve, field, frozen
 
 from ._answer import TRANSPORT_ERRORS, Answer, Exchange, Incoming, no_answer, out_of_time
-from ._bodies import Body, JSONBody, Outgoing
+from ._bodies import Body, JSONBody, NoBody, Outgoing
 from ._codec import DecodeError, decode
 from ._connections import Connections
 from ._hooks import (
@@ -157,20 +157,6 @@ class _Call(Generic[T]):
         """Whether this may have created something, and nobody knows."""
         creates = self.operation.repeat is Repeat.AMBIGUOUS
         return creates and isinstance(error, NoAnswerError) and error.maybe_processed
-
-
-class _NoBody:
-    """What is sent where there is nothing to send; asked for once there is a connection."""
-
-    def __init__(self, outgoing: Outgoing) -> None:
-        self._outgoing = outgoing
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        self._outgoing.whole = True
-        raise StopAsyncIteration
 
 
 class AsyncTransport:
@@ -406,7 +392,7 @@ class AsyncTransport:
         if call.body is None:
             # Others may not ask for a body that is known to be empty.
             exchange.outgoing.whole = not self.connections.are_own
-            return await self._exchange(call, exchange, headers, _NoBody(exchange.outgoing))
+            return await self._exchange(call, exchange, headers, NoBody(exchange.outgoing))
         async with aclosing(call.body.pieces(exchange.outgoing)) as pieces:
             return await self._exchange(call, exchange, headers, pieces)
 

@@ -336,20 +336,13 @@ class Run:
 
     def _judge(self, error: OpenRouterError) -> None:
         self._way.throttle.note(error)
-        fatal = self._is_out_of_reach(error) or isinstance(error, _FATAL)
+        out_of_reach = isinstance(error, NoAnswerError) and self._way.throttle.silence > _PATIENCE
+        fatal = out_of_reach or isinstance(error, _FATAL)
         if self._stopped is None and (fatal or self._way.on_error == "stop"):
             self._stopped = error
             logger.info("bulk run stops: %s", error)
             if self._puller:  # it may wait for an item that never comes
                 self._puller.cancel()
-
-    def _is_out_of_reach(self, error: OpenRouterError) -> bool:
-        if not isinstance(error, NoAnswerError):
-            return False
-        if error.maybe_processed:
-            self._way.throttle.reached()
-            return False
-        return self._way.throttle.unreached() > _PATIENCE
 
     def _write(self, writing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Have something written, which no worker waits for."""

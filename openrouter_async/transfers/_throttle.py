@@ -15,7 +15,7 @@ from typing import Final
 from attrs import evolve
 
 from .._hooks import Hooks, RequestEvent, ResponseEvent, RetryEvent, notify
-from ..errors import ResponseError
+from ..errors import NoAnswerError, ResponseError
 
 __all__ = ["Throttle"]
 
@@ -304,20 +304,26 @@ class Throttle:
             slot.passed = False
 
     def note(self, error: Exception) -> None:
-        """Pause everybody if this failure asks for it, whether or not it is tried again."""
+        """What a failure tells of the service, whether or not it is tried again.
+
+        It may ask everybody to pause, or be one more that did not reach the service.
+        """
         if isinstance(error, ResponseError) and error.status_code in _THROTTLES:
             self._gate.shut(min(error.retry_after or 0.0, self._longest_pause))
+        elif isinstance(error, NoAnswerError):
+            if error.maybe_processed:
+                self.reached()
+            elif self._unreached is None:
+                self._unreached = _now()
 
     def reached(self) -> None:
         """Take note of a sign of life: an answer, or bytes on their way."""
         self._unreached = None
 
-    def unreached(self) -> float:
-        """Take note that the service was not reached; seconds since there was only that."""
-        now = _now()
-        if self._unreached is None:
-            self._unreached = now
-        return now - self._unreached
+    @property
+    def silence(self) -> float:
+        """Seconds in which there were only failures to reach the service."""
+        return 0.0 if self._unreached is None else _now() - self._unreached
 
     def hooks(self, others: Hooks) -> Hooks:
         """Hooks that pace each attempt, and call the others when it may go on."""
