@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from inspect import iscoroutinefunction
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -93,3 +94,16 @@ async def raw_server():
     yield start
     for server in servers:
         await server.aclose()
+
+
+@pytest.fixture
+def surroundings(emulator, tmp_path, monkeypatch):
+    """The files and the environment that the examples take for granted."""
+    monkeypatch.setenv("OPENROUTER_API_KEY", emulator.management_key)
+    monkeypatch.setenv("OPENROUTER_BASE_URL", emulator.base_url)
+    monkeypatch.chdir(tmp_path)
+    Path("report.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
+    Path("results").mkdir()
+    Path("docs").mkdir()
+    Path("docs/guide.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
+    return emulator

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import httpx
 import pytest
@@ -67,18 +66,11 @@ def has_example(doc):
 
 
 @pytest.fixture
-def surroundings(emulator, tmp_path, monkeypatch):
-    """The files, the workspace and the environment that the examples take for granted."""
-    monkeypatch.setenv("OPENROUTER_API_KEY", emulator.management_key)
-    monkeypatch.setenv("OPENROUTER_BASE_URL", emulator.base_url)
-    monkeypatch.chdir(tmp_path)
-    Path("report.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
-    Path("results").mkdir()
-    Path("docs").mkdir()
-    Path("docs/guide.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
+def surroundings(surroundings):
+    """Those of the README's examples, and a workspace."""
     with OpenRouter() as client:
         client.workspaces.create(name="Research", slug="research")
-    return emulator
+    return surroundings
 
 
 def is_program(code):

@@ -28,19 +28,6 @@ TESTS = [block for name, block in FILES.items() if name.startswith("test_")]
 SNIPPETS = [block for block in BLOCKS if block not in [*SCRIPTS, *FILES.values()]]
 
 
-@pytest.fixture
-def surroundings(emulator, tmp_path, monkeypatch):
-    """The files and the environment that the examples take for granted."""
-    monkeypatch.setenv("OPENROUTER_API_KEY", emulator.management_key)
-    monkeypatch.setenv("OPENROUTER_BASE_URL", emulator.base_url)
-    monkeypatch.chdir(tmp_path)
-    Path("report.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
-    Path("results").mkdir()
-    Path("docs").mkdir()
-    Path("docs/guide.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
-    return emulator
-
-
 @pytest.mark.parametrize("source", SCRIPTS, ids=range(len(SCRIPTS)))
 def test_a_script_runs(surroundings, source, capsys):
     """As a program of its own."""

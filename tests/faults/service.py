@@ -1,10 +1,8 @@
 """A server in the test's own loop that fails as it is told, and does all the service does."""
 
 import asyncio
-import socket
 from urllib.parse import urlsplit
 
-from support.lines import RESET, beneath
 from support.servers import FILE, RawServer, Request, answer, read_body
 from support.wire import BUDGET, MEMBER, WORKSPACE, form_of
 
@@ -122,18 +120,6 @@ def says(raw, *ends, every=None, pause=0.0, reads=True):
             await end(request)
 
     return step
-
-
-async def fin(request):
-    """Close the connection after what was said."""
-    request.writer.close()
-
-
-async def rst(request):
-    """Reset the connection; what was said is in the kernel's hands by then."""
-    with beneath(request) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-    request.writer.transport.abort()
 
 
 async def stall(request):

@@ -6,14 +6,16 @@ import json
 import os
 import tracemalloc
 import zlib
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
+from support.lines import close as fin
 from support.servers import FILE, answer, read_body
 
 from openrouter_async import Hooks, errors
 
-from .service import CONTENT, endless, fin, says
+from .service import CONTENT, endless, says
 from .stage import QUICK, Row, create, delete, download, download_to, listing, retrieve, upload
 
 INVALID = errors.ResponseValidationError
@@ -200,6 +202,18 @@ MEASURELESS = {
 }  # fmt: skip
 
 
+@contextmanager
+def taking_at_most(size):
+    """Let what is done here take no more memory than that at any moment."""
+    tracemalloc.start()
+    try:
+        yield
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < size
+
+
 @pytest.mark.parametrize("name", MEASURELESS)
 def test_an_error_without_measure_is_read_no_further_than_it_is_kept(stage, name):
     """It costs neither memory nor time: 64 KiB are kept, and 10 MiB the most that it takes."""
@@ -222,15 +236,10 @@ def test_an_error_without_measure_is_read_no_further_than_it_is_kept(stage, name
 
     results = []
     options = {"hooks": Hooks(on_result=results.append)}
-    tracemalloc.start()
-    try:
+    with taking_at_most(10 * MIB):
         Row(
             step, errors.InternalServerResponseError, check=check, seconds=(0, 4), options=options
         ).run(stage, retrieve)
-        _, most = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert most < 10 * MIB
     assert results[0].received < errors.MAX_BODY + 262_144  # what asyncio reads at once
     assert given < 32 * MIB  # what stands in the sockets on both sides
 
@@ -244,13 +253,8 @@ def test_a_success_without_measure_is_refused(stage):
             await scene.client.files.list()
         await scene.goes_on()
 
-    tracemalloc.start()
-    try:
+    with taking_at_most(4 * 64 * MIB):  # the list once, and while it grows
         stage.run(play)
-        _, most = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert most < 4 * 64 * MIB  # the list once, and while it grows
 
 
 # Contents

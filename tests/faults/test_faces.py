@@ -15,11 +15,12 @@ import anyio
 import anyio.to_thread
 import pytest
 from support.faces import BlockingFace
+from support.lines import reset as rst
 from support.servers import FILE, answer, read_body
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
 
-from .service import rst, says, stall
+from .service import says, stall
 from .stage import KEY, NOISE, QUICK, retrieve
 
 LONG = bool(os.environ.get("FAULTS_LONG"))

@@ -5,12 +5,14 @@ import os
 import zlib
 
 import pytest
+from support.lines import close as fin
+from support.lines import reset as rst
 from support.servers import FILE, answer
 from support.wire import WORKSPACE
 
 from openrouter_async import Timeout, errors
 
-from .service import CONTENT, PAGE, endless, fin, rst, says, stall
+from .service import CONTENT, PAGE, endless, says, stall
 from .stage import (
     LOST,
     NOISE,

@@ -8,12 +8,14 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+from support.lines import close as fin
+from support.lines import reset as rst
 from support.servers import read_body
 
 from openrouter_async import AsyncOpenRouter, errors
 from openrouter_async.errors import DownloadTargetError
 
-from .service import CONTENT, fin, rst, says
+from .service import CONTENT, says
 from .stage import QUICK, Row
 
 SIZE = 3_000_000

@@ -70,38 +70,13 @@ def test_a_certificate_that_is_not_to_be_trusted_ends_a_call_for_good(stage, nam
     stage.run(play, ssl=server_context(), retries=QUICK)
 
 
-@pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
-def test_another_version_of_tls_ends_a_call_for_good(stage, call):
-    """There is nothing on the other side that could be agreed on."""
-    stage.quiet = False
-
-    async def refuse(reader, writer):
-        with suppress(OSError):
-            await reader.read(100)
-            writer.write(b"\x15\x03\x01\x00\x02\x02\x46")  # a fatal alert: protocol_version
-            await writer.drain()
-        writer.close()
-
-    async def play(scene):
-        good = scene.client
-        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            scene.client = good.with_options(server_url=f"https://127.0.0.1:{port}/api/v1")
-            error = await scene.fails(errors.TLSError, call)
-        scene.client = good
-        assert len(scene.attempts) == 1
-        assert not error.maybe_processed
-        await scene.goes_on()
-
-    stage.run(play, ssl=server_context(), retries=QUICK)
-
-
 HELLO = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03"
 WORDS = {
     "plain HTTP": (b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", errors.TLSError, 1),
     "half a record": (HELLO, errors.ConnectionFailedError, 4),
     "nothing": (b"", errors.ConnectionFailedError, 4),
     "an alert": (b"\x15\x03\x03\x00\x02\x02\x28", errors.TLSError, 1),
+    "an alert: no such version": (b"\x15\x03\x01\x00\x02\x02\x46", errors.TLSError, 1),
 }
 
 
