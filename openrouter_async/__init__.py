@@ -24,26 +24,26 @@ from typing import TYPE_CHECKING
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from ._bodies import Progress
-    from ._downloads import Download
-    from ._faces import BlockingDownload, BlockingPager
-    from ._hooks import (
+    from ._content.bodies import Progress
+    from ._content.sources import FileSource
+    from ._core.download import Download
+    from ._core.hooks import (
         AttemptEvent,
         CallEvent,
         DoneEvent,
         Hooks,
-        Occupancy,
         RequestEvent,
         ResponseEvent,
         ResultEvent,
         RetryEvent,
     )
-    from ._operation import UNSET, Operation, Repeat, UnsetType
-    from ._options import CallOptions, Timeout
-    from ._paging import Pager
-    from ._retry import RetryConfig
-    from ._sources import FileSource
-    from ._transport import AsyncTransport
+    from ._core.operation import UNSET, Operation, Repeat, UnsetType
+    from ._core.options import CallOptions, Timeout
+    from ._core.paging import Pager
+    from ._core.retry import RetryConfig
+    from ._core.transport import AsyncTransport
+    from ._http.messages import Occupancy
+    from ._sync.facade import BlockingDownload, BlockingPager
     from .client import AsyncOpenRouter, OpenRouter
     from .errors import OpenRouterError
     from .models import FileMetadata, FilePage, Workspace, WorkspaceBudget, WorkspaceMember
@@ -89,16 +89,17 @@ __all__ = [
 ]
 
 _HOMES = (
-    "_bodies",
-    "_downloads",
-    "_faces",
-    "_hooks",
-    "_operation",
-    "_options",
-    "_paging",
-    "_retry",
-    "_sources",
-    "_transport",
+    "_content.bodies",
+    "_content.sources",
+    "_core.download",
+    "_core.hooks",
+    "_core.operation",
+    "_core.options",
+    "_core.paging",
+    "_core.retry",
+    "_core.transport",
+    "_http.messages",
+    "_sync.facade",
     "client",
     "errors",
     "models",

@@ -6,21 +6,17 @@ from typing import Generic, Self, Unpack
 
 import anyio.to_thread
 
-from ._connections import Connections, HTTPTransport
-from ._faces import Async, Blocking, Face, Portal
-from ._hooks import Hooks
-from ._options import (
-    CallOptions,
-    Secret,
-    Timeout,
-    check_headers,
-    check_retries,
-    conceal,
-    parse_server_url,
-    to_timeout,
-)
-from ._retry import RetryConfig
-from ._transport import AsyncTransport, Settings
+from ._core.api_key import Secret, conceal
+from ._core.call import Settings
+from ._core.headers import check_headers
+from ._core.hooks import Hooks
+from ._core.options import CallOptions, Timeout, check_retries, to_timeout
+from ._core.retry import RetryConfig
+from ._core.server_url import parse_server_url
+from ._core.transport import AsyncTransport
+from ._http.connections import Connections, HTTPTransport
+from ._sync.facade import Async, Blocking, Face
+from ._sync.portal import Portal
 from ._version import __version__
 from .errors import InvalidRequestError
 from .namespaces import Files, Workspaces

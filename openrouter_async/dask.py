@@ -11,14 +11,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol, Unpack
 
-from ._sources import FileSource
+from ._content.sources import FileSource
 from .client import AsyncOpenRouter
 from .errors import InvalidRequestError
-from .transfers._calls import UploadManyOptions
-from .transfers._engine import sum_up
-from .transfers._outcomes import Report
-from .transfers._shard import shard
-from .transfers._tree import Entry
+from .transfers.engine import sum_up
+from .transfers.options import UploadManyOptions
+from .transfers.results import Report
+from .transfers.sharding import shard
+from .transfers.tree import Entry
 
 __all__ = ["Cluster", "upload_many"]
 

@@ -42,12 +42,11 @@ Example:
     ```
 """
 
-import json
+import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
-
-from ._retry_after import parse_retry_after
 
 __all__ = [
     "BadGatewayResponseError",
@@ -84,7 +83,30 @@ __all__ = [
     "UnauthorizedResponseError",
     "UploadOutcomeUnknown",
     "UploadSourceError",
+    "parse_retry_after",
 ]
+
+_SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
+
+
+def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
+    """Seconds to wait, never negative; None for nothing and for nonsense.
+
+    Fractions are not in the RFC, but gateways send them.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError, IndexError):
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - (now or datetime.now(UTC))).total_seconds())
+
 
 MAX_BODY: Final = 65_536
 """Bytes of an error's body that are read and kept."""
@@ -414,60 +436,3 @@ _BY_STATUS: dict[int, type[ResponseError]] = {
     503: ServiceUnavailableResponseError,
     504: GatewayTimeoutResponseError,
 }
-
-
-def error_from_answer(
-    status_code: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    method: str,
-    url: str,
-    hide: Callable[[str], str] = str,
-) -> ResponseError:
-    """The exception for an answer: the status picks the class, the body only adds words.
-
-    What is to be hidden is so in all of its parts.
-    """
-    envelope = _envelope(body, hide)
-    code, message, metadata = (envelope.get(key) for key in ("code", "message", "metadata"))
-    # Half of a surrogate pair is valid in JSON, and nothing that could be printed.
-    said = message.encode(errors="replace").decode() if isinstance(message, str) else ""
-    return _BY_STATUS.get(status_code, OpenRouterDefaultError)(
-        said or _words(status_code, headers),
-        status_code=status_code,
-        **silent_parts(headers, body, hide),
-        code=code if isinstance(code, int) and not isinstance(code, bool) else None,
-        metadata=metadata if isinstance(metadata, dict) else None,
-        method=method,
-        url=url,
-    )
-
-
-def silent_parts(
-    headers: Mapping[str, str], body: bytes, hide: Callable[[str], str]
-) -> dict[str, Any]:
-    """What an error keeps of an answer, without what is to be hidden."""
-    # Latin-1 gives any bytes back as they were; a secret may stand where the error cuts them.
-    text = hide(body[: 2 * MAX_BODY].decode("latin-1"))
-    return {
-        "headers": {name: hide(value) for name, value in headers.items()},
-        "body": text.encode("latin-1"),
-    }
-
-
-def _envelope(body: bytes, hide: Callable[[str], str]) -> dict[str, Any]:
-    """The body's ``error`` object; a string counts as its message."""
-    try:
-        # Hidden once it is read, as JSON spells a string in many ways.
-        error = json.loads(body[:MAX_BODY])["error"]
-        error = json.loads(hide(json.dumps(error, ensure_ascii=False)))
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return {}
-    return error if isinstance(error, dict) else {"message": error}
-
-
-def _words(status_code: int, headers: Mapping[str, str]) -> str:
-    kind = headers.get("content-type", "no content type").partition(";")[0]
-    family = "a redirect, which is never followed" if 300 <= status_code < 400 else "an error"  # noqa: PLR2004
-    return f"{_WORDLESS}: {family} ({kind})"

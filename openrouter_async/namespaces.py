@@ -1,7 +1,7 @@
 """What ``client.files`` and ``client.workspaces`` offer, on either face."""
 
 from . import transfers
-from ._faces import Face, Namespace, method
+from ._sync.facade import Face, Namespace, method
 from .operations import files, workspaces
 
 __all__ = ["Files", "Workspaces"]

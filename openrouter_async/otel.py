@@ -23,18 +23,17 @@ from weakref import WeakSet
 
 from attrs import define
 
-from ._hooks import (
+from ._core.hooks import (
     AttemptEvent,
     CallEvent,
     DoneEvent,
     Hooks,
-    Occupancy,
-    Occupied,
     RequestEvent,
     ResponseEvent,
     ResultEvent,
     notify,
 )
+from ._http.messages import Occupancy, Occupied
 from ._version import __version__
 
 try:

@@ -33,8 +33,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from openrouter_async import AsyncOpenRouter, OpenRouter
-    from openrouter_async.emulator import Emulator
+    from . import AsyncOpenRouter, OpenRouter
+    from .emulator import Emulator
 
 __all__ = [
     "async_openrouter_client",
@@ -50,7 +50,7 @@ _EXTRA = ("puremagic", "python_multipart", "starlette", "uvicorn")
 def openrouter_emulator() -> "Iterator[Emulator]":
     """A local OpenRouter on a real socket, with a fresh store."""
     try:
-        from openrouter_async.emulator import run_emulator
+        from .emulator import run_emulator
     except ModuleNotFoundError as error:
         missing = str(error.name).partition(".")[0]
         if missing not in _EXTRA:
@@ -76,7 +76,7 @@ def openrouter_environment(
 @pytest.fixture
 def openrouter_client(openrouter_emulator: "Emulator") -> "Iterator[OpenRouter]":
     """A blocking client of the emulator, with its management key."""
-    from openrouter_async import OpenRouter
+    from . import OpenRouter
 
     emulator = openrouter_emulator
     with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
@@ -88,7 +88,7 @@ def async_openrouter_client(openrouter_emulator: "Emulator") -> "AsyncOpenRouter
     """An async client of the emulator, with its management key; it need not be closed."""
     import httpx
 
-    from openrouter_async import AsyncOpenRouter
+    from . import AsyncOpenRouter
 
     emulator = openrouter_emulator
     # No async fixture, as pytest-asyncio and anyio's plugin would each want another kind. By its

@@ -27,7 +27,7 @@ from support import reference
 
 import openrouter_async
 from openrouter_async import Operation, client, namespaces, transfers
-from openrouter_async.transfers import _calls as calls
+from openrouter_async.transfers import api as calls
 
 NAMESPACES = (namespaces.Files, namespaces.Workspaces)
 

@@ -12,8 +12,8 @@ from support.servers import FILE, answer
 from support.wire import KEY, QUICK, form_of, parse_form, raised, replies, reset
 
 from openrouter_async import RetryConfig, errors
-from openrouter_async._bodies import JSONBody, MultipartBody, Outgoing
-from openrouter_async._sources import Source, open_source
+from openrouter_async._content.bodies import JSONBody, MultipartBody, Outgoing
+from openrouter_async._content.sources import Source, open_source
 from openrouter_async.errors import IntegrityError
 
 CONTENT = bytes(range(256)) * 8_000

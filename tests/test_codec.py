@@ -13,7 +13,7 @@ from support.servers import FILE, answer
 from support.wire import BUDGET, KEY, MEMBER, QUICK, WORKSPACE, raised, replies
 
 from openrouter_async import models
-from openrouter_async._codec import DecodeError, decode
+from openrouter_async._core.codec import DecodeError, decode
 from openrouter_async.errors import ResponseValidationError
 
 OPENAI_FILE = {

@@ -16,7 +16,7 @@ from support.servers import FILE, answer
 from support.wire import KEY, QUICK, cut, raised, replies, reset, silence
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout
-from openrouter_async._downloads import base_name
+from openrouter_async._content.targets import base_name
 from openrouter_async.errors import (
     BadRequestResponseError,
     DownloadTargetError,

@@ -15,7 +15,7 @@ from support.servers import FILE, answer
 from support.wire import KEY, QUICK, TRUNCATED, raised, replies, reset, shown, silence
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
-from openrouter_async.errors import error_from_answer
+from openrouter_async._core.error_response import error_from_answer
 
 STATUSES = {
     400: errors.BadRequestResponseError,

@@ -30,7 +30,7 @@ from support.servers import FILE, answer
 from support.wire import KEY, QUICK, form_of, raised, replies
 
 from openrouter_async import AsyncOpenRouter
-from openrouter_async._sources import open_source
+from openrouter_async._content.sources import open_source
 from openrouter_async.errors import (
     InvalidRequestError,
     OpenRouterError,

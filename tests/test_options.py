@@ -11,7 +11,8 @@ from support.servers import FILE, answer
 from support.wire import KEY, QUICK, raised, replies, shown
 
 from openrouter_async import AsyncOpenRouter, OpenRouter, RetryConfig, Timeout, __version__
-from openrouter_async._options import check_headers, parse_server_url
+from openrouter_async._core.headers import check_headers
+from openrouter_async._core.server_url import parse_server_url
 from openrouter_async.errors import (
     InvalidRequestError,
     MissingAPIKeyError,

@@ -12,7 +12,7 @@ from support.servers import FILE, answer
 from support.wire import KEY, MEMBER, WORKSPACE, raised, replies
 
 from openrouter_async import FilePage, Pager
-from openrouter_async._codec import decode
+from openrouter_async._core.codec import decode
 from openrouter_async.errors import InvalidRequestError, PaginationError, ResponseValidationError
 from openrouter_async.models import WorkspacePage
 

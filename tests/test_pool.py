@@ -26,8 +26,8 @@ from support.tls import server_context, trusted
 from support.wire import KEY, raised, replies, shown, silence
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
-from openrouter_async._connections import tls_context
-from openrouter_async._pool import Pool
+from openrouter_async._http.pool import Pool
+from openrouter_async._http.tls import tls_context
 
 ONCE = RetryConfig.none()
 GOOD = answer(200, FILE)

@@ -16,7 +16,7 @@ from support.wire import KEY, QUICK, raised, replies
 from test_secrecy import texts
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
-from openrouter_async._connections import proxy_for
+from openrouter_async._http.proxies import proxy_for
 
 ONCE = RetryConfig.none()
 NAME = "api.example.com"

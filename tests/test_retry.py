@@ -31,7 +31,7 @@ from support.wire import (
 )
 
 from openrouter_async import AsyncOpenRouter, Hooks, Operation, RetryConfig, Timeout, errors
-from openrouter_async._retry import Schedule
+from openrouter_async._core.retry import Schedule
 
 CONTENT = b"what is uploaded\n"
 STORED = FILE | {"filename": "a.txt", "size_bytes": len(CONTENT)}

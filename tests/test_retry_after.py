@@ -11,8 +11,12 @@ from support.servers import answer
 from support.wire import KEY, raised, replies
 
 from openrouter_async import RetryConfig
-from openrouter_async._retry_after import parse_retry_after
-from openrouter_async.errors import NoAnswerError, OpenRouterError, TooManyRequestsResponseError
+from openrouter_async.errors import (
+    NoAnswerError,
+    OpenRouterError,
+    TooManyRequestsResponseError,
+    parse_retry_after,
+)
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

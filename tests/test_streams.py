@@ -22,7 +22,8 @@ from support.tls import LONG_AGO, authority, environment, server_context, truste
 from support.wire import KEY, QUICK, raised, replies
 from test_secrecy import texts
 
-from openrouter_async import AsyncOpenRouter, Hooks, RetryConfig, Timeout, _streams, errors
+from openrouter_async import AsyncOpenRouter, Hooks, RetryConfig, Timeout, errors
+from openrouter_async._http import stream as _streams
 
 ONCE = RetryConfig.none()
 GOOD = answer(200, FILE)

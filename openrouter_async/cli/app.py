@@ -7,7 +7,7 @@ import typer
 from .. import __version__
 from . import budgets, files, members, workspaces
 from ._extras import epilog
-from .demo import demo
+from .demo.command import demo
 from .doctor import doctor
 from .download import download
 from .emulator import emulator

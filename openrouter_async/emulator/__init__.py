@@ -13,10 +13,10 @@ Example:
     ```
 """
 
-from ._app import create_app
-from ._client import Emulator
-from ._faults import Fault
-from ._server import run_emulator, serve
-from ._service import EmulatorOptions
+from .app import create_app
+from .control.fault_rules import Fault
+from .serving.handle import Emulator
+from .serving.server import run_emulator, serve
+from .state import EmulatorOptions
 
 __all__ = ["Emulator", "EmulatorOptions", "Fault", "create_app", "run_emulator", "serve"]

@@ -3,7 +3,7 @@
 from types import ModuleType
 from typing import Any, Final
 
-from .._operation import Operation
+from .._core.operation import Operation
 from ..operations import files, workspaces
 
 __all__ = ["OPERATIONS"]

@@ -11,20 +11,17 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Unpack
 
-from .._answer import Answer
-from .._bodies import MultipartBody, Progress
-from .._downloads import Download, Target, base_name
-from .._operation import Operation
-from .._options import CallOptions
-from .._paging import Pager, check_limit
-from .._sources import FileSource, Source, open_source
-from .._transport import Ambiguity, AsyncTransport
-from ..errors import (
-    IntegrityError,
-    InvalidRequestError,
-    NoAnswerError,
-    UploadOutcomeUnknown,
-)
+from .._content.bodies import MultipartBody, Progress
+from .._content.sources import FileSource, Source, open_source
+from .._content.targets import Target, base_name
+from .._core.call import Ambiguity
+from .._core.download import Download
+from .._core.operation import Operation
+from .._core.options import CallOptions
+from .._core.paging import Pager, check_limit
+from .._core.response import Answer
+from .._core.transport import AsyncTransport
+from ..errors import IntegrityError, InvalidRequestError, NoAnswerError, UploadOutcomeUnknown
 from ..models import FileDeleteResponse, FileMetadata, FilePage, Query
 
 __all__ = [

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Unpack, get_args
 
 from .. import models
-from .._operation import UNSET, Operation, Repeat, UnsetType
-from .._options import CallOptions
-from .._paging import Pager, check_limit
-from .._transport import Ambiguity, AsyncTransport
+from .._core.call import Ambiguity
+from .._core.operation import UNSET, Operation, Repeat, UnsetType
+from .._core.options import CallOptions
+from .._core.paging import Pager, check_limit
+from .._core.transport import AsyncTransport
 from ..errors import InvalidRequestError, NotFoundResponseError
 
 __all__ = [

@@ -17,22 +17,16 @@ Example:
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ._calls import (
-    BulkOptions,
-    UploadManyOptions,
-    delete_many,
-    download_many,
-    upload_many,
-    upload_tree,
-)
-from ._outcomes import OnProgress, Outcome, Report, Status, TransferProgress
+from .api import delete_many, download_many, upload_many, upload_tree
+from .options import BulkOptions, UploadManyOptions
+from .results import OnProgress, Outcome, Report, Status, TransferProgress
 
 if TYPE_CHECKING:
-    from ._adapters import rich_progress, tqdm_progress
-    from ._globs import matcher
-    from ._preflight import find_problems
-    from ._shard import shard
-    from ._tree import Entry, walk
+    from .globs import matcher
+    from .preflight import find_problems
+    from .progress import rich_progress, tqdm_progress
+    from .sharding import shard
+    from .tree import Entry, walk
 
 __all__ = [
     "BulkOptions",
@@ -57,13 +51,13 @@ __all__ = [
 
 # Not everybody who imports the package has many files.
 _LATER = {
-    "Entry": "_tree",
-    "find_problems": "_preflight",
-    "matcher": "_globs",
-    "rich_progress": "_adapters",
-    "shard": "_shard",
-    "tqdm_progress": "_adapters",
-    "walk": "_tree",
+    "Entry": "tree",
+    "find_problems": "preflight",
+    "matcher": "globs",
+    "rich_progress": "progress",
+    "shard": "sharding",
+    "tqdm_progress": "progress",
+    "walk": "tree",
 }
 
 

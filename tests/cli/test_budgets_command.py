@@ -4,7 +4,7 @@ import pytest
 
 from openrouter_async import OpenRouter
 from openrouter_async.cli.budgets import check_order, writing_order
-from openrouter_async.emulator._budgets import _refuse_disorder
+from openrouter_async.emulator.api.budgets import _refuse_disorder
 
 WIDEST_FIRST = ("lifetime", "monthly", "weekly", "daily")
 BUDGETS = ["workspaces", "budgets"]

@@ -8,9 +8,9 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 
 from openrouter_async import AsyncOpenRouter, OpenRouter
-from openrouter_async.cli import _workspace_steps as workspace_steps
-from openrouter_async.cli._scene import Scene
-from openrouter_async.cli._stage import CheckFailedError, Step, exit_status, expect, perform
+from openrouter_async.cli.demo import steps_workspaces as workspace_steps
+from openrouter_async.cli.demo.context import Scene
+from openrouter_async.cli.demo.runner import CheckFailedError, Step, exit_status, expect, perform
 from openrouter_async.emulator import run_emulator
 
 STEPS = [

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from openrouter_async.emulator import Emulator, create_app
-from openrouter_async.emulator._journal import Exchange, Journal
+from openrouter_async.emulator.control.request_log import Exchange, Journal
 
 from .conftest import Upload, client_of, refusal
 

@@ -10,9 +10,10 @@ from starlette.applications import Starlette
 from starlette.types import Message
 
 from openrouter_async import emulator as package
-from openrouter_async._operation import Operation
-from openrouter_async.emulator import Emulator, _files, create_app
-from openrouter_async.emulator._app import HANDLERS
+from openrouter_async._core.operation import Operation
+from openrouter_async.emulator import Emulator, create_app
+from openrouter_async.emulator.api import files as _files
+from openrouter_async.emulator.app import HANDLERS
 from openrouter_async.operations import files, workspaces
 
 from .conftest import client_of, refusal

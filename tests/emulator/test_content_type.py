@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from openrouter_async.emulator._content_type import detect
+from openrouter_async.emulator.api.content_type import detect
 
 MIB = 1024 * 1024
 

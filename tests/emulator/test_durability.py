@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from openrouter_async.emulator import Emulator, _store, run_emulator
+from openrouter_async.emulator import Emulator, run_emulator
+from openrouter_async.emulator.store import database as _store
 
 from .conftest import client_of
 from .test_server import spawn

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openrouter_async.emulator._filenames import filename_problem
+from openrouter_async.emulator.api.filenames import filename_problem
 
 SEGMENTS = st.text(
     st.characters(categories=["L", "N", "S", "Zs"], exclude_characters="<>|"), min_size=1

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from openrouter_async.emulator import Emulator
-from openrouter_async.emulator._file_rows import cursor_after, id_in_cursor
+from openrouter_async.emulator.store.files import cursor_after, id_in_cursor
 
 from .conftest import Upload, client_of, refusal
 

@@ -17,7 +17,8 @@ import httpx
 import pytest
 import uvicorn
 
-from openrouter_async.emulator import Emulator, Fault, _server, run_emulator, serve
+from openrouter_async.emulator import Emulator, Fault, run_emulator, serve
+from openrouter_async.emulator.serving import server as _server
 
 from .conftest import client_of
 

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from openrouter_async.emulator import Emulator, _store, run_emulator
+from openrouter_async.emulator import Emulator, run_emulator
+from openrouter_async.emulator.store import database as _store
 
 from .conftest import Upload, client_of, refusal
 

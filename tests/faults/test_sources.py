@@ -9,7 +9,8 @@ import time
 import pytest
 from support.servers import answer
 
-from openrouter_async import _sources, errors
+from openrouter_async import errors
+from openrouter_async._content import sources as _sources
 from openrouter_async.errors import UploadSourceError
 
 from .stage import QUICK, Content

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from openrouter_async.emulator import run_emulator
-from openrouter_async.emulator._admin import ADMIN_ROUTES
+from openrouter_async.emulator.control.admin import ADMIN_ROUTES
 
 from .calls import ENDPOINTS
 

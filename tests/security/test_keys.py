@@ -24,7 +24,7 @@ from test_secrecy import texts
 
 import openrouter_async
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, RetryConfig, errors
-from openrouter_async._transport import Settings
+from openrouter_async._core.call import Settings
 from openrouter_async.emulator import Fault, run_emulator
 from openrouter_async.transfers import walk
 

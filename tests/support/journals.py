@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from attrs import evolve
 
 from openrouter_async.models import FileMetadata
-from openrouter_async.transfers._journal import Destination, Item
-from openrouter_async.transfers._outcomes import Outcome
+from openrouter_async.transfers.journal import Destination, Item
+from openrouter_async.transfers.results import Outcome
 
 HERE = Destination(server="https://here.example/api/v1", workspace="w-1")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

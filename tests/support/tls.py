@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import trustme
 
-from openrouter_async import _connections
+from openrouter_async._http import connections as _connections
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=30)
 

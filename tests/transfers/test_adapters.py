@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import Progress
 from tqdm import tqdm
 
-from openrouter_async.transfers._adapters import rich_progress, tqdm_progress
-from openrouter_async.transfers._outcomes import Outcome, TransferProgress
+from openrouter_async.transfers.progress import rich_progress, tqdm_progress
+from openrouter_async.transfers.results import Outcome, TransferProgress
 
 START = TransferProgress(
     items_done=0,

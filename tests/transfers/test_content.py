@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from puremagic.main import magic_footer_array, magic_header_array, multi_part_dict
 
-from openrouter_async.emulator._content_type import detect
-from openrouter_async.transfers._content import is_taken
+from openrouter_async._content.filetypes import is_taken
+from openrouter_async.emulator.api.content_type import detect
 
 MIB = 1024 * 1024
 QUICK = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

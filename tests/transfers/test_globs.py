@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrouter_async.errors import InvalidRequestError
-from openrouter_async.transfers._globs import matcher
+from openrouter_async.transfers.globs import matcher
 
 CASES = [
     # A pattern without a slash is compared with the last part, at any depth.

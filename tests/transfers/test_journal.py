@@ -21,12 +21,13 @@ from attrs import evolve
 from support.journals import HERE, NOW, file, item, uploaded
 
 from openrouter_async.errors import JournalError, UploadSourceError
-from openrouter_async.transfers import _journal, _journal_file
-from openrouter_async.transfers._journal import Destination, Journal
-from openrouter_async.transfers._journal_file import JournalFile
-from openrouter_async.transfers._outcomes import Outcome
-from openrouter_async.transfers._records import Record, encode, encode_header
-from openrouter_async.transfers._table import Table
+from openrouter_async.transfers import journal as _journal
+from openrouter_async.transfers import journal_file as _journal_file
+from openrouter_async.transfers.journal import Destination, Journal
+from openrouter_async.transfers.journal_file import JournalFile
+from openrouter_async.transfers.records import Record, encode, encode_header
+from openrouter_async.transfers.results import Outcome
+from openrouter_async.transfers.table import Table
 
 FAILED = Outcome(source=None, status="failed", error=UploadSourceError("it is gone"))
 UNKNOWN = Outcome(source=None, status="unknown", error=UploadSourceError("no answer"))

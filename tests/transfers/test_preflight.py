@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from openrouter_async._sources import MAX_FILE_SIZE
-from openrouter_async.emulator._content_type import detect
+from openrouter_async._content.sources import MAX_FILE_SIZE
+from openrouter_async.emulator.api.content_type import detect
 from openrouter_async.errors import InvalidRequestError, UploadSourceError
 from openrouter_async.transfers import Entry, walk
-from openrouter_async.transfers._preflight import find_problems
+from openrouter_async.transfers.preflight import find_problems
 
 OTHER = "of no type that the service takes"
 KINDS = ": PDF; PNG, JPEG, GIF, WebP; DOCX, XLSX, PPTX; MP3, WAV, FLAC, OGG; or text in UTF-8"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openrouter_async.models import FileMetadata
-from openrouter_async.transfers._records import (
+from openrouter_async.transfers.records import (
     Destination,
     Item,
     Record,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openrouter_async.transfers._table import Seen, Table
+from openrouter_async.transfers.table import Seen, Table
 
 
 def size_of(table):

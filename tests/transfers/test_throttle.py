@@ -27,10 +27,10 @@ from openrouter_async import (
     RetryEvent,
     errors,
 )
-from openrouter_async._transport import AsyncTransport
+from openrouter_async._core.transport import AsyncTransport
 from openrouter_async.emulator import Fault
 from openrouter_async.operations.files import upload_file
-from openrouter_async.transfers._throttle import Throttle, _Limit, _Quota
+from openrouter_async.transfers.throttle import Throttle, _Limit, _Quota
 
 SMALL, LARGE = 4_096, 104_857_600
 URL = "https://service/files"

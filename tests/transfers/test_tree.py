@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from openrouter_async.errors import InvalidRequestError, UploadSourceError
-from openrouter_async.transfers import Entry, _tree, walk
-from openrouter_async.transfers._globs import matcher
-from openrouter_async.transfers._tree import check_prefix
+from openrouter_async.transfers import Entry, walk
+from openrouter_async.transfers import tree as _tree
+from openrouter_async.transfers.globs import matcher
+from openrouter_async.transfers.tree import check_prefix
 
 LINK = "a symbolic link, and follow_symlinks is off"
 

@@ -15,7 +15,9 @@ import pytest
 from attrs import evolve
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, errors
-from openrouter_async.transfers import Entry, _engine, _uploads, walk
+from openrouter_async.transfers import Entry, walk
+from openrouter_async.transfers import engine as _engine
+from openrouter_async.transfers import uploads as _uploads
 
 QUICK = RetryConfig(initial_interval=0.01, max_interval=0.02)
 RECONCILE = RetryConfig(initial_interval=0.01, max_interval=0.02, on_ambiguous_upload="reconcile")

@@ -1,0 +1,146 @@
+"""What a request carries, in pieces, and how much of it has gone out."""
+
+import json
+import re
+import secrets
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Final, Protocol, Self
+
+import httpx
+
+from ..errors import InvalidRequestError
+from .chunks import unreadable
+from .sources import Source
+
+__all__ = ["Body", "JSONBody", "MultipartBody", "NoBody", "Outgoing", "Progress"]
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes done and the bytes in all (None if unknown); never runs backwards."""
+
+# https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#multipart-form-data
+_ESCAPES: Final = {"\n": "%0A", "\r": "%0D", '"': "%22"}
+
+
+class Outgoing:
+    """How far the body of one attempt has gone."""
+
+    begun = False
+    """Whether any of it was asked for."""
+    whole = False
+    """Whether its last piece was handed out: from here on the service may act on it."""
+    sent = 0
+    """Bytes of it that were handed out."""
+
+
+class Body(Protocol):
+    """A request's body, which `pieces` gives from its start."""
+
+    headers: dict[str, str]
+    replayable: bool
+
+    def pieces(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
+        """The bytes to send; marks ``outgoing.whole`` before the last of them."""
+        ...
+
+
+class NoBody:
+    """What is sent where there is nothing to send; asked for once there is a connection."""
+
+    def __init__(self, outgoing: Outgoing) -> None:
+        self._outgoing = outgoing
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._outgoing.whole = True
+        raise StopAsyncIteration
+
+
+class JSONBody:
+    """A JSON document.
+
+    Raises:
+        InvalidRequestError: It is none.
+    """
+
+    replayable = True
+
+    def __init__(self, document: object) -> None:
+        try:
+            text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            self._content = text.encode()
+        except (TypeError, ValueError) as error:
+            msg = f"cannot be sent as JSON: {error}"
+            raise InvalidRequestError(msg) from error
+        self.headers = {
+            "content-type": "application/json",
+            "content-length": str(len(self._content)),
+        }
+
+    async def pieces(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
+        """The document in one piece."""
+        outgoing.begun = outgoing.whole = True
+        outgoing.sent = len(self._content)
+        yield self._content
+
+
+class MultipartBody:
+    """A form with one part, ``file``, streamed from a `Source`."""
+
+    def __init__(self, source: Source, progress: Progress | None) -> None:
+        boundary = secrets.token_hex(16)
+        self._source = source
+        self._progress = progress
+        self._most = 0
+        self._head = _part_head(boundary, source.filename, source.content_type)
+        self._tail = f"\r\n--{boundary}--\r\n".encode()
+        self.replayable = source.replayable
+        self.sent = 0
+        """Bytes of content that the last attempt read."""
+        self.headers = {"content-type": f"multipart/form-data; boundary={boundary}"}
+        if source.size is None:
+            self.headers["transfer-encoding"] = "chunked"
+        else:
+            length = len(self._head) + source.size + len(self._tail)
+            self.headers["content-length"] = str(length)
+
+    async def pieces(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
+        """The form; one that fits in a single piece of content goes out in one write."""
+        outgoing.begun = True
+        self.sent = 0
+        pending = self._head
+        try:
+            async with aclosing(self._source.pieces()) as pieces:
+                async for piece in pieces:
+                    self.sent += len(piece)
+                    if self.sent == self._source.size:
+                        pending += piece
+                        break
+                    outgoing.sent += len(pending) + len(piece)
+                    yield pending + piece if pending else piece
+                    pending = b""
+                    self._report()
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            # Another client's failure to read must not be taken for ours to send.
+            raise unreadable(str(error) or type(error).__name__) from error
+        outgoing.whole = True
+        outgoing.sent += len(pending) + len(self._tail)
+        yield pending + self._tail
+        self._report()
+
+    def _report(self) -> None:
+        if self._progress and self.sent >= self._most:
+            self._most = self.sent
+            self._progress(self.sent, self._source.size)
+
+
+def _part_head(boundary: str, filename: str, content_type: str) -> bytes:
+    name = re.sub('[\n\r"]', lambda match: _ESCAPES[match[0]], filename)
+    return (
+        f"--{boundary}\r\n"
+        f'Content-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        f"Content-Type: {content_type}\r\n"
+        "\r\n"
+    ).encode()

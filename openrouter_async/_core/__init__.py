@@ -1,0 +1,1 @@
+"""What carries out a call: options, the prepared call, attempts and retries, responses, paging."""

@@ -1,0 +1,114 @@
+"""TODO openrouter_async._core.download."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+from .._content.targets import T
+from ..errors import NoAnswerError
+from .response import Answer
+
+__all__ = [
+    "Download",
+    "read_all",
+]
+
+
+class Fetch(Protocol):
+    """Carries out the download, its answer going to ``receive``."""
+
+    def __call__(
+        self, receive: Callable[[Answer], Awaitable[T]], after: Answer | None = None, /
+    ) -> Awaitable[T]:
+        """Return what ``receive`` makes of the answer; ``after`` one that broke off, if any."""
+        ...
+
+
+class Download:
+    """A download that is open while its ``async with`` block runs.
+
+    Example:
+        ```python
+        async with client.files.download(file_id) as download:
+            print(download.size, download.content_type)
+            content = await download.read()  # or piece by piece: async for chunk in download
+        ```
+
+    Attributes:
+        size: Length of the content in bytes, or None if the service does not say.
+        content_type: The answer's media type, or None.
+    """
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self._answer: Answer | None = None
+        self._begun = False
+
+    async def __aenter__(self) -> Self:
+        self._answer = await self._fetch(_keep)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._answer:
+            await self._answer.aclose()
+
+    @property
+    def _open(self) -> Answer:
+        if self._answer is None:
+            msg = "a download is read inside its 'async with' (or 'with') block"
+            raise RuntimeError(msg)
+        return self._answer
+
+    @property
+    def size(self) -> int | None:
+        """Length of the content in bytes, or None if the service does not say."""
+        return self._open.size
+
+    @property
+    def content_type(self) -> str | None:
+        """The answer's media type, or None."""
+        return self._open.content_type
+
+    def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        """The content as it arrives; it can be read once.
+
+        Raises:
+            NoAnswerError: It broke off. What was given out is right as far as it goes.
+        """
+        answer = self._open
+        if self._begun:
+            msg = "the content was read already: it can be read once"
+            raise RuntimeError(msg)
+        self._begun = True
+        return answer.chunks()
+
+    async def read(self) -> bytes:
+        """All of the content; if it breaks off, it is fetched again from its start.
+
+        Raises:
+            OpenRouterError: It could not be fetched.
+        """
+        answer = self._open
+        try:
+            return b"".join([chunk async for chunk in self])
+        except NoAnswerError:
+            if not answer.may_repeat:
+                raise
+        await answer.aclose()  # the next attempt may need its connection
+        return await self._fetch(read_all, answer)
+
+
+async def _keep(answer: Answer) -> Answer:
+    return answer
+
+
+async def read_all(answer: Answer) -> bytes:
+    """Receive the whole content into memory."""
+    content = b"".join([chunk async for chunk in answer.chunks()])
+    await answer.aclose()
+    return content

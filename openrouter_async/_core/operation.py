@@ -1,0 +1,143 @@
+"""What the SDK knows about an endpoint, as a value."""
+
+import enum
+import re
+from collections.abc import Mapping
+from typing import Final, Generic, TypeVar
+from urllib.parse import quote
+
+from attrs import Factory, field, frozen
+
+from ..errors import InvalidRequestError
+
+__all__ = ["UNSET", "Operation", "Repeat", "UnsetType"]
+
+T = TypeVar("T")
+
+
+class UnsetType(enum.Enum):
+    """The type of `UNSET`, so that a signature can name it.
+
+    Example:
+        ```python
+        from openrouter_async import UNSET, UnsetType
+
+        async def rename(slug: str, name: str | UnsetType = UNSET) -> None:
+            await client.workspaces.update(slug, name=name)
+
+        await rename("research", "Field research")
+        ```
+    """
+
+    UNSET = "UNSET"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNSET: Final = UnsetType.UNSET
+"""Stands for "leave as it is" where ``None`` means "clear"."""
+
+
+class Repeat(enum.Enum):
+    """How safely a request can be sent a second time.
+
+    Example:
+        ```python
+        from openrouter_async import Operation, Repeat
+
+        path = "/workspaces/{id}/members/remove"
+        remove = Operation("POST", path, dict, repeat=Repeat.IDEMPOTENT)
+        await client.transport.call(remove, {"id": "research"}, json={"user_ids": ["user_abc123"]})
+        ```
+    """
+
+    SAFE = "safe"
+    """Changes nothing (GET)."""
+    IDEMPOTENT = "idempotent"
+    """Twice is as good as once (PUT, DELETE, and POSTs that set a membership)."""
+    CAUTIOUS = "cautious"
+    """Harmless to repeat once, but somebody else's change may be overwritten (PATCH)."""
+    AMBIGUOUS = "ambiguous"
+    """Each success creates something (POST)."""
+
+
+_BY_METHOD = {
+    "GET": Repeat.SAFE,
+    "HEAD": Repeat.SAFE,
+    "PUT": Repeat.IDEMPOTENT,
+    "DELETE": Repeat.IDEMPOTENT,
+    "PATCH": Repeat.CAUTIOUS,
+}
+
+
+@frozen
+class Operation(Generic[T]):
+    """One endpoint: enough to send its request and to read its answer.
+
+    Example:
+        ```python
+        from openrouter_async import Operation
+
+        workspaces = await client.transport.call(Operation("GET", "/workspaces", dict))
+        ```
+    """
+
+    method: str = field(validator=lambda _, __, method: _check_method(method))
+    """The HTTP method, in capitals."""
+    path: str = field(validator=lambda _, __, path: _check_path(path))
+    """Path below the server URL, parameters in braces: ``/files/{file_id}``."""
+    returns: type[T]
+    """A model of `openrouter_async.models`, or ``dict``/``list`` for the JSON as it came."""
+    repeat: Repeat = field(
+        kw_only=True,
+        default=Factory(
+            lambda operation: _BY_METHOD.get(operation.method, Repeat.AMBIGUOUS), takes_self=True
+        ),
+    )
+    """How safely it can be repeated; derived from the method if omitted."""
+    unwrap: bool = field(default=False, kw_only=True)
+    """Whether the answer is an envelope that holds nothing beside ``data``."""
+    transfer: bool = field(default=False, kw_only=True)
+    """Whether a file's content travels, which gives retries more time."""
+
+    def fill(self, params: Mapping[str, str]) -> str:
+        """The path with each parameter percent-encoded as one segment.
+
+        Raises:
+            InvalidRequestError: A parameter is missing, empty, ``.`` or ``..``, which would
+                address another endpoint.
+        """
+        segments = {name: _segment(name, value) for name, value in params.items()}
+        try:
+            return self.path.format_map(segments)
+        except (KeyError, IndexError, ValueError) as error:
+            msg = f"{self.path} cannot be filled: {error!r}"
+            raise InvalidRequestError(msg) from None
+
+
+def _check_method(method: str) -> None:
+    if not isinstance(method, str) or not re.fullmatch("[A-Z]+", method):
+        msg = f"an operation's method is a word in capitals: {method!r:.100}"
+        raise InvalidRequestError(msg)
+
+
+def _check_path(path: str) -> None:
+    if not re.fullmatch("/[!-~]*", path) or "?" in path or "#" in path:
+        msg = f"an operation's path begins with a slash and holds no query: {path!r:.100}"
+        raise InvalidRequestError(msg)
+
+
+def _segment(name: str, value: str) -> str:
+    # Servers and proxies resolve dot segments even when they are percent-encoded.
+    if not isinstance(value, str) or value in {"", ".", ".."}:
+        msg = f"{name} must be a non-empty string other than '.' and '..', not {value!r}"
+        raise InvalidRequestError(msg)
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        msg = f"{name} holds a lone surrogate, which cannot stand in a URL"
+        raise InvalidRequestError(msg) from None

@@ -1,0 +1,203 @@
+"""When to try again, as pure decisions; the only door to backoff."""
+
+import enum
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, Literal
+
+import backoff
+from attrs import field, frozen, validators
+
+from ..errors import (
+    NoAnswerError,
+    NotFoundResponseError,
+    OpenRouterError,
+    ResponseError,
+    ResponseValidationError,
+    TLSError,
+)
+from .operation import Repeat
+
+__all__ = ["Failure", "RetryConfig", "Schedule", "classify", "may_repeat"]
+
+OnAmbiguousUpload = Literal["raise", "reconcile", "resend"]
+
+_THROTTLED: Final = frozenset({408, 425, 429})
+_UNAVAILABLE: Final = 503
+_RETRIED: Final = _THROTTLED | {500, 502, 503, 504} | frozenset(range(520, 530))
+_CAUTIOUS_ATTEMPTS: Final = 2
+_SHORTEST: Final = 1e-9
+"""Seconds. From 0 the bounds would never grow, and backoff's exponent would overflow."""
+
+
+_at_least_one: Any = validators.optional(validators.ge(1))
+
+
+def _as_set(codes: Iterable[int]) -> frozenset[int]:
+    return frozenset(codes)
+
+
+@frozen(kw_only=True)
+class RetryConfig:
+    """When a call is tried again, and for how long. Times are in seconds.
+
+    A wait is drawn between 0 and ``initial_interval * exponent ** n`` (full jitter), and never
+    shorter than the answer's ``Retry-After``. Which failures are tried again depends on the
+    operation too: an upload is never sent twice when the first may have been stored.
+
+    Example:
+        ```python
+        from openrouter_async import RetryConfig
+
+        retries = RetryConfig(max_attempts=10, on_ambiguous_upload="reconcile")
+        async with AsyncOpenRouter(retries=retries) as patient:
+            await patient.files.upload("report.pdf")
+        ```
+
+    Attributes:
+        max_attempts: Attempts in all, the first included; None for no limit.
+        initial_interval: Upper bound of the first wait.
+        exponent: Growth of that bound from wait to wait.
+        max_interval: Where it stops growing.
+        max_elapsed_time: No attempt begins later than this after the call did.
+        max_transfer_time: The same for uploads and downloads.
+        retry_connection_errors: Whether to try again when no answer came.
+        status_codes: The statuses that are tried again.
+        max_retry_after: A longer ``Retry-After`` is not waited for but raised at once.
+        on_ambiguous_upload: What to do when an upload's answer is lost: ``raise``
+            `UploadOutcomeUnknown`; ``reconcile``, look whether the file is there and send it
+            again if it is not; ``resend``, at the risk of a duplicate.
+    """
+
+    max_attempts: int | None = field(default=4, validator=_at_least_one)
+    initial_interval: float = field(default=0.5, validator=validators.ge(0))
+    exponent: float = field(default=1.5, validator=validators.ge(1))
+    max_interval: float = field(default=8.0, validator=validators.ge(0))
+    max_elapsed_time: float = field(default=60.0, validator=validators.ge(0))
+    max_transfer_time: float = field(default=600.0, validator=validators.ge(0))
+    retry_connection_errors: bool = True
+    status_codes: frozenset[int] = field(default=_RETRIED, converter=_as_set)
+    max_retry_after: float = field(default=60.0, validator=validators.ge(0))
+    on_ambiguous_upload: OnAmbiguousUpload = field(
+        default="raise", validator=validators.in_(("raise", "reconcile", "resend"))
+    )
+
+    @classmethod
+    def none(cls) -> "RetryConfig":
+        """One attempt, whatever happens.
+
+        Example:
+            ```python
+            from openrouter_async import RetryConfig
+
+            file = await client.files.retrieve(file_id, retries=RetryConfig.none())
+            ```
+        """
+        return cls(max_attempts=1)
+
+    @classmethod
+    def vendor(cls) -> "RetryConfig":
+        """The strategy of the service's own clients: 5XX for up to an hour.
+
+        The rules of safety stay ours: an upload that may have been stored is not sent again,
+        and a ``Retry-After`` of over an hour is not waited for.
+
+        Example:
+            ```python
+            from openrouter_async import RetryConfig
+
+            async with AsyncOpenRouter(retries=RetryConfig.vendor()) as client:
+                await client.files.list()
+            ```
+        """
+        return cls(
+            max_attempts=None,
+            max_interval=60.0,
+            max_elapsed_time=3600.0,
+            max_transfer_time=3600.0,
+            status_codes=frozenset(range(500, 600)),
+            max_retry_after=3600.0,
+        )
+
+
+class Failure(enum.Enum):
+    """What went wrong with an attempt, as far as repeating it is concerned."""
+
+    UNSENT = enum.auto()
+    """The service cannot have acted: it never had the whole request."""
+    THROTTLED = enum.auto()
+    """The service says that it did not act, and asks to come back."""
+    FAILED = enum.auto()
+    """The service failed, perhaps after it acted."""
+    BROKEN = enum.auto()
+    """The request was sent whole; no answer came."""
+    BROKEN_BODY = enum.auto()
+    """The answer broke off in its body, or came damaged."""
+
+
+_REPEATS: Final = {
+    Repeat.SAFE: frozenset(Failure),
+    Repeat.IDEMPOTENT: frozenset(Failure),
+    Repeat.CAUTIOUS: frozenset(Failure) - {Failure.BROKEN_BODY},
+    Repeat.AMBIGUOUS: frozenset({Failure.UNSENT, Failure.THROTTLED}),
+}
+
+
+def classify(error: OpenRouterError, config: RetryConfig) -> Failure | None:
+    """What kind of failure this is; None for one that trying again does not mend."""
+    if isinstance(error, ResponseError):
+        return _classify_answer(error, config)
+    if not isinstance(error, NoAnswerError) or isinstance(error, TLSError):
+        return None
+    if not config.retry_connection_errors or getattr(error, "limit", None) == "total":
+        return None
+    if not error.maybe_processed:
+        return Failure.UNSENT
+    return Failure.BROKEN_BODY if error.answered else Failure.BROKEN
+
+
+def _classify_answer(error: ResponseError, config: RetryConfig) -> Failure | None:
+    status = error.status_code
+    if isinstance(error, ResponseValidationError) or status not in config.status_codes:
+        return None
+    if status in _THROTTLED or (status == _UNAVAILABLE and error.retry_after is not None):
+        return Failure.THROTTLED
+    return Failure.FAILED
+
+
+def may_repeat(failure: Failure | None, repeat: Repeat, attempt: int, config: RetryConfig) -> bool:
+    """Whether an operation of this kind may be tried again after its ``attempt``-th attempt."""
+    if failure is None or failure not in _REPEATS[repeat]:
+        return False
+    sent = failure in {Failure.FAILED, Failure.BROKEN}
+    if repeat is Repeat.CAUTIOUS and sent and attempt >= _CAUTIOUS_ATTEMPTS:
+        return False
+    return config.max_attempts is None or attempt < config.max_attempts
+
+
+def is_done(error: OpenRouterError, earlier: AbstractSet[Failure | None]) -> bool:
+    """Whether a deletion's 404 only says that an earlier attempt had succeeded."""
+    return isinstance(error, NotFoundResponseError) and bool(
+        earlier & {Failure.FAILED, Failure.BROKEN, Failure.BROKEN_BODY}
+    )
+
+
+class Schedule:
+    """The waits of one call, drawn from backoff's generator within a deadline."""
+
+    def __init__(self, config: RetryConfig, deadline: float) -> None:
+        self._config = config
+        self._deadline = deadline
+        self._bounds = backoff.expo(
+            base=config.exponent,
+            factor=config.initial_interval or _SHORTEST,
+            max_value=config.max_interval,
+        )
+        next(self._bounds)  # backoff's generators begin with a yield of nothing
+
+    def next_wait(self, retry_after: float | None, now: float) -> float | None:
+        """Seconds to wait before the next attempt; None if it would come too late."""
+        floor = retry_after or 0.0
+        wait = max(floor, backoff.full_jitter(next(self._bounds)))
+        late = now + wait >= self._deadline or floor > self._config.max_retry_after
+        return None if late else wait

@@ -1,0 +1,1 @@
+"""The synchronous client: a loop thread, and synchronous views of the async operations."""

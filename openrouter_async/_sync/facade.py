@@ -1,0 +1,215 @@
+"""Async and blocking from one list of operations; nothing else in the SDK knows event loops.
+
+A namespace holds references to operation functions, wrapped in `method`. On the async face a
+reference binds the transport as Python binds ``self``; on the blocking face it becomes one call
+through the client's portal, an event loop in a thread of its own.
+"""
+
+import contextlib
+import functools
+import types
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, get_origin, overload
+
+from .._core.download import Download
+from .._core.paging import Pager, PageT, RowT
+from .._core.transport import AsyncTransport
+from ..errors import ClientClosedError
+from .portal import Portal
+
+__all__ = [
+    "Async",
+    "Blocking",
+    "BlockingDownload",
+    "BlockingPager",
+    "Namespace",
+    "method",
+]
+
+P = ParamSpec("P")
+
+T = TypeVar("T")
+
+A = TypeVar("A")
+
+B = TypeVar("B")
+
+_END = object()
+
+
+class Async:
+    """Marks the async face."""
+
+
+class Blocking:
+    """Marks the blocking face."""
+
+
+Face = TypeVar("Face", Async, Blocking)
+
+
+class Namespace(Generic[Face]):
+    """Operations with a client's transport bound; what ``client.files`` is."""
+
+    __slots__ = ("_portal", "_transport")
+
+    def __init__(self, transport: AsyncTransport, portal: Portal | None) -> None:
+        self._transport = transport
+        self._portal = portal
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._transport!r}>"
+
+
+class _Method(Generic[P, A, B]):
+    """A reference to an operation function: ``A`` on the async face, ``B`` on the blocking."""
+
+    def __init__(self, function: Callable[Concatenate[AsyncTransport, P], Any], twin: Any) -> None:  # noqa: ANN401
+        self._function = function
+        self._twin = twin
+        self.__doc__ = function.__doc__
+        self.__wrapped__ = function
+
+    @overload
+    def __get__(self, namespace: None, owner: object) -> Self: ...
+    @overload
+    def __get__(self, namespace: Namespace[Async], owner: object) -> Callable[P, A]: ...
+    @overload
+    def __get__(self, namespace: Namespace[Blocking], owner: object) -> Callable[P, B]: ...
+    def __get__(self, namespace: Any, owner: object) -> Any:
+        if namespace is None:
+            return self
+        bound = types.MethodType(self._function, namespace._transport)  # noqa: SLF001
+        portal = namespace._portal  # noqa: SLF001
+        return bound if portal is None else _blocking(bound, self._twin, portal)
+
+
+def _blocking(bound: Callable[..., Any], twin: Any, portal: Portal) -> Callable[..., Any]:  # noqa: ANN401
+    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        return twin(portal, bound(*args, **kwargs)) if twin else portal.call(bound, *args, **kwargs)
+
+    return functools.update_wrapper(call, bound)
+
+
+@overload
+def method(
+    function: Callable[Concatenate[AsyncTransport, P], Coroutine[Any, Any, T]],
+) -> _Method[P, Coroutine[Any, Any, T], T]: ...
+@overload
+def method(
+    function: Callable[Concatenate[AsyncTransport, P], Pager[PageT, RowT]],
+) -> "_Method[P, Pager[PageT, RowT], BlockingPager[PageT, RowT]]": ...
+@overload
+def method(
+    function: Callable[Concatenate[AsyncTransport, P], Download],
+) -> "_Method[P, Download, BlockingDownload]": ...
+@overload
+def method(
+    function: Callable[Concatenate[AsyncTransport, P], AsyncGenerator[T, None]],
+) -> "_Method[P, AsyncGenerator[T, None], Generator[T, None, None]]": ...
+def method(function: Callable[..., Any]) -> Any:
+    """Refer to an operation function from a namespace."""
+    returns = function.__annotations__["return"]
+    twins: dict[object, Any] = {
+        Pager: BlockingPager,
+        Download: BlockingDownload,
+        AsyncGenerator: _iterate,
+    }
+    return _Method(function, twins.get(get_origin(returns) or returns))
+
+
+def _iterate(portal: Portal, source: AsyncGenerator[T, None]) -> Generator[T, None, None]:
+    """An async generator's items, one portal call each."""
+    try:
+        while (item := portal.call(anext, source, cast("T", _END))) is not _END:
+            yield item
+    finally:
+        # A generator may be closed long after its client, by the garbage collector.
+        with contextlib.suppress(ClientClosedError, RuntimeError):
+            portal.call(source.aclose)
+
+
+class BlockingPager(Generic[PageT, RowT]):
+    """A list that is fetched as it is read.
+
+    ``for row in pager`` visits every row, ``for page in pager.pages()`` every page, and
+    ``pager.page()`` fetches the first page alone. Nothing is sent before one of them.
+
+    Example:
+        ```python
+        with OpenRouter() as client:
+            files = client.files.list(limit=100)
+            for file in files:
+                print(file.filename)
+            for page in files.pages():
+                print(len(page.data))
+            first = files.page()
+        ```
+
+    Raises:
+        PaginationError: The service named a page for the second time, or sent a hundred empty
+            ones in a row.
+    """
+
+    def __init__(self, portal: Portal, pager: Pager[PageT, RowT]) -> None:
+        self._portal = portal
+        self._pager = pager
+
+    def page(self) -> PageT:
+        """The page that was asked for, without those that follow it."""
+        return self._portal.call(self._pager.page)
+
+    def pages(self) -> Generator[PageT, None, None]:
+        """That page and all that follow it."""
+        return _iterate(self._portal, self._pager.pages())
+
+    def __iter__(self) -> Iterator[RowT]:
+        with contextlib.closing(self.pages()) as pages:
+            for page in pages:
+                yield from page.data
+
+
+class BlockingDownload:
+    """A download that is open while its ``with`` block runs; see `Download`.
+
+    Example:
+        ```python
+        with OpenRouter() as client, client.files.download(file_id) as download:
+            print(download.size, download.content_type)
+            content = download.read()  # or piece by piece: for chunk in download
+        ```
+    """
+
+    def __init__(self, portal: Portal, download: Download) -> None:
+        self._portal = portal
+        self._download = download
+
+    def __enter__(self) -> Self:
+        self._portal.call(self._download.__aenter__)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        self._portal.call(self._download.__aexit__, kind, error, traceback)
+
+    @property
+    def size(self) -> int | None:
+        """Length of the content in bytes, or None if the service does not say."""
+        return self._download.size
+
+    @property
+    def content_type(self) -> str | None:
+        """The answer's media type, or None."""
+        return self._download.content_type
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The content as it arrives; it can be read once."""
+        return _iterate(self._portal, aiter(self._download))
+
+    def read(self) -> bytes:
+        """All of the content; if it breaks off, it is fetched again from its start."""
+        return self._portal.call(self._download.read)

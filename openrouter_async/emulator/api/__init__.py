@@ -1,0 +1,1 @@
+"""The emulated endpoints: handlers, validation, error responses."""

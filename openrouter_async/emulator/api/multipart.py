@@ -1,0 +1,129 @@
+"""Reading the one part of an upload's multipart body, chunk by chunk."""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from attrs import frozen
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from .errors import ApiError
+
+__all__ = ["Part", "PartReader"]
+
+_PARAMETER = re.compile(rb';\s*([^=;\s]+)\s*=\s*(?:"([^"]*)"|([^;\s]*))')
+# What browsers, and the WHATWG form rules, write for what would end a quoted name.
+_ESCAPE = re.compile(rb"%(?:22|0D|0A)", re.IGNORECASE)
+
+
+@frozen
+class Part:
+    """What the part says of itself."""
+
+    filename: str
+    headers: list[tuple[str, str]]
+    """As they came, byte for byte."""
+
+
+class PartReader:
+    """Takes the body's bytes and gives the file's.
+
+    Raises:
+        ApiError: 400; the body is no multipart with exactly one part, ``file``.
+    """
+
+    def __init__(self, content_type: str) -> None:
+        kind, options = parse_options_header(content_type)
+        if kind != b"multipart/form-data" or not options.get(b"boundary"):
+            raise ApiError(400, "Content-Type: must be multipart/form-data with a boundary")
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._name = self._value = b""
+        self._part: Part | None = None
+        self._found: list[bytes] = []
+        self._ended = False
+        try:
+            self._parser = MultipartParser(
+                options[b"boundary"],
+                {
+                    "on_part_begin": self._on_part_begin,
+                    "on_header_field": self._on_header_field,
+                    "on_header_value": self._on_header_value,
+                    "on_header_end": self._on_header_end,
+                    "on_headers_finished": self._on_headers_finished,
+                    "on_part_data": self._on_part_data,
+                    "on_end": self._on_end,
+                },
+            )
+        except FormParserError as error:
+            raise _malformed(error) from None
+
+    def feed(self, data: bytes) -> bytes:
+        """Take a piece of the body; give what of the file was in it."""
+        self._found.clear()
+        try:
+            self._parser.write(data)
+        except FormParserError as error:
+            raise _malformed(error) from None
+        return b"".join(self._found)
+
+    def part(self) -> Part:
+        """What the part said, once the whole body was fed."""
+        if not self._ended:
+            raise ApiError(400, "Malformed multipart body: it ends too early")
+        if self._part is None:
+            raise ApiError(400, "file: is required")
+        return self._part
+
+    def _on_part_begin(self) -> None:
+        if self._part is not None:
+            raise ApiError(400, "Only one part is allowed: file")
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        self._headers.append((self._name, self._value))
+        self._name = self._value = b""
+
+    def _on_headers_finished(self) -> None:
+        by_name = {name.lower(): value for name, value in self._headers}
+        disposition = by_name.get(b"content-disposition", b"")
+        parameters = _parameters(disposition)
+        if parameters.get(b"name") != b"file":
+            raise ApiError(400, "Only one part is allowed: file")
+        if b"filename" not in parameters:
+            raise ApiError(400, "file: must be a file, with a filename")
+        try:
+            filename = parameters[b"filename"].decode()
+        except UnicodeDecodeError:
+            raise ApiError(400, "filename: must be UTF-8") from None
+        headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in self._headers]
+        self._part = Part(filename, headers)
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self._found.append(data[start:end])
+
+    def _on_end(self) -> None:
+        self._ended = True
+
+
+def _parameters(disposition: bytes) -> dict[bytes, bytes]:
+    """The parameters, read by the form rules.
+
+    The library's reader drops folders from names that look like Windows paths, which would let
+    names pass that the service refuses.
+    """
+    return {
+        match[1].lower(): _ESCAPE.sub(
+            lambda escape: unquote_to_bytes(escape[0]),
+            match[2] if match[2] is not None else match[3],
+        )
+        for match in _PARAMETER.finditer(disposition)
+    }
+
+
+def _malformed(error: FormParserError) -> ApiError:
+    return ApiError(400, f"Malformed multipart body: {error}")

@@ -1,0 +1,77 @@
+"""Reading queries and JSON bodies, refusing them in clear words."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from starlette.requests import Request
+
+from .errors import ApiError
+
+__all__ = ["choice", "integer", "json_object", "loads", "uuid_or_none"]
+
+_MAX_JSON_BYTES = 1024 * 1024
+_MAX_DIGITS = 18
+
+
+def integer(query: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    """A whole number of the query within its documented bounds."""
+    text = query.get(name)
+    if text is None:
+        return default
+    # Nothing longer than a 64-bit number: SQLite could not take it, nor Python parse it fast.
+    plain = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    if not plain or not low <= int(text) <= high:
+        raise ApiError(400, f"{name}: must be a whole number from {low} to {high}")
+    return int(text)
+
+
+def choice(query: Mapping[str, str], name: str, *allowed: str) -> str | None:
+    """One of the words that the query may hold there."""
+    text = query.get(name)
+    if text is not None and text not in allowed:
+        raise ApiError(400, f"{name}: must be one of {', '.join(allowed)}")
+    return text
+
+
+def uuid_or_none(query: Mapping[str, str], name: str) -> str | None:
+    """A UUID of the query, in its canonical spelling."""
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise ApiError(400, f"{name}: must be a UUID") from None
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The body, which must be a JSON object that says so."""
+    declared = request.headers.get("content-type", "")
+    if declared.partition(";")[0].strip().lower() != "application/json":
+        raise ApiError(400, "Content-Type: must be application/json")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_JSON_BYTES:
+            raise ApiError(400, f"The body is longer than {_MAX_JSON_BYTES} bytes")
+    try:
+        payload = loads(bytes(body))
+        # A lone surrogate is valid in JSON, but could not be stored, nor answered.
+        json.dumps(payload, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise ApiError(400, "The body is not valid JSON") from None
+    if not isinstance(payload, dict):
+        raise ApiError(400, "The body must be a JSON object")
+    return payload
+
+
+def loads(body: bytes) -> Any:  # noqa: ANN401
+    """JSON without Python's extensions of it (NaN, Infinity)."""
+    return json.loads(body.decode(), parse_constant=_refuse)
+
+
+def _refuse(name: str) -> NoReturn:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)

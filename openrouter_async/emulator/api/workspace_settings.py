@@ -1,0 +1,106 @@
+"""What a workspace's settings may be: the documented limits, in words."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeGuard
+
+from .errors import ApiError
+
+__all__ = ["check_settings", "is_number"]
+
+_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_SORTS = ("price", "throughput", "latency", "exacto")
+_MAX_NAME, _MAX_SLUG, _MAX_DESCRIPTION = 100, 50, 500
+_MIN_RATE = 0.0001
+
+Rule = tuple[Callable[[Any], bool], str]
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """A JSON number: a bool is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 1 <= len(value) <= _MAX_NAME
+
+
+def _is_slug(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_SLUG and _SLUG.fullmatch(value) is not None
+
+
+def _is_description(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_DESCRIPTION
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_rate(value: Any) -> bool:  # noqa: ANN401
+    return is_number(value) and _MIN_RATE <= value <= 1
+
+
+def _is_int_list(value: object) -> bool:
+    return isinstance(value, list) and all(type(item) is int for item in value)
+
+
+def _is_text_list(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+_FLAG: Rule = (_is_flag, "must be true or false")
+_MODEL: Rule = (_is_text, "must be a string or null")
+_REQUIRED = ("name", "slug")
+_RULES: Mapping[str, Rule] = {
+    "name": (_is_name, f"must be a string of 1 to {_MAX_NAME} characters"),
+    "slug": (
+        _is_slug,
+        (
+            f"must be 1 to {_MAX_SLUG} characters: lower-case letters and digits,"
+            " in segments separated by single hyphens"
+        ),
+    ),
+    "description": (
+        _is_description,
+        f"must be a string of at most {_MAX_DESCRIPTION} characters, or null",
+    ),
+    "default_text_model": _MODEL,
+    "default_image_model": _MODEL,
+    "default_provider_sort": (
+        lambda value: value in _SORTS,
+        f"must be one of {', '.join(_SORTS)}, or null",
+    ),
+    "disabled_server_tools": (_is_text_list, "must be a list of strings, or null"),
+    "io_logging_api_key_ids": (_is_int_list, "must be a list of whole numbers, or null"),
+    "io_logging_sampling_rate": (_is_rate, f"must be a number from {_MIN_RATE} to 1"),
+    "is_data_discount_logging_enabled": _FLAG,
+    "is_observability_broadcast_enabled": _FLAG,
+    "is_observability_io_logging_enabled": _FLAG,
+}
+_NULLABLE = frozenset(name for name, (_, words) in _RULES.items() if words.endswith("null"))
+
+
+def check_settings(body: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
+    """The settings in a body of create or update; what is no setting is ignored.
+
+    Raises:
+        ApiError: 400, naming each setting that will not do.
+    """
+    given = {name: body[name] for name in _RULES if name in body}
+    problems = [f"{name}: {_RULES[name][1]}" for name, value in given.items() if _bad(name, value)]
+    if creating:
+        problems += [f"{name}: is required" for name in _REQUIRED if name not in given]
+    if problems:
+        raise ApiError(400, "; ".join(problems))
+    return given
+
+
+def _bad(name: str, value: object) -> bool:
+    if value is None:
+        return name not in _NULLABLE
+    return not _RULES[name][0](value)

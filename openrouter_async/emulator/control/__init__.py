@@ -1,0 +1,1 @@
+"""What tests steer the emulator by: admin routes, fault rules, the request log."""

@@ -1,0 +1,123 @@
+"""What a test holds of a running emulator."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+from urllib.parse import urlencode, urlsplit
+
+from attrs import field, frozen
+
+from ..control.fault_rules import Fault
+from ..control.middleware import ADMIN
+
+__all__ = ["Emulator"]
+
+
+@frozen(kw_only=True)
+class Emulator:
+    """A running emulator: where it is, its keys, and what a test can arrange.
+
+    The methods block; they speak to the emulator's admin routes.
+
+    Example:
+        ```python
+        from openrouter_async.emulator import run_emulator
+
+        with run_emulator() as emulator:
+            rule = {"operation": "download_file", "status": 429, "retry_after": "0"}
+            emulator.faults(rule)
+            made = emulator.create_file("made.bin", b"made by the service")
+            with OpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
+                client.files.download_to(made["id"], "made.bin")
+            print([request["status"] for request in emulator.requests()])  # [429, 200]
+            print(emulator.fault_status())
+            emulator.add_key("sk-mine", management=True)
+            emulator.remove_key("sk-mine")
+            emulator.settings(max_page=10)
+            emulator.providers(openai=True)
+            emulator.reset()
+        ```
+    """
+
+    base_url: str
+    """What a client takes as its server URL."""
+    api_key: str = field(repr=False)
+    """An ordinary key, of the default workspace."""
+    management_key: str = field(repr=False)
+    """A key for everything."""
+    admin_token: str = field(repr=False)
+    """The token of the admin routes."""
+
+    def create_file(
+        self, filename: str, content: bytes, workspace_id: str | None = None
+    ) -> dict[str, Any]:
+        """Make a file that the service itself created: one that can be downloaded."""
+        query = {"filename": filename}
+        if workspace_id is not None:
+            query["workspace_id"] = workspace_id
+        return self._call("POST", f"/files?{urlencode(query)}", content)
+
+    def faults(self, *rules: Fault | Mapping[str, Any]) -> None:
+        """Let these go wrong from now on, instead of what was said before.
+
+        Raises:
+            ValueError: A rule makes no sense; the words say why.
+        """
+        plain = [rule.to_json() if isinstance(rule, Fault) else dict(rule) for rule in rules]
+        self._call("PUT", "/faults", {"rules": plain})
+
+    def fault_status(self) -> list[dict[str, Any]]:
+        """The rules in force, each with how many requests it has ``seen`` and ``met``."""
+        return cast("list[dict[str, Any]]", self._call("GET", "/faults")["rules"])
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What arrived, oldest first, and how it was answered."""
+        return cast("list[dict[str, Any]]", self._call("GET", "/requests")["requests"])
+
+    def add_key(
+        self,
+        key: str,
+        *,
+        workspace_id: str | None = None,
+        user_id: str | None = None,
+        management: bool = False,
+    ) -> None:
+        """Let in an API key: of a workspace if one is named, of the whole account if not."""
+        body = {"workspace_id": workspace_id, "user_id": user_id, "management": management}
+        self._call("POST", "/keys", {"key": key, **body})
+
+    def remove_key(self, key: str) -> None:
+        """Let a key that was added in no more."""
+        self._call("DELETE", "/keys", {"key": key})
+
+    def providers(self, **keys: bool) -> None:
+        """Say at which providers the account has keys of its own: ``openai=True``."""
+        self._call("PUT", "/providers", keys)
+
+    def settings(self, **switches: bool | int | None) -> None:
+        """Set ``default_workspace_deletion``, or the ``max_page`` that lists keep to."""
+        self._call("PUT", "/settings", switches)
+
+    def reset(self) -> None:
+        """Start afresh: nothing stored, no rules, nothing remembered."""
+        self._call("POST", "/reset")
+
+    def _call(
+        self, method: str, path: str, body: bytes | Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self.admin_token}"}
+        if isinstance(body, Mapping):
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(body).encode()
+        url = urlsplit(self.base_url)
+        connection = http.client.HTTPConnection(str(url.hostname), url.port, timeout=60)
+        try:
+            connection.request(method, ADMIN + path, body, headers)
+            response = connection.getresponse()
+            answer = cast("dict[str, Any]", json.loads(response.read()))
+        finally:
+            connection.close()
+        if response.status != http.client.OK:
+            raise ValueError(answer["error"]["message"])
+        return answer

@@ -1,0 +1,1 @@
+"""What the emulator stores: SQLite rows and file contents."""

@@ -1,0 +1,70 @@
+"""A content on its way to the disk, and its size and hash."""
+
+import hashlib
+from typing import Self
+
+from .database import Store
+
+__all__ = ["Spool"]
+
+_BATCH = 1024 * 1024
+
+
+class Spool:
+    """Takes pieces as they come, writes them in batches from the store's threads.
+
+    Used in ``async with``: what was not kept by then is removed.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._hash = hashlib.sha256()
+        self.size = 0
+        self.path = store.new_partial()
+
+    async def __aenter__(self) -> Self:
+        self._file = await self._store.run(lambda: self.path.open("xb", buffering=0))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._store.run(self._discard)
+
+    async def write(self, data: bytes) -> None:
+        """Take a piece; at most one batch is in memory."""
+        self.size += len(data)
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+        if self._pending_bytes >= _BATCH:
+            await self._flush()
+
+    async def finish(self) -> None:
+        """See everything to the disk."""
+        await self._flush()
+        await self._store.run(self._finish)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of what was written."""
+        return self._hash.hexdigest()
+
+    async def _flush(self) -> None:
+        batch = b"".join(self._pending)
+        self._pending.clear()
+        self._pending_bytes = 0
+        await self._store.run(lambda: self._append(batch))
+
+    def _append(self, batch: bytes) -> None:
+        self._hash.update(batch)
+        view = memoryview(batch)
+        while view:
+            view = view[self._file.write(view) :]
+
+    def _finish(self) -> None:
+        self._store.sync(self._file.fileno())
+        self._file.close()
+
+    def _discard(self) -> None:
+        self._file.close()
+        self.path.unlink(missing_ok=True)
