@@ -44,7 +44,7 @@ def _select(parser: argparse.ArgumentParser, known: Iterable[str], names: str | 
 
 
 def _run(rows: list[Row], peers: list[Peer], rounds: int, share: float, *, check: bool) -> Results:
-    claimed = {figure[:2] for claim in CLAIMS for figure in claim.figures}
+    recent_upload_ids = {figure[:2] for claim in CLAIMS for figure in claim.figures}
     results = Results(rows, peers, machine())
     cores = Cores.apart()
     if not cores.client:
@@ -62,7 +62,7 @@ def _run(rows: list[Row], peers: list[Peer], rounds: int, share: float, *, check
             for row in rows:
                 _progress(f"round {turn + 1} of {rounds}: {row.label}")
                 for peer in peers:
-                    if check and (row.name, peer.name) not in claimed:
+                    if check and (row.name, peer.name) not in recent_upload_ids:
                         continue
                     if row.peers and peer.name not in row.peers:
                         continue

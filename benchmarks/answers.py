@@ -45,12 +45,12 @@ def _json(value: object) -> bytes:
 
 
 def file_answer(shape: Shape, number: int = 0, size: int = 65536) -> bytes:
-    """One file's metadata, as a whole HTTP answer."""
+    """One file's metadata, as a whole HTTP response."""
     return _json(_file(shape, number, size))
 
 
 def page_answer(shape: Shape) -> bytes:
-    """A page of files, as a whole HTTP answer."""
+    """A page of files, as a whole HTTP response."""
     rows = [_file(shape, number, 1024 + number) for number in range(PAGE_ROWS)]
     ends = {"first_id": rows[0]["id"], "last_id": rows[-1]["id"], "has_more": False}
     if shape == "openai":

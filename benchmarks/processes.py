@@ -83,7 +83,7 @@ def measure(row: Row, peer: Peer, base: str, directory: Path, share: float, core
         code = _START.format(imports=peer.imports, construct=peer.construct)
         command = [sys.executable, "-c", code]
     elif row.kind == "blocking" and not peer.blocking:
-        return Sample(refused="no blocking face")
+        return Sample(refused="no sync client")
     else:
         options = (row.name, peer.name, base, str(directory), str(share), cores.client)
         command = [sys.executable, "-m", "benchmarks.child", *options]

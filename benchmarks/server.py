@@ -29,7 +29,7 @@ class Route(NamedTuple):
 
     shape: Shape
     delay: float
-    answer: bytes | None  # None: an upload
+    response: bytes | None  # None: an upload
     content: int = 0
 
 
@@ -56,14 +56,14 @@ def _busy() -> bytes:
 
 
 class Exchange(asyncio.BufferedProtocol):
-    """One connection; its client waits for each answer before it asks again."""
+    """One connection; its client waits for each response before it asks again."""
 
     _transport: asyncio.Transport
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._head = b""
-        self._route: Route | None = None
+        self._transport_for: Route | None = None
         self._counter: UploadCounter | None = None
         self._resumed = asyncio.Event()
         self._resumed.set()
@@ -102,26 +102,26 @@ class Exchange(asyncio.BufferedProtocol):
         if head.startswith(b"GET /busy "):
             self._transport.write(_busy())
             return
-        self._route = wanted = route(head[: head.index(b"\r\n")])
-        if wanted.answer is None:
+        self._transport_for = wanted = route(head[: head.index(b"\r\n")])
+        if wanted.response is None:
             self._counter = UploadCounter(head)
             self._count(memoryview(rest))
         elif wanted.content:
-            self._sending = self._loop.create_task(self._send(wanted.answer, wanted.content))
+            self._sending = self._loop.create_task(self._send(wanted.response, wanted.content))
         else:
-            self._write(wanted.answer, wanted.delay)
+            self._write(wanted.response, wanted.delay)
 
     def _count(self, data: memoryview) -> None:
-        if self._counter and self._route and self._counter.feed(data):
+        if self._counter and self._transport_for and self._counter.feed(data):
             size, self._counter = self._counter.size, None
-            answer = file_answer(self._route.shape, next(_numbers), size)
-            self._write(answer, self._route.delay)
+            response = file_answer(self._transport_for.shape, next(_numbers), size)
+            self._write(response, self._transport_for.delay)
 
-    def _write(self, answer: bytes, delay: float) -> None:
+    def _write(self, response: bytes, delay: float) -> None:
         if delay:
-            self._loop.call_later(delay, self._transport.write, answer)
+            self._loop.call_later(delay, self._transport.write, response)
         else:
-            self._transport.write(answer)
+            self._transport.write(response)
 
     async def _send(self, head: bytes, size: int) -> None:
         self._transport.write(head)

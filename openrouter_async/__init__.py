@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from ._core.paging import Pager
     from ._core.retry import RetryConfig
     from ._core.transport import AsyncTransport
-    from ._http.messages import Occupancy
-    from ._sync.facade import BlockingDownload, BlockingPager
+    from ._http.messages import PoolStats
+    from ._sync.facade import SyncDownload, SyncPager
     from .client import AsyncOpenRouter, OpenRouter
     from .errors import OpenRouterError
     from .models import FileMetadata, FilePage, Workspace, WorkspaceBudget, WorkspaceMember
@@ -55,8 +55,8 @@ __all__ = [
     "AsyncOpenRouter",
     "AsyncTransport",
     "AttemptEvent",
-    "BlockingDownload",
-    "BlockingPager",
+    "SyncDownload",
+    "SyncPager",
     "BudgetInterval",
     "CallEvent",
     "CallOptions",
@@ -67,7 +67,7 @@ __all__ = [
     "FileProvider",
     "FileSource",
     "Hooks",
-    "Occupancy",
+    "PoolStats",
     "OpenRouter",
     "OpenRouterError",
     "Operation",

@@ -15,7 +15,7 @@ from ._core.retry import RetryConfig
 from ._core.server_url import parse_server_url
 from ._core.transport import AsyncTransport
 from ._http.connections import Connections, HTTPTransport
-from ._sync.facade import Async, Blocking, Face
+from ._sync.facade import Async, Sync, Mode
 from ._sync.portal import Portal
 from ._version import __version__
 from .errors import InvalidRequestError
@@ -26,11 +26,11 @@ __all__ = ["AsyncOpenRouter", "OpenRouter"]
 APIKeySource = str | Callable[[], str | Awaitable[str]]
 
 
-class _Client(Generic[Face]):
+class _Client(Generic[Mode]):
     """What the two clients share; the signature is written here, once."""
 
-    files: Files[Face]
-    workspaces: Workspaces[Face]
+    files: Files[Mode]
+    workspaces: Workspaces[Mode]
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class _Client(Generic[Face]):
             retries: When to try again.
             max_connections: Connections open at the same time; further calls wait their turn.
             default_headers: Headers for every request.
-            hooks: What to call on each request, answer and retry.
+            hooks: What to call on each request, response and retry.
             http_transport: An ``httpx.AsyncBaseTransport`` or ``httpx.AsyncClient`` of your own to
                 send through; it stays yours to close.
 
@@ -162,8 +162,8 @@ class AsyncOpenRouter(_Client[Async]):
         await self.aclose()
 
 
-class OpenRouter(_Client[Blocking]):
-    """The blocking client: the same operations, without ``await``, from any number of threads.
+class OpenRouter(_Client[Sync]):
+    """The sync client: the same operations, without ``await``, from any number of threads.
 
     Example:
         ```python

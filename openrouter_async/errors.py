@@ -10,13 +10,13 @@ OpenRouterError
 ├── ClientClosedError                          the client was closed
 ├── JournalError                               a bulk run's journal cannot be used as it is
 ├── TransferStoppedError                       a bulk run ended before its last item; .reason
-├── NoAnswerError                              no complete answer came
+├── NoAnswerError                              no complete response came
 │   ├── ConnectionFailedError
 │   ├── TLSError
 │   ├── RequestTimeoutError                    .limit says which
 │   └── OutcomeUnknownError                    it may have been done all the same
 │       └── UploadOutcomeUnknown               .filename, .size, .started
-├── ResponseError                              an answer came, with its status
+├── ResponseError                              a response came, with its status
 │   ├── BadRequestResponseError 400, UnauthorizedResponseError 401, …
 │   ├── OpenRouterDefaultError                 any other status that is not a success
 │   └── ResponseValidationError                a success that is not what was promised
@@ -138,7 +138,7 @@ class InvalidRequestError(OpenRouterError, ValueError):
 
 
 class UploadSourceError(InvalidRequestError):
-    """What was to be uploaded is missing, unreadable, empty, too large, or changed under way.
+    """What was to be uploaded is missing, read_error, empty, too large, or changed under way.
 
     Nothing was stored: an upload that had begun was broken off before its end.
     """
@@ -193,13 +193,13 @@ class IntegrityError(OpenRouterError):
 
 
 class NoAnswerError(OpenRouterError):
-    """No complete answer arrived.
+    """No complete response arrived.
 
     Attributes:
         method: The HTTP method.
         url: The URL, without its query.
         maybe_processed: Whether the service may have acted on the request.
-        answered: Whether an answer had begun to arrive.
+        answered: Whether a response had begun to arrive.
     """
 
     def __init__(
@@ -239,10 +239,10 @@ class RequestTimeoutError(NoAnswerError):
 
 
 class OutcomeUnknownError(NoAnswerError):
-    """The request was sent whole and its answer was lost: it may have been done, or not.
+    """The request was sent whole and its response was lost: it may have been done, or not.
 
     Attributes:
-        reason: The failure that lost the answer.
+        reason: The failure that lost the response.
     """
 
     def __init__(self, message: str, *, reason: NoAnswerError) -> None:
@@ -257,7 +257,7 @@ class OutcomeUnknownError(NoAnswerError):
 
 
 class UploadOutcomeUnknown(OutcomeUnknownError):  # noqa: N818 - the documented name
-    """The upload was sent whole and its answer was lost: the file may exist.
+    """The upload was sent whole and its response was lost: the file may exist.
 
     ``RetryConfig(on_ambiguous_upload="reconcile")`` looks for it instead of raising.
 
@@ -265,14 +265,14 @@ class UploadOutcomeUnknown(OutcomeUnknownError):  # noqa: N818 - the documented 
         filename: The name it was sent under.
         size: Its size in bytes; None if a stream of unknown length was not read to its end.
         started: When the attempt began (aware, by the service's clock where that is known).
-        reason: The failure that lost the answer.
+        reason: The failure that lost the response.
     """
 
     def __init__(
         self, *, filename: str, size: int | None, started: datetime, reason: NoAnswerError
     ) -> None:
         super().__init__(
-            f"{filename!r} was sent whole, but its answer was lost ({reason}): the file may"
+            f"{filename!r} was sent whole, but its response was lost ({reason}): the file may"
             " exist. List the files before you send it again, or set"
             " RetryConfig(on_ambiguous_upload='reconcile').",
             reason=reason,
@@ -283,16 +283,16 @@ class UploadOutcomeUnknown(OutcomeUnknownError):  # noqa: N818 - the documented 
 
 
 class ResponseError(OpenRouterError):
-    """An answer came, and it is not a success (or not the success that was promised).
+    """A response came, and it is not a success (or not the success that was promised).
 
     Attributes:
         status_code: The HTTP status.
         code: The body's ``error.code``, if it is a number.
         message: The service's own words, or the status in words.
         metadata: The body's ``error.metadata``, if it is an object.
-        headers: The answer's headers, names in lower case.
-        body: At most 64 KiB of the answer's body.
-        request_id: What the answer calls the request, if any header does.
+        headers: The response's headers, names in lower case.
+        body: At most 64 KiB of the response's body.
+        request_id: What the response calls the request, if any header does.
         retry_after: Seconds that the service asked to wait, or None.
         method: The HTTP method.
         url: The URL, without its query.
@@ -329,7 +329,7 @@ class ResponseError(OpenRouterError):
 
     @property
     def request_id(self) -> str | None:
-        """What the answer calls the request, to quote to OpenRouter's support."""
+        """What the response calls the request, to quote to OpenRouter's support."""
         return next(
             (self.headers[name] for name in _REQUEST_ID_HEADERS if name in self.headers), None
         )
@@ -400,7 +400,7 @@ class ServiceUnavailableResponseError(ResponseError):
 
 
 class GatewayTimeoutResponseError(ResponseError):
-    """504: something behind the service did not answer in time."""
+    """504: something behind the service did not response in time."""
 
 
 class OpenRouterDefaultError(ResponseError):
@@ -411,12 +411,12 @@ class ResponseValidationError(ResponseError):
     """A success that is not what the documents promise.
 
     Attributes:
-        path: The field that is wrong, like ``data[3].created_at``; empty for the whole answer.
+        path: The field that is wrong, like ``data[3].created_at``; empty for the whole response.
     """
 
-    def __init__(self, message: str, *, path: str = "", **answer: Any) -> None:  # noqa: ANN401
+    def __init__(self, message: str, *, path: str = "", **response: Any) -> None:  # noqa: ANN401
         where = f"{path}: " if path else ""
-        super().__init__(f"not the promised answer: {where}{message}", **answer)
+        super().__init__(f"not the promised response: {where}{message}", **response)
         self.path = path
 
 

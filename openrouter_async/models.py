@@ -66,7 +66,7 @@ class Model:
     """What all models share."""
 
     extra: Mapping[str, Any] = field(default=_Nothing(), repr=False, hash=False)
-    """Fields of the answer that this version does not know, as they came."""
+    """Fields of the response that this version does not know, as they came."""
 
 
 @frozen(kw_only=True)

@@ -1,13 +1,13 @@
-"""What ``client.files`` and ``client.workspaces`` offer, on either face."""
+"""What ``client.files`` and ``client.workspaces`` offer, on either client."""
 
 from . import transfers
-from ._sync.facade import Face, Namespace, method
+from ._sync.facade import Mode, Namespace, method
 from .operations import files, workspaces
 
 __all__ = ["Files", "Workspaces"]
 
 
-class Files(Namespace[Face]):
+class Files(Namespace[Mode]):
     """``client.files``: the files of a workspace.
 
     Example:
@@ -31,7 +31,7 @@ class Files(Namespace[Face]):
     delete_many = method(transfers.delete_many)
 
 
-class Workspaces(Namespace[Face]):
+class Workspaces(Namespace[Mode]):
     """``client.workspaces``: workspaces, their budgets and members. Needs a management key.
 
     Example:

@@ -33,7 +33,7 @@ from ._core.hooks import (
     ResultEvent,
     notify,
 )
-from ._http.messages import Occupancy, Occupied
+from ._http.messages import PoolStats, HasPoolStats
 from ._version import __version__
 
 try:
@@ -146,7 +146,7 @@ class _Watch:
         self._propagates = propagates
         # The running call is in the context, where it is its task's own, and its children's.
         self._key = context.create_key(_SCOPE)
-        self._pools: WeakSet[Occupied] = WeakSet()
+        self._pools: WeakSet[HasPoolStats] = WeakSet()
         self._lock = threading.Lock()
         self._make_instruments(meter)
 
@@ -243,10 +243,10 @@ class _Watch:
 
     # Connections, as the reader of the metrics asks for them, in a thread of its own
 
-    def _occupancies(self) -> list[Occupancy]:
+    def _occupancies(self) -> list[PoolStats]:
         with self._lock:
             pools = list(self._pools)
-        return [pool.occupancy() for pool in pools]
+        return [pool.pool_stats() for pool in pools]
 
     def _open(self, _: CallbackOptions) -> Iterable[Observation]:
         found = self._occupancies()

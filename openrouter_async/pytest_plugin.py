@@ -43,7 +43,7 @@ __all__ = [
     "openrouter_environment",
 ]
 
-_EXTRA = ("puremagic", "python_multipart", "starlette", "uvicorn")
+EXTRA_KEY = ("puremagic", "python_multipart", "starlette", "uvicorn")
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def openrouter_emulator() -> "Iterator[Emulator]":
         from .emulator import run_emulator
     except ModuleNotFoundError as error:
         missing = str(error.name).partition(".")[0]
-        if missing not in _EXTRA:
+        if missing not in EXTRA_KEY:
             raise
         pytest.fail(
             f"openrouter_emulator needs {missing}: pip install 'openrouter_async[emulator]'",
@@ -75,7 +75,7 @@ def openrouter_environment(
 
 @pytest.fixture
 def openrouter_client(openrouter_emulator: "Emulator") -> "Iterator[OpenRouter]":
-    """A blocking client of the emulator, with its management key."""
+    """A sync client of the emulator, with its management key."""
     from . import OpenRouter
 
     emulator = openrouter_emulator

@@ -1,4 +1,4 @@
-"""A live emulator for all tests, and one ``client`` that is both faces in turn."""
+"""A live emulator for all tests, and one ``client`` that is both clients in turn."""
 
 import asyncio
 import os
@@ -64,9 +64,9 @@ def emulator(_emulator: Emulator) -> Emulator:
 
 @pytest.fixture(params=FACES)
 async def client(request, emulator) -> AsyncIterator[Client]:
-    """A client of the emulator with the management key, on each face in turn.
+    """A client of the emulator with the management key, on each client in turn.
 
-    The blocking face is called in a thread, so that one test awaits both.
+    The sync client is called in a thread, so that one test awaits both.
     """
     async with request.param(
         emulator.management_key, server_url=emulator.base_url, retries=QUICK
@@ -76,13 +76,13 @@ async def client(request, emulator) -> AsyncIterator[Client]:
 
 @pytest.fixture(params=FACES)
 def make_client(request):
-    """Makes clients for servers of the test's own, on each face in turn."""
+    """Makes clients for servers of the test's own, on each client in turn."""
     return request.param
 
 
 @pytest.fixture
 async def raw_server():
-    """Starts servers that answer with exactly the bytes a test wants: ``raw_server(handler)``."""
+    """Starts servers that response with exactly the bytes a test wants: ``raw_server(handler)``."""
     servers = []
 
     async def start(handler):

@@ -34,9 +34,9 @@ def count(head, data, step):
     from benchmarks.multipart import UploadCounter
 
     counter = UploadCounter(head)
-    pieces = [data[start : start + step] for start in range(0, len(data), step)]
-    ended = [counter.feed(memoryview(piece)) for piece in pieces]
-    assert ended == [False] * (len(pieces) - 1) + [True]
+    chunks = [data[start : start + step] for start in range(0, len(data), step)]
+    ended = [counter.feed(memoryview(chunk)) for chunk in chunks]
+    assert ended == [False] * (len(chunks) - 1) + [True]
     return counter.size
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_multipart.multipart import parse_options_header
-from support.servers import FILE, answer
+from support.servers import FILE, response
 from support.wire import KEY, QUICK, form_of, parse_form, raised, replies, reset
 
 from openrouter_async import RetryConfig, errors
@@ -20,11 +20,11 @@ CONTENT = bytes(range(256)) * 8_000
 
 
 def stored(size):
-    return answer(200, FILE | {"size_bytes": size})
+    return response(200, FILE | {"size_bytes": size})
 
 
 async def rendered(body):
-    return b"".join([piece async for piece in body.pieces(Outgoing())])
+    return b"".join([chunk async for chunk in body.chunks(Outgoing())])
 
 
 def form_from(body, cut=None):
@@ -42,14 +42,14 @@ PIECES = st.lists(
 )
 
 
-@given(name=NAMES, declared=TYPES, pieces=PIECES, known=st.booleans(), cut=st.integers(1, 99))
+@given(name=NAMES, declared=TYPES, chunks=PIECES, known=st.booleans(), cut=st.integers(1, 99))
 @settings(max_examples=200)
-def test_a_form_gives_back_the_name_the_type_and_the_content(name, declared, pieces, known, cut):
+def test_a_form_gives_back_the_name_the_type_and_the_content(name, declared, chunks, known, cut):
     """However the content is cut, as a parser that is not ours reads it, however it is fed."""
-    content = b"".join(pieces)
+    content = b"".join(chunks)
 
     async def build():
-        source = await open_source(content if known else pieces, name, declared, check_size=False)
+        source = await open_source(content if known else chunks, name, declared, check_size=False)
         return MultipartBody(source, None)
 
     body = asyncio.run(build())
@@ -86,10 +86,10 @@ def test_a_form_gives_back_the_name_the_type_and_the_content(name, declared, pie
 def test_names_are_written_as_the_whatwg_form_rules_say(name, written):
     """Quotes and line breaks in percent, all else as UTF-8, whatever was checked before."""
 
-    async def pieces():
+    async def chunks():
         yield b"x"
 
-    source = Source(filename=name, content_type="a/b", size=1, replayable=True, pieces=pieces)
+    source = Source(filename=name, content_type="a/b", size=1, replayable=True, chunks=chunks)
     form = form_from(MultipartBody(source, None))
     assert form.headers == {
         "content-disposition": f'form-data; name="file"; filename="{written}"',
@@ -152,7 +152,7 @@ async def test_progress_never_runs_backwards_over_a_retry(make_client, raw_serve
     path.write_bytes(CONTENT)
     source = {"bytes": CONTENT, "path": path, "file": io.BytesIO(CONTENT)}[kind]
     calls = []
-    server = await raw_server(replies(answer(429), answer(429), stored(len(CONTENT))))
+    server = await raw_server(replies(response(429), response(429), stored(len(CONTENT))))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await client.files.upload(source, filename="x", progress=lambda done, _: calls.append(done))
     assert len(server.requests) == 3
@@ -191,7 +191,7 @@ async def test_another_size_in_the_answer_is_an_integrity_error(
 async def test_the_size_is_compared_in_every_shape(make_client, raw_server):
     """OpenAI calls it ``bytes``."""
     file = {"id": "f", "object": "file", "bytes": 3, "created_at": 1, "filename": "x"}
-    server = await raw_server(replies(answer(200, file)))
+    server = await raw_server(replies(response(200, file)))
     async with make_client(KEY, server_url=server.url) as client:
         assert (await client.files.upload(b"abc", filename="x")).size_bytes == 3
         await raised(IntegrityError, client.files.upload, b"abcd", filename="x")
@@ -204,7 +204,7 @@ async def test_a_lost_answer_to_a_stream_says_how_much_was_sent(make_client, raw
         error = await raised(
             errors.UploadOutcomeUnknown,
             client.files.upload,
-            (piece for piece in [b"abc", b"de"]),
+            (chunk for chunk in [b"abc", b"de"]),
             filename="x",
         )
     assert error.size == 5
@@ -221,11 +221,11 @@ def test_a_document_is_compact_utf_8():
 
 
 def test_an_attempt_knows_when_all_of_it_was_handed_out():
-    """Not before its last piece, and of every kind of body."""
+    """Not before its last chunk, and of every kind of body."""
 
     async def watch(body):
         outgoing = Outgoing()
-        return [outgoing.whole async for _ in body.pieces(outgoing)]
+        return [outgoing.whole async for _ in body.chunks(outgoing)]
 
     async def run():
         source = await open_source(CONTENT, "x", None, check_size=True)

@@ -16,7 +16,7 @@ import time
 import anyio
 import httpx
 import pytest
-from support.servers import FILE, answer
+from support.servers import FILE, response
 
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, Operation, RetryConfig, Timeout
 from openrouter_async.errors import (
@@ -120,7 +120,7 @@ async def test_the_blocking_face_works_where_a_loop_runs(emulator):
 
 
 def test_threads_share_a_blocking_client(emulator):
-    """Every answer belongs to its request."""
+    """Every response belongs to its request."""
     with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
         slugs = [f"w-{number}" for number in range(8)]
         for slug in slugs:
@@ -186,7 +186,7 @@ def test_an_unclosed_client_lets_the_interpreter_exit(face, emulator, tmp_path):
 
 
 def test_a_forked_child_gets_connections_of_its_own(emulator):
-    """Parent and child go on, each over its own socket, on both faces."""
+    """Parent and child go on, each over its own socket, on both clients."""
     done = run_script(
         """
         import asyncio, os, sys, warnings
@@ -219,7 +219,7 @@ def test_a_forked_child_gets_connections_of_its_own(emulator):
 
 
 async def test_an_interrupt_cancels_what_runs(raw_server):
-    """Ctrl-C on the blocking face: the call ends, and the server sees the connection go."""
+    """Ctrl-C on the sync client: the call ends, and the server sees the connection go."""
     gone = anyio.Event()
 
     async def handler(request, _):
@@ -303,7 +303,7 @@ def test_a_hook_cannot_call_its_own_blocking_client(emulator):
         OpenRouter(emulator.management_key, server_url=emulator.base_url) as other,
     ):
         clients.append(client)
-        with pytest.raises(RuntimeError, match="its own blocking client"):
+        with pytest.raises(RuntimeError, match="its own sync client"):
             client.workspaces.get("default")
         clients.append(other)
         assert client.workspaces.get("default").slug == "default"
@@ -386,7 +386,7 @@ async def test_an_interrupted_client_goes_on(raw_server):
             await request.reader.read()
             gone.set()
         await gone.wait()
-        return answer(200, FILE)
+        return response(200, FILE)
 
     server = await raw_server(handler)
     script = """
@@ -471,7 +471,7 @@ async def test_an_endpoint_without_a_method_is_called_all_the_same(make_client, 
     """The way out: an `Operation` of the caller's own."""
 
     async def handler(_, __):
-        return answer(200, {"data": {"total_credits": 5}})
+        return response(200, {"data": {"total_credits": 5}})
 
     server = await raw_server(handler)
     client = AsyncOpenRouter("sk-test", server_url=server.url)
@@ -484,7 +484,7 @@ async def test_with_options_overrides_and_shares(make_client, raw_server):
     """One connection serves both; only the second client sends the header."""
 
     async def handler(_, __):
-        return answer(200, FILE)
+        return response(200, FILE)
 
     server = await raw_server(handler)
     async with make_client("sk-test", server_url=server.url) as client:
@@ -576,7 +576,7 @@ async def test_the_total_limit_covers_all_attempts_and_waits(make_client, raw_se
 
     async def handler(_, __):
         await asyncio.sleep(0.1)
-        return answer(503)
+        return response(503)
 
     server = await raw_server(handler)
     retries = RetryConfig(max_attempts=None, initial_interval=0.01, max_interval=0.01)

@@ -28,7 +28,7 @@ INNER = {
     "fill",
     "from_json",
     "limits",
-    "rest_of",
+    "remaining_options",
     "service_time",
     "to_json",
 }

@@ -1,4 +1,4 @@
-"""``client.files`` against the emulator, on both faces."""
+"""``client.files`` against the emulator, on both clients."""
 
 import hashlib
 
@@ -33,7 +33,7 @@ async def test_list_visits_every_file_once(client, limit):
 
 
 async def test_a_server_made_file_is_downloaded_whole(client, emulator, tmp_path):
-    """In memory, in pieces, and into a file."""
+    """In memory, in chunks, and into a file."""
     content = bytes(range(256)) * 5000
     file_id = emulator.create_file("out/result.bin", content)["id"]
     async with client.files.download(file_id) as download:

@@ -85,12 +85,12 @@ async def test_asyncio_throws_away_what_came_before_a_write_failed():
 
 @asyncios_own
 async def test_asyncios_tls_throws_away_what_came_before_a_reset(tmp_path):
-    """`_streams._TLS` decrypts what the kernel still has."""
+    """`_streams.TLS` decrypts what the kernel still has."""
     heard = 0
     with trusted(tmp_path):
         for _ in range(10):
             heard += await _heard_by_tls(ssl.create_default_context())
-    assert heard < 10, mended("_streams._TLS")
+    assert heard < 10, mended("_streams.TLS")
 
 
 async def _heard_by_tls(context):
@@ -164,7 +164,7 @@ async def test_asyncio_sets_no_delay_only_on_some_sockets():
 
 
 async def test_a_worker_threads_end_is_not_waited_for_by_whoever_is_cancelled():
-    """A native cancellation passes anyio's shield: `_threads.in_thread` waits for the end."""
+    """A native cancellation passes anyio's shield: `_threads.run_in_thread` waits for the end."""
     begun, end = threading.Event(), threading.Event()
 
     def work():
@@ -176,7 +176,7 @@ async def test_a_worker_threads_end_is_not_waited_for_by_whoever_is_cancelled():
     task.cancel()
     done, _ = await asyncio.wait([task], timeout=0.5)
     end.set()
-    assert done, mended("_threads.in_thread")
+    assert done, mended("_threads.run_in_thread")
 
 
 # httpx and what it stands on
@@ -193,12 +193,12 @@ async def test_httpx_loses_an_answer_that_comes_early(raw_server):
     server = await raw_server(refuse)
     async with httpx.AsyncClient(trust_env=False) as client:
 
-        async def pieces():
+        async def chunks():
             for _ in range(100):
                 yield UNTIL_IT_IS_FULL[:500_000]
 
-        with still(httpx.TransportError, "_streams.Answered"):
-            await client.post(server.url, content=pieces())
+        with still(httpx.TransportError, "_streams.ResponseStarted"):
+            await client.post(server.url, content=chunks())
 
 
 async def test_httpxs_pool_loses_slots_to_cancellations(raw_server):
@@ -249,14 +249,14 @@ def test_the_words_of_h11_repeat_a_header():
         h11.Request(
             method="GET", target="/", headers=[("host", "x"), ("authorization", "Bearer k\n")]
         )
-    assert "Bearer k" in str(caught.value), mended("_pool._head_of")
+    assert "Bearer k" in str(caught.value), mended("_pool.request_head")
 
 
 # backoff
 
 
 def test_the_waits_of_backoff_shorten_what_the_server_asked_for():
-    """By its default jitter; `_retry.Schedule` takes its waits from the generators alone."""
+    """By its default jitter; `_retry.Backoff` takes its waits from the generators alone."""
     waits = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("time.sleep", waits.append)
@@ -266,12 +266,12 @@ def test_the_waits_of_backoff_shorten_what_the_server_asked_for():
             return False
 
         refused()
-    assert min(waits) < 10, mended("_retry.Schedule")
+    assert min(waits) < 10, mended("_retry.Backoff")
 
 
 def test_the_generators_of_backoff_begin_with_nothing():
-    """`_retry.Schedule` skips it."""
-    assert next(backoff.expo()) is None, mended("the first next() in _retry.Schedule")
+    """`_retry.Backoff` skips it."""
+    assert next(backoff.expo()) is None, mended("the first next() in _retry.Backoff")
 
 
 def test_the_bounds_of_backoff_overflow_where_they_do_not_grow():

@@ -39,7 +39,7 @@ from openrouter_async.errors import (
 )
 
 SMALL = b"hello, world\n"
-# Text, so that the service takes it, of several pieces and an odd length.
+# Text, so that the service takes it, of several chunks and an odd length.
 LARGE = b"".join(b"%07d\n" % number for number in range(150_000)) + b"end"
 CONTENTS = pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
 
@@ -183,9 +183,9 @@ async def test_what_is_passed_through_is_never_whole_in_memory(upload_to, emulat
             original = aiohttp.StreamReader.read
 
             async def read(self, n=-1):
-                piece = await original(self, n)
-                asked.append((n, len(piece)))
-                return piece
+                chunk = await original(self, n)
+                asked.append((n, len(chunk)))
+                return chunk
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(aiohttp.StreamReader, "read", read)
@@ -300,7 +300,7 @@ def incoming(content, *, before=b"", rolled=False, **details):
 
 @pytest.mark.parametrize("rolled", [False, True], ids=["memory", "disk"])
 async def test_an_upload_is_sent_again_from_where_it_stood(make_client, raw_server, rolled):
-    """With its length announced, on both faces: it belongs to no event loop."""
+    """With its length announced, on both clients: it belongs to no event loop."""
     stored = answer(200, FILE | {"size_bytes": len(LARGE)})
     server = await raw_server(replies(answer(429), stored))
     upload = incoming(LARGE, before=b"before", rolled=rolled)
@@ -400,7 +400,7 @@ async def test_bulk_runs_take_uploads_too(client, emulator):
 async def test_an_async_file_is_sent_again_from_where_it_stood(
     make_client, raw_server, tmp_path, content
 ):
-    """With its length announced, on both faces."""
+    """With its length announced, on both clients."""
     stored = answer(200, FILE | {"size_bytes": len(content)})
     server = await raw_server(replies(answer(429), stored))
     path = tmp_path / "named.txt"
@@ -524,9 +524,9 @@ async def test_an_answer_that_breaks_off_is_the_sources_failure(raw_server, uplo
 async def test_an_answers_length_that_is_not_kept_corrupts_nothing(upload_to, length):
     """A transport of somebody's own may let it through."""
     headers = {"content-length": str(length), "content-type": "text/plain"}
-    lying = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, content=pieces()))
+    lying = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, content=chunks()))
 
-    async def pieces():
+    async def chunks():
         yield SMALL
         yield SMALL
 
@@ -540,7 +540,7 @@ async def test_an_answers_length_that_is_not_kept_corrupts_nothing(upload_to, le
 
 
 async def test_a_plain_answer_is_read_in_a_thread(client, raw_server, emulator):
-    """Httpx's blocking client goes with either face."""
+    """Httpx's sync client goes with either client."""
     server = await raw_server(replies(answer(200, LARGE)))
     with httpx.Client(trust_env=False) as http:
         response = await anyio.to_thread.run_sync(
@@ -721,7 +721,7 @@ class Indirect:
 
 
 async def test_a_reader_may_hand_on_to_another(client, emulator):
-    """On both faces: it belongs to no loop."""
+    """On both clients: it belongs to no loop."""
     await client.files.upload(Indirect(LARGE), filename="x.txt")
     assert received(emulator)["sha256"] == digest(LARGE)
 
@@ -749,7 +749,7 @@ async def other_loops_streams():
 
 
 async def test_a_stream_of_another_event_loop_is_refused(emulator):
-    """On the blocking face at once, and with the way out."""
+    """On the sync client at once, and with the way out."""
     async with BlockingFace(emulator.management_key, server_url=emulator.base_url) as client:
         for stream in await other_loops_streams():
             error = await raised(InvalidRequestError, client.files.upload, stream, filename="x")

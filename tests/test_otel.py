@@ -79,7 +79,7 @@ def telemetry():
 
 @pytest.fixture
 def instrumented(make_client, telemetry):
-    """Makes clients of a server, traced, on each face in turn."""
+    """Makes clients of a server, traced, on each client in turn."""
 
     def make(server, hooks=None, *, propagate=False, **options):
         hooks = telemetry.instrument(hooks, propagate=propagate)

@@ -21,7 +21,7 @@ from packaging.version import Version
 from support.busy import busy_server, cancel_at_random
 from support.census import Census, settles, sockets
 from support.lines import CountingServer, close, headless, peer, stay
-from support.servers import FILE, answer
+from support.servers import FILE, response
 from support.tls import server_context, trusted
 from support.wire import KEY, raised, replies, shown, silence
 
@@ -30,8 +30,8 @@ from openrouter_async._http.pool import Pool
 from openrouter_async._http.tls import tls_context
 
 ONCE = RetryConfig.none()
-GOOD = answer(200, FILE)
-STORED = answer(200, FILE | {"size_bytes": 5})
+GOOD = response(200, FILE)
+STORED = response(200, FILE | {"size_bytes": 5})
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ async def test_never_more_connections_are_open_than_the_limit(serve, make_client
 
     async def handler(request, _):
         await asyncio.sleep(0.005)
-        return answer(200, FILE | {"id": request.target.rpartition("/")[2]})
+        return response(200, FILE | {"id": request.target.rpartition("/")[2]})
 
     server = await serve(handler)
     client = make_client(server, max_connections=limit)
@@ -261,10 +261,10 @@ async def test_what_the_loop_had_no_time_to_notice_is_noticed_too(end):
 
 
 LAST_WORDS = {
-    "connection: close": answer(200, FILE, "connection: close"),
+    "connection: close": response(200, FILE, "connection: close"),
     "HTTP/1.0": GOOD.replace(b"HTTP/1.1", b"HTTP/1.0"),
     "surplus": GOOD + b"x",
-    "another answer": GOOD + answer(200, FILE | {"id": "wrong"}),
+    "another response": GOOD + response(200, FILE | {"id": "wrong"}),
     "a line's end": GOOD + b"\r\n",
 }
 
@@ -273,8 +273,8 @@ LAST_WORDS = {
 async def test_a_connection_with_which_something_is_odd_is_not_used_again(
     serve, make_client, words
 ):
-    """The next answer belongs to the next request."""
-    server = await serve(replies(LAST_WORDS[words], answer(200, FILE | {"id": "next"})))
+    """The next response belongs to the next request."""
+    server = await serve(replies(LAST_WORDS[words], response(200, FILE | {"id": "next"})))
     client = make_client(server)
     assert (await client.files.retrieve("x")).id == FILE["id"]
     assert (await client.files.retrieve("x")).id == "next"
@@ -282,10 +282,10 @@ async def test_a_connection_with_which_something_is_odd_is_not_used_again(
     assert await settles(lambda: server.open == 1)
 
 
-@pytest.mark.parametrize("late", [b"x", answer(200, FILE | {"id": "wrong"})])
+@pytest.mark.parametrize("late", [b"x", response(200, FILE | {"id": "wrong"})])
 async def test_surplus_bytes_that_come_late_are_noticed(serve, make_client, late):
     """While the connection lies idle."""
-    server = await serve(replies(GOOD, answer(200, FILE | {"id": "next"})))
+    server = await serve(replies(GOOD, response(200, FILE | {"id": "next"})))
     client = make_client(server)
     await client.files.retrieve("x")
     server.requests[0].writer.write(late)
@@ -321,17 +321,17 @@ async def test_a_download_that_is_left_early_ends_its_connection(serve, make_cli
     server = await serve(handler)
     client = make_client(server, max_connections=1)
     async with client.files.download("x") as download:
-        pieces = aiter(download)
+        chunks = aiter(download)
         for _ in range(chunks):
-            await anext(pieces)
-        await pieces.aclose()
+            await anext(chunks)
+        await chunks.aclose()
     assert (await client.files.retrieve("x")).id == FILE["id"]
     assert server.connections == 2
 
 
 async def test_a_download_that_is_read_to_its_end_keeps_its_connection(serve, make_client):
     """Also one in chunks, and one that is empty."""
-    bodies = [answer(200, b"abc"), answer(200, b"")]
+    bodies = [response(200, b"abc"), response(200, b"")]
     bodies += [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"]
     server = await serve(replies(*bodies))
     client = make_client(server)
@@ -342,8 +342,8 @@ async def test_a_download_that_is_read_to_its_end_keeps_its_connection(serve, ma
 
 
 async def test_an_error_is_read_and_its_connection_kept(serve, make_client):
-    """As with any other answer."""
-    server = await serve(replies(answer(404, {"error": {"code": 404, "message": "no"}}), GOOD))
+    """As with any other response."""
+    server = await serve(replies(response(404, {"error": {"code": 404, "message": "no"}}), GOOD))
     client = make_client(server)
     await raised(errors.NotFoundResponseError, client.files.retrieve, "x")
     await client.files.retrieve("x")
@@ -421,8 +421,8 @@ async def test_a_client_of_httpxs_sends_through_the_pool(serve, httpx_client):
 
     async def handler(request, number):
         if request.target == "/moved":
-            return answer(302, b"", "location: /here", "set-cookie: a=b")
-        return answer(200, request.body, f"x-cookie: {request.headers('cookie')}")
+            return response(302, b"", "location: /here", "set-cookie: a=b")
+        return response(200, request.body, f"x-cookie: {request.headers('cookie')}")
 
     server = await serve(handler)
     url = server.url.removesuffix("/api/v1")
@@ -431,18 +431,18 @@ async def test_a_client_of_httpxs_sends_through_the_pool(serve, httpx_client):
     found = await httpx_client.post(url, json={"a": 1})
     assert found.json() == {"a": 1}
 
-    async def pieces():
+    async def chunks():
         yield b"one"
         yield b"two"
 
-    async with httpx_client.stream("POST", url, content=pieces()) as found:
+    async with httpx_client.stream("POST", url, content=chunks()) as found:
         assert b"".join([chunk async for chunk in found.aiter_bytes()]) == b"onetwo"
     assert server.connections == 1
 
 
 async def test_a_stream_of_httpxs_that_is_left_early_gives_its_slot_back(serve, httpx_client):
     """And one that is read after its end says so in httpx's words."""
-    server = await serve(replies(answer(200, b"x" * 3_000_000), answer(200, b"y")))
+    server = await serve(replies(response(200, b"x" * 3_000_000), response(200, b"y")))
     async with httpx_client.stream("GET", server.url) as found:
         await anext(found.aiter_raw(1000))
     with pytest.raises(httpx.StreamError):
@@ -453,7 +453,7 @@ async def test_a_stream_of_httpxs_that_is_left_early_gives_its_slot_back(serve, 
 
 async def test_the_content_of_an_answer_is_gone_once_it_is_closed(serve_plain):
     """The connection may be another call's by then."""
-    server = await serve_plain(replies(answer(200, b"abc")))
+    server = await serve_plain(replies(response(200, b"abc")))
     pool = Pool(1, 4.0, tls_context)
     found = await pool.handle_async_request(httpx.Request("GET", server.url))
     await found.aclose()
@@ -487,14 +487,14 @@ async def test_failures_reach_a_client_of_httpxs_as_its_own(serve, httpx_client)
 async def test_a_request_that_cannot_be_framed_is_httpxs_own_error_too(serve_plain, httpx_client):
     """More bytes than the length says, or less."""
 
-    async def pieces():
+    async def chunks():
         yield b"0123456789"
 
     server = await serve_plain(replies(GOOD))
     for length in ("5", "15"):
         with pytest.raises(httpx.LocalProtocolError):
             await httpx_client.post(
-                server.url, content=pieces(), headers={"content-length": length}
+                server.url, content=chunks(), headers={"content-length": length}
             )
     assert (await httpx_client.get(server.url)).status_code == 200
 
@@ -568,11 +568,11 @@ async def pool(_trust):
 
 
 async def fetch(pool, server, path="/"):
-    """Send a request and read the answer, which still holds its connection then."""
+    """Send a request and read the response, which still holds its connection then."""
     url = server.url.removesuffix("/api/v1") + path
     async with asyncio.timeout(5):
         found = await pool.handle_async_request(httpx.Request("GET", url))
-        # Past httpx's own ways to read, which close the answer at its end.
+        # Past httpx's own ways to read, which close the response at its end.
         body = b"".join([chunk async for chunk in found.stream])
     assert body == GOOD.partition(b"\r\n\r\n")[2]
     return found
@@ -623,12 +623,12 @@ async def test_a_pool_closed_in_the_moment_of_a_turn_fails_that_call(serve, pool
 
 @pytest.mark.parametrize("limit", ["total", "read"])
 async def test_a_timeout_ends_its_connection_and_nothing_else(serve, make_client, limit):
-    """Whatever the server sends later is nobody's answer."""
+    """Whatever the server sends later is nobody's response."""
 
     async def handler(request, _):
         if request.target.endswith("slow"):
             await asyncio.sleep(0.35)
-            return answer(200, FILE | {"id": "late"})
+            return response(200, FILE | {"id": "late"})
         return GOOD
 
     server = await serve(handler)
@@ -643,14 +643,14 @@ async def test_a_timeout_ends_its_connection_and_nothing_else(serve, make_client
 async def test_a_source_that_fails_ends_its_connection(serve, make_client):
     """The request is half sent; nothing may follow it."""
 
-    async def pieces():
+    async def chunks():
         yield b"x" * 100_000
         msg = "the disk is gone"
         raise OSError(msg)
 
     server = await serve(replies(GOOD))
     client = make_client(server, max_connections=1)
-    error = await raised(errors.UploadSourceError, client.files.upload, ("x.txt", pieces()))
+    error = await raised(errors.UploadSourceError, client.files.upload, ("x.txt", chunks()))
     assert KEY not in shown(error)
     await client.files.retrieve("x")
     assert server.connections == 2
@@ -699,11 +699,11 @@ async def test_closing_during_a_download_ends_it(serve, make_client):
     server = await serve(handler)
     client = make_client(server)
     async with client.files.download("x") as download:
-        pieces = aiter(download)
-        assert await anext(pieces) == b"abc"
+        chunks = aiter(download)
+        assert await anext(chunks) == b"abc"
         census = Census()
         await client.aclose()
-        await raised(errors.ConnectionFailedError, anext, pieces)
+        await raised(errors.ConnectionFailedError, anext, chunks)
     assert sockets() < census.sockets
 
 

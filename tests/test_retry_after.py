@@ -7,7 +7,7 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from support.servers import answer
+from support.servers import response
 from support.wire import KEY, raised, replies
 
 from openrouter_async import RetryConfig
@@ -107,7 +107,7 @@ def test_a_date_says_the_same_as_its_seconds(seconds):
 @example(b"5\r\nRetry-After: 6")
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_bytes_of_a_server_are_a_wait_or_nothing(make_client, raw_server, value):
-    """Unless they are no header, which is no answer either."""
+    """Unless they are no header, which is no response either."""
     head = b"HTTP/1.1 429 Later\r\ncontent-length: 0\r\nRetry-After: " + value + b"\r\n\r\n"
     server = await raw_server(replies(head))
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
@@ -120,7 +120,7 @@ async def test_any_bytes_of_a_server_are_a_wait_or_nothing(make_client, raw_serv
 
 async def test_two_headers_that_contradict_each_other_are_ignored(make_client, raw_server):
     """There is no telling which of them is meant."""
-    throttled = answer(429, b"", "Retry-After: 2", "Retry-After: 3")
+    throttled = response(429, b"", "Retry-After: 2", "Retry-After: 3")
     server = await raw_server(replies(throttled))
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
         error = await raised(TooManyRequestsResponseError, client.files.retrieve, "x")

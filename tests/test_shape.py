@@ -22,7 +22,7 @@ LAYERS = [
     {"_version", "_retry_after", "_wire"},
     {"errors"},
     {"_operation", "models", "_threads", "_hooks"},
-    {"_codec", "_retry", "_pieces", "_paging"},
+    {"_codec", "_retry", "_chunks", "_paging"},
     {"_readers"},
     {"_sources"},
     {"_options", "_bodies"},

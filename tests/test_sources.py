@@ -13,7 +13,7 @@ import anyio
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.servers import FILE, answer
+from support.servers import FILE, response
 from support.wire import KEY, QUICK, form_of, raised, replies
 
 from openrouter_async import AsyncOpenRouter
@@ -27,7 +27,7 @@ from openrouter_async.errors import (
 )
 
 SMALL = b"hello, world\n"
-# Text, so that the service takes it, of several pieces and an odd length.
+# Text, so that the service takes it, of several chunks and an odd length.
 LARGE = b"".join(b"%07d\n" % number for number in range(150_000)) + b"end"
 
 
@@ -50,19 +50,19 @@ class PathLike:
 class Again:
     """Gives a new iterator each time."""
 
-    def __init__(self, pieces):
-        self._pieces = pieces
+    def __init__(self, chunks):
+        self._chunks = chunks
 
     def __iter__(self):
-        return iter(self._pieces)
+        return iter(self._chunks)
 
 
 class AgainAsync(Again):
     __iter__ = None
 
     async def __aiter__(self):
-        for piece in self._pieces:
-            yield piece
+        for chunk in self._chunks:
+            yield chunk
 
 
 class Reader:
@@ -110,8 +110,8 @@ def stepped(content):
 
 
 async def pieces_of(content):
-    for piece in cut_up(content, 9_999):
-        yield piece
+    for chunk in cut_up(content, 9_999):
+        yield chunk
 
 
 def written(path, content):
@@ -136,7 +136,7 @@ SOURCES = {
     "spooled on disk": lambda content, _: spooled(content, 10),
     "pipe": lambda content, _: pipe(content[:60_000]),
     "reader": lambda content, _: Reader(content),
-    "generator": lambda content, _: (piece for piece in cut_up(content, 10_000)),
+    "generator": lambda content, _: (chunk for chunk in cut_up(content, 10_000)),
     "async generator": lambda content, _: pieces_of(content),
     "list": lambda content, _: cut_up(content, 700_000),
     "list with empties": lambda content, _: [b"", content[:3], b"", content[3:], b""],
@@ -182,7 +182,7 @@ KNOWN = {
 @pytest.mark.parametrize("kind", SOURCES)
 async def test_a_length_is_announced_where_it_can_be_known(make_client, raw_server, tmp_path, kind):
     """Exactly; everything else travels in chunks."""
-    server = await raw_server(replies(answer(200, FILE | {"size_bytes": len(SMALL)})))
+    server = await raw_server(replies(response(200, FILE | {"size_bytes": len(SMALL)})))
     source = SOURCES[kind](SMALL, tmp_path / "source.txt")
     try:
         async with make_client(KEY, server_url=server.url) as client:
@@ -201,10 +201,10 @@ async def test_a_length_is_announced_where_it_can_be_known(make_client, raw_serv
 
 
 async def test_a_file_is_read_in_pieces_of_bounded_size():
-    """Memory stays flat, however large the file or the caller's own pieces."""
+    """Memory stays flat, however large the file or the caller's own chunks."""
     for source in (LARGE, io.BytesIO(LARGE), [LARGE]):
         opened = await open_source(source, "x", None, check_size=True)
-        sizes = [len(piece) async for piece in opened.pieces()]
+        sizes = [len(chunk) async for chunk in opened.chunks()]
         assert sum(sizes) == len(LARGE)
         assert max(sizes) <= 1_048_576
         assert min(sizes) > 0
@@ -216,7 +216,7 @@ async def test_a_source_can_be_read_as_often_as_it_says():
         opened = await open_source(source, "x", None, check_size=True)
         assert opened.replayable
         for _ in range(2):
-            assert b"".join([piece async for piece in opened.pieces()]) == LARGE
+            assert b"".join([chunk async for chunk in opened.chunks()]) == LARGE
     # A wrapper like tqdm looks as if it could be read again, and gives what is left.
     once = (Reader(SMALL), iter([SMALL]), pieces_of(SMALL), Again(iter([SMALL])))
     for source in (*once, AgainAsync([SMALL])):
@@ -314,9 +314,9 @@ async def test_a_path_that_has_changed_before_it_is_sent_again_is_refused(
 
     async def refuse(request):
         change(path)
-        return answer(429)
+        return response(429)
 
-    server = await raw_server(replies(refuse, answer(200, FILE)))
+    server = await raw_server(replies(refuse, response(200, FILE)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await raised(UploadSourceError, client.files.upload, path)
     posts = [r for r in server.requests if len(r.body) > len(LARGE)]
@@ -335,9 +335,9 @@ async def test_a_path_with_another_content_of_the_same_size_is_not_sent_again(
         target = path if how == "rewritten" else tmp_path / "other"
         target.write_bytes(LARGE[::-1])
         target.replace(path)
-        return answer(429)
+        return response(429)
 
-    server = await raw_server(replies(refuse, answer(200, FILE | {"size_bytes": len(LARGE)})))
+    server = await raw_server(replies(refuse, response(200, FILE | {"size_bytes": len(LARGE)})))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await raised(UploadSourceError, client.files.upload, path)
     assert len(server.requests) <= 2
@@ -407,7 +407,7 @@ UNREADABLE = {
     "list of text": lambda _: ["text"],
     "list of numbers": lambda _: [1, 2],
     "generator of None": lambda _: (None for _ in range(3)),
-    "None among the pieces": lambda _: iter([SMALL, None, SMALL]),
+    "None among the chunks": lambda _: iter([SMALL, None, SMALL]),
     "None": lambda _: None,
     "number": lambda _: 5,
     "tuple of one": lambda _: (SMALL,),
@@ -459,8 +459,8 @@ async def test_what_an_iterator_raises_reaches_the_caller(client, kind, when):
         raise LookupError(msg)
 
     async def async_generator():
-        for piece in first:
-            yield piece
+        for chunk in first:
+            yield chunk
         msg = "the tape is torn"
         raise LookupError(msg)
 
@@ -472,7 +472,7 @@ async def test_what_an_iterator_raises_reaches_the_caller(client, kind, when):
 
 async def test_the_event_loop_turns_while_a_source_keeps_us_waiting(raw_server):
     """Pipes and plain iterators are read in threads."""
-    server = await raw_server(replies(answer(200, FILE | {"size_bytes": len(SMALL)})))
+    server = await raw_server(replies(response(200, FILE | {"size_bytes": len(SMALL)})))
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as source:
         async with (
@@ -493,7 +493,7 @@ async def test_the_event_loop_turns_while_a_source_keeps_us_waiting(raw_server):
 
 async def test_sizes_that_the_service_refuses_are_refused_unsent(make_client, raw_server, tmp_path):
     """0 bytes and one byte over 104,857,600, with the limit in the message."""
-    server = await raw_server(replies(answer(200, FILE)))
+    server = await raw_server(replies(response(200, FILE)))
     path = tmp_path / "large.txt"
     path.touch()
     with path.open("rb") as file:
@@ -550,7 +550,7 @@ async def test_an_oversized_file_can_be_sent_unchecked(make_client, raw_server, 
     os.truncate(path, MAX_FILE_SIZE + 1)
 
     async def handler(request, number):
-        request.writer.write(answer(413))
+        request.writer.write(response(413))
         await request.writer.drain()
         while await request.reader.read(1 << 20):
             pass
@@ -615,7 +615,7 @@ def test_what_is_no_name_is_refused(name):
 )
 async def test_a_name_that_breaks_the_rules_is_refused_unsent(make_client, raw_server, name):
     """Given as an argument or in a tuple."""
-    server = await raw_server(replies(answer(200, FILE)))
+    server = await raw_server(replies(response(200, FILE)))
     async with make_client(KEY, server_url=server.url) as client:
         await raised(InvalidRequestError, client.files.upload, SMALL, filename=name)
         await raised(InvalidRequestError, client.files.upload, (name, SMALL))
@@ -625,7 +625,7 @@ async def test_a_name_that_breaks_the_rules_is_refused_unsent(make_client, raw_s
 @pytest.mark.parametrize("name", [None, 5, b"x.txt", pathlib.Path("x.txt")])
 async def test_a_name_in_a_tuple_has_to_be_a_string(make_client, raw_server, name):
     """Nothing is stored under the name ``None``."""
-    server = await raw_server(replies(answer(200, FILE | {"size_bytes": len(SMALL)})))
+    server = await raw_server(replies(response(200, FILE | {"size_bytes": len(SMALL)})))
     async with make_client(KEY, server_url=server.url) as client:
         await raised(InvalidRequestError, client.files.upload, (name, SMALL))
     assert server.requests == []
@@ -633,7 +633,7 @@ async def test_a_name_in_a_tuple_has_to_be_a_string(make_client, raw_server, nam
 
 async def test_a_name_is_the_files_own_unless_another_is_given(make_client, raw_server, tmp_path):
     """Of a path and of an open file its last part; an argument comes before a tuple."""
-    server = await raw_server(replies(answer(200, FILE | {"size_bytes": len(SMALL)})))
+    server = await raw_server(replies(response(200, FILE | {"size_bytes": len(SMALL)})))
     path = tmp_path / "ünï ☃.txt"
     path.write_bytes(SMALL)
     async with make_client(KEY, server_url=server.url) as client:
@@ -675,7 +675,7 @@ async def test_a_type_is_guessed_from_the_name_unless_one_is_declared(
     make_client, raw_server, name, declared, expected
 ):
     """The service goes by the content anyway."""
-    server = await raw_server(replies(answer(200, FILE | {"size_bytes": len(SMALL)})))
+    server = await raw_server(replies(response(200, FILE | {"size_bytes": len(SMALL)})))
     async with make_client(KEY, server_url=server.url) as client:
         await client.files.upload(SMALL, filename=name, content_type=declared)
         await client.files.upload((name, SMALL, declared))
@@ -699,7 +699,7 @@ async def test_a_type_is_guessed_from_the_name_unless_one_is_declared(
 )
 async def test_a_type_cannot_inject_a_header(make_client, raw_server, declared):
     """Into the part, by argument or by tuple."""
-    server = await raw_server(replies(answer(200, FILE)))
+    server = await raw_server(replies(response(200, FILE)))
     async with make_client(KEY, server_url=server.url) as client:
         await raised(
             InvalidRequestError, client.files.upload, SMALL, filename="x", content_type=declared
@@ -731,7 +731,7 @@ async def test_a_file_object_that_only_reads_is_read_once():
 
     opened = await open_source(OnlyReads(), "x", None, check_size=True)
     assert (opened.size, opened.replayable) == (None, False)
-    assert b"".join([piece async for piece in opened.pieces()]) == SMALL
+    assert b"".join([chunk async for chunk in opened.chunks()]) == SMALL
 
 
 async def test_a_cancelled_read_is_waited_for():
@@ -751,7 +751,7 @@ async def test_a_cancelled_read_is_waited_for():
     async def upload():
         opened = await open_source(file, "x", None, check_size=True)
         try:
-            return [piece async for piece in opened.pieces()]
+            return [chunk async for chunk in opened.chunks()]
         finally:
             file.close()
 

@@ -1,4 +1,4 @@
-"""``client.workspaces`` against the emulator, on both faces."""
+"""``client.workspaces`` against the emulator, on both clients."""
 
 import pytest
 

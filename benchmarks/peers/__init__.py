@@ -49,7 +49,7 @@ class Peer:
         distribution: The package whose version is told.
         imports: Python that brings the client into a fresh interpreter.
         construct: Python, inside a running loop, up to the attribute that calls begin with.
-        blocking: Whether it has a blocking face.
+        blocking: Whether it has a sync client.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a request carries, in pieces, and how much of it has gone out."""
+"""What a request carries, in chunks, and how much of it has gone out."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from typing import Final, Protocol, Self
 import httpx
 
 from ..errors import InvalidRequestError
-from .chunks import unreadable
+from .chunks import read_error
 from .sources import Source
 
 __all__ = ["Body", "JSONBody", "MultipartBody", "NoBody", "Outgoing", "Progress"]
@@ -28,18 +28,18 @@ class Outgoing:
     begun = False
     """Whether any of it was asked for."""
     whole = False
-    """Whether its last piece was handed out: from here on the service may act on it."""
+    """Whether its last chunk was handed out: from here on the service may act on it."""
     sent = 0
     """Bytes of it that were handed out."""
 
 
 class Body(Protocol):
-    """A request's body, which `pieces` gives from its start."""
+    """A request's body, which `chunks` gives from its start."""
 
     headers: dict[str, str]
     replayable: bool
 
-    def pieces(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
+    def chunks(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
         """The bytes to send; marks ``outgoing.whole`` before the last of them."""
         ...
 
@@ -79,8 +79,8 @@ class JSONBody:
             "content-length": str(len(self._content)),
         }
 
-    async def pieces(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
-        """The document in one piece."""
+    async def chunks(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
+        """The document in one chunk."""
         outgoing.begun = outgoing.whole = True
         outgoing.sent = len(self._content)
         yield self._content
@@ -106,25 +106,25 @@ class MultipartBody:
             length = len(self._head) + source.size + len(self._tail)
             self.headers["content-length"] = str(length)
 
-    async def pieces(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
-        """The form; one that fits in a single piece of content goes out in one write."""
+    async def chunks(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
+        """The form; one that fits in a single chunk of content goes out in one write."""
         outgoing.begun = True
         self.sent = 0
         pending = self._head
         try:
-            async with aclosing(self._source.pieces()) as pieces:
-                async for piece in pieces:
-                    self.sent += len(piece)
+            async with aclosing(self._source.chunks()) as chunks:
+                async for chunk in chunks:
+                    self.sent += len(chunk)
                     if self.sent == self._source.size:
-                        pending += piece
+                        pending += chunk
                         break
-                    outgoing.sent += len(pending) + len(piece)
-                    yield pending + piece if pending else piece
+                    outgoing.sent += len(pending) + len(chunk)
+                    yield pending + chunk if pending else chunk
                     pending = b""
                     self._report()
         except (httpx.HTTPError, httpx.StreamError) as error:
             # Another client's failure to read must not be taken for ours to send.
-            raise unreadable(str(error) or type(error).__name__) from error
+            raise read_error(str(error) or type(error).__name__) from error
         outgoing.whole = True
         outgoing.sent += len(pending) + len(self._tail)
         yield pending + self._tail

@@ -1,4 +1,4 @@
-"""Content in pieces: from memory, and from iterators, plain and async."""
+"""Content in chunks: from memory, and from iterators, plain and async."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
@@ -6,24 +6,24 @@ from contextlib import aclosing, contextmanager
 from typing import Final, TypeAlias
 
 from ..errors import UploadSourceError
-from .threads import in_thread
+from .threads import run_in_thread
 
 __all__ = [
-    "PIECE",
-    "Pieces",
-    "as_long_as",
+    "CHUNK_SIZE",
+    "Chunks",
+    "check_length",
     "from_async",
     "from_iterable",
-    "readable",
-    "slices",
-    "unreadable",
+    "reading",
+    "split_chunks",
+    "read_error",
     "view_of",
 ]
 
-PIECE: Final = 524_288
-"""Bytes in a piece, at the most."""
+CHUNK_SIZE: Final = 524_288
+"""Bytes in a chunk, at the most."""
 
-Pieces: TypeAlias = AsyncGenerator[bytes, None]
+Chunks: TypeAlias = AsyncGenerator[bytes, None]
 
 _END: Final = object()
 # In asyncio's own words: from a task that waits for a future, from a lock or an event, and from a
@@ -31,7 +31,7 @@ _END: Final = object()
 _ELSEWHERE: Final = re.compile("(different (event )?loop|event loop other than the current one)$")
 
 
-def unreadable(reason: str) -> UploadSourceError:
+def read_error(reason: str) -> UploadSourceError:
     """The error for what the disk, or the caller's own reader, refuses."""
     return UploadSourceError(f"cannot read what is to be uploaded: {reason}")
 
@@ -50,30 +50,30 @@ def view_of(chunk: object) -> memoryview:
     return view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())
 
 
-async def slices(view: memoryview) -> Pieces:
+async def split_chunks(view: memoryview) -> Chunks:
     """Memory, cut up."""
-    for start in range(0, len(view), PIECE):
-        yield bytes(view[start : start + PIECE])
+    for start in range(0, len(view), CHUNK_SIZE):
+        yield bytes(view[start : start + CHUNK_SIZE])
 
 
-async def from_iterable(content: Iterable[bytes]) -> Pieces:
+async def from_iterable(content: Iterable[bytes]) -> Chunks:
     """What a plain iterator gives, which runs in a thread: it may wait for a disk or a socket."""
-    iterator: Iterator[bytes] = await in_thread(unreadable, iter, content)
-    while (chunk := await in_thread(unreadable, next, iterator, _END)) is not _END:
-        async for piece in slices(view_of(chunk)):
-            yield piece
+    iterator: Iterator[bytes] = await run_in_thread(read_error, iter, content)
+    while (chunk := await run_in_thread(read_error, next, iterator, _END)) is not _END:
+        async for chunk in split_chunks(view_of(chunk)):
+            yield chunk
 
 
-async def from_async(content: AsyncIterable[bytes]) -> Pieces:
+async def from_async(content: AsyncIterable[bytes]) -> Chunks:
     """What an async iterator gives."""
-    with readable():
+    with reading():
         async for chunk in content:
-            async for piece in slices(view_of(chunk)):
-                yield piece
+            async for chunk in split_chunks(view_of(chunk)):
+                yield chunk
 
 
 @contextmanager
-def readable(failures: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
+def reading(failures: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
     """Read from what is the caller's inside this.
 
     Raises:
@@ -85,27 +85,27 @@ def readable(failures: tuple[type[Exception], ...] = (OSError,)) -> Iterator[Non
         if not _ELSEWHERE.search(str(error)):
             raise
         reason = "it belongs to another event loop than the client's"
-        raise unreadable(reason) from error
+        raise read_error(reason) from error
     except failures as error:
-        raise unreadable(str(error) or type(error).__name__) from error
+        raise read_error(str(error) or type(error).__name__) from error
 
 
-async def as_long_as(pieces: Pieces, size: int) -> Pieces:
-    """The pieces, the last of them only if they are as long together as was promised.
+async def check_length(chunks: Chunks, size: int) -> Chunks:
+    """The chunks, the last of them only if they are as long together as was promised.
 
     Raises:
         UploadSourceError: They are not.
     """
     held = b""
     seen = 0
-    async with aclosing(pieces):
-        async for piece in pieces:
-            seen += len(piece)
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            seen += len(chunk)
             if seen > size:
                 break
             if held:
                 yield held
-            held = piece
+            held = chunk
     if seen != size:
         how = "more" if seen > size else f"{seen}"
         msg = f"what is uploaded was to have {size} bytes, and gave {how}"

@@ -10,7 +10,7 @@ from typing import IO, Final
 
 __all__ = ["is_taken"]
 
-_PIECE: Final = 524_288
+_CHUNK_SIZE: Final = 524_288
 
 # Liberal where programs that know files by their first bytes are: the service has the last word.
 _BINARY: Final = re.compile(
@@ -66,15 +66,15 @@ def _holds_office(file: IO[bytes]) -> bool:
 def _is_text(file: IO[bytes]) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        for piece in _pieces(file):
-            if b"\0" in piece:
+        for chunk in _chunks(file):
+            if b"\0" in chunk:
                 return False
-            decoder.decode(piece)
+            decoder.decode(chunk)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
     return True
 
 
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    return iter(lambda: file.read(_PIECE), b"")
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    return iter(lambda: file.read(_CHUNK_SIZE), b"")

@@ -14,21 +14,21 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from ..errors import InvalidRequestError, UploadSourceError
 from .chunks import (
-    PIECE,
-    Pieces,
-    as_long_as,
+    CHUNK_SIZE,
+    Chunks,
+    check_length,
     from_async,
     from_iterable,
-    readable,
-    slices,
-    unreadable,
+    reading,
+    split_chunks,
+    read_error,
     view_of,
 )
-from .threads import in_thread
+from .threads import run_in_thread
 
 __all__ = ["AsyncReader", "Examined", "StreamedAnswer", "examine_reader", "is_async"]
 
-Examined: TypeAlias = tuple[int | None, bool, Callable[[], Pieces]]
+Examined: TypeAlias = tuple[int | None, bool, Callable[[], Chunks]]
 """Size, whether it can be read again, and how it is read."""
 
 _AS_IT_COMES: Final = 131_072
@@ -49,7 +49,7 @@ class AsyncReader(Protocol):
 
 
 class StreamedAnswer(Protocol):
-    """An HTTP answer that is read as it arrives."""
+    """An HTTP response that is read as it arrives."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -97,24 +97,24 @@ def _check_loop(content: object) -> None:
 # Answers
 
 
-def _examine_answer(answer: Any) -> Examined:  # noqa: ANN401
-    def pieces() -> Pieces:
+def _examine_answer(response: Any) -> Examined:  # noqa: ANN401
+    def chunks() -> Chunks:
         # httpx has one class for both kinds, and they differ in what streams.
-        stream = getattr(answer, "stream", None)
+        stream = getattr(response, "stream", None)
         if hasattr(stream, "__iter__") and not hasattr(stream, "__aiter__"):
-            return from_iterable(answer.iter_bytes())
-        return from_async(answer.aiter_bytes())
+            return from_iterable(response.iter_bytes())
+        return from_async(response.aiter_bytes())
 
-    size = _length(answer)
+    size = _length(response)
     if size is None:
-        return None, False, pieces
-    return size, False, lambda: as_long_as(pieces(), size)
+        return None, False, chunks
+    return size, False, lambda: check_length(chunks(), size)
 
 
-def _length(answer: StreamedAnswer) -> int | None:
+def _length(response: StreamedAnswer) -> int | None:
     """As its headers tell; what travelled compressed has another."""
-    length = answer.headers.get("content-length", "")
-    plain = answer.headers.get("content-encoding", "identity") == "identity"
+    length = response.headers.get("content-length", "")
+    plain = response.headers.get("content-encoding", "identity") == "identity"
     return int(length) if plain and length.isascii() and length.isdecimal() else None
 
 
@@ -147,7 +147,7 @@ def _is_reader(content: object) -> bool:
     if not only_async and not inspect.iscoroutinefunction(read):
         return False
     try:
-        inspect.signature(read).bind(PIECE)
+        inspect.signature(read).bind(CHUNK_SIZE)
     except (TypeError, ValueError):  # it reads all at once, or in no way that can be known
         return False
     return True
@@ -175,24 +175,24 @@ async def _place_of(file: Any) -> Any:  # noqa: ANN401
 
 async def _call(method: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401
     if not inspect.iscoroutinefunction(method):
-        return await in_thread(unreadable, method, *args)
-    with readable(_FAILURES):
+        return await run_in_thread(read_error, method, *args)
+    with reading(_FAILURES):
         return await method(*args)
 
 
-async def _read_again(file: AsyncReader, place: Any, start: int, size: int) -> Pieces:  # noqa: ANN401
+async def _read_again(file: AsyncReader, place: Any, start: int, size: int) -> Chunks:  # noqa: ANN401
     await _call(place.seek, start)
-    async with aclosing(as_long_as(_read_all(file.read, PIECE), size)) as pieces:
-        async for piece in pieces:
-            yield piece
+    async with aclosing(check_length(_read_all(file.read, CHUNK_SIZE), size)) as chunks:
+        async for chunk in chunks:
+            yield chunk
 
 
 async def _read_all(
     read: Callable[[int], Awaitable[bytes]],
     size: int,
     decode: Callable[[bytes], bytes] | None = None,
-) -> Pieces:
-    with readable(_FAILURES):
+) -> Chunks:
+    with reading(_FAILURES):
         while view := view_of(await read(size)):
-            async for piece in slices(view_of(decode(bytes(view))) if decode else view):
-                yield piece
+            async for chunk in split_chunks(view_of(decode(bytes(view))) if decode else view):
+                yield chunk

@@ -1,8 +1,8 @@
 """What can be uploaded, and how it is read again on a retry.
 
 Whatever a caller hands over becomes a `Source`: a name, a type, a size if it can be known, and
-pieces of bytes from the start, each time anew. Files are read in worker threads, so the event
-loop never waits for a disk, and one piece at a time, so memory stays flat. It is known by what
+chunks of bytes from the start, each time anew. Files are read in worker threads, so the event
+loop never waits for a disk, and one chunk at a time, so memory stays flat. It is known by what
 it can do, so that other frameworks' files and streams need no adapter.
 """
 
@@ -21,9 +21,9 @@ from unicodedata import category
 from attrs import frozen
 
 from ..errors import InvalidRequestError, UploadSourceError
-from .chunks import PIECE, Pieces, from_async, from_iterable, slices, unreadable, view_of
+from .chunks import CHUNK_SIZE, Chunks, from_async, from_iterable, split_chunks, read_error, view_of
 from .readers import AsyncReader, Examined, StreamedAnswer, examine_reader, is_async
-from .threads import in_thread, opened
+from .threads import run_in_thread, open_in_thread
 
 __all__ = [
     "MAX_FILE_SIZE",
@@ -31,9 +31,9 @@ __all__ = [
     "FileSource",
     "Source",
     "open_source",
-    "own_name",
-    "unreadable",
-    "untuple",
+    "default_filename",
+    "read_error",
+    "split_source",
 ]
 
 FileContent: TypeAlias = (
@@ -48,7 +48,7 @@ FileContent: TypeAlias = (
     | AsyncIterable[bytes]
     | Iterable[bytes]
 )
-"""A path, bytes, a binary file, an iterator of bytes, plain or async, or an HTTP answer.
+"""A path, bytes, a binary file, an iterator of bytes, plain or async, or an HTTP response.
 
 A file may be an async one: an upload of Starlette's, a stream or a form's part of aiohttp's.
 """
@@ -75,8 +75,8 @@ class Source:
     size: int | None
     """In bytes; None if only reading to the end tells."""
     replayable: bool
-    """Whether ``pieces`` gives the same again when called again."""
-    pieces: Callable[[], Pieces]
+    """Whether ``chunks`` gives the same again when called again."""
+    chunks: Callable[[], Chunks]
     """The content from its start, none of them empty or over half a mebibyte."""
 
 
@@ -89,11 +89,11 @@ async def open_source(
         UploadSourceError: It cannot be read, is empty, or is larger than the service takes.
         InvalidRequestError: Its name is missing or breaks the service's rules.
     """
-    content, filename, content_type = untuple(file, filename, content_type)
-    name = filename if filename is not None else own_name(content)
+    content, filename, content_type = split_source(file, filename, content_type)
+    name = filename if filename is not None else default_filename(content)
     check_filename(name)
     check_content_type(content_type)
-    size, replayable, pieces = await _examine(content)
+    size, replayable, chunks = await _examine(content)
     if check_size and size is not None:
         check_file_size(size, name)
     return Source(
@@ -105,7 +105,7 @@ async def open_source(
         or "application/octet-stream",
         size=size,
         replayable=replayable,
-        pieces=pieces,
+        chunks=chunks,
     )
 
 
@@ -155,7 +155,7 @@ def check_content_type(content_type: str | None) -> None:
         raise InvalidRequestError(msg)
 
 
-def untuple(
+def split_source(
     file: FileSource, filename: str | None, content_type: str | None
 ) -> tuple[FileContent, str | None, str | None]:
     """Content, name and type of what was handed over; what is given beside it goes first."""
@@ -173,7 +173,7 @@ def untuple(
     )
 
 
-def own_name(content: FileContent) -> str:
+def default_filename(content: FileContent) -> str:
     """The name that a path or a file has by itself.
 
     Raises:
@@ -212,12 +212,12 @@ async def _examine(content: FileContent) -> Examined:
         return await _examine_path(Path(content))
     if isinstance(content, bytes | bytearray | memoryview):
         view = view_of(content)
-        return len(view), True, lambda: slices(view)
+        return len(view), True, lambda: split_chunks(view)
     if is_async(content):
         return await examine_reader(content)
     reads_whole = inspect.iscoroutinefunction(getattr(content, "read", None))
     if hasattr(content, "read") and not (reads_whole and isinstance(content, AsyncIterable)):
-        return await in_thread(unreadable, examine_file, cast("IO[bytes]", content))
+        return await run_in_thread(read_error, examine_file, cast("IO[bytes]", content))
     if isinstance(content, AsyncIterable):
         return None, False, lambda: from_async(content)
     if isinstance(content, Iterable):
@@ -234,28 +234,28 @@ async def _examine(content: FileContent) -> Examined:
 
 
 async def _examine_path(path: Path) -> Examined:
-    seen, content = await in_thread(unreadable, _probe, path)
+    seen, content = await run_in_thread(read_error, _probe, path)
     if content is not None:
-        return len(content), True, lambda: slices(memoryview(content))
+        return len(content), True, lambda: split_chunks(memoryview(content))
     return seen.st_size, True, lambda: _from_path(path, seen)
 
 
 def _probe(path: Path) -> tuple[os.stat_result, bytes | None]:
-    """A file's state, and its content too if one piece holds it: one hop for a small file."""
+    """A file's state, and its content too if one chunk holds it: one hop for a small file."""
     with open_regular(path) as file:
         seen = os.fstat(file.fileno())
-        if seen.st_size > PIECE:
+        if seen.st_size > CHUNK_SIZE:
             return seen, None
         return seen, b"".join(iter(lambda: _read(file, None), b""))
 
 
-async def _from_path(path: Path, seen: os.stat_result) -> Pieces:
+async def _from_path(path: Path, seen: os.stat_result) -> Chunks:
     async with (
-        opened(unreadable, _open_again, path, seen) as file,
-        aclosing(_from_file(file, seen.st_size)) as pieces,
+        open_in_thread(read_error, _open_again, path, seen) as file,
+        aclosing(_from_file(file, seen.st_size)) as chunks,
     ):
-        async for piece in pieces:
-            yield piece
+        async for chunk in chunks:
+            yield chunk
 
 
 def _open_again(path: Path, seen: os.stat_result) -> IO[bytes]:
@@ -312,32 +312,32 @@ def examine_file(file: IO[bytes]) -> Examined:
     return size, True, lambda: _from_seekable(file, start, size)
 
 
-async def _from_seekable(file: IO[bytes], start: int, size: int) -> Pieces:
-    await in_thread(unreadable, file.seek, start)
-    async with aclosing(_from_file(file, size)) as pieces:
-        async for piece in pieces:
-            yield piece
+async def _from_seekable(file: IO[bytes], start: int, size: int) -> Chunks:
+    await run_in_thread(read_error, file.seek, start)
+    async with aclosing(_from_file(file, size)) as chunks:
+        async for chunk in chunks:
+            yield chunk
 
 
-async def _from_file(file: IO[bytes], size: int | None) -> Pieces:
+async def _from_file(file: IO[bytes], size: int | None) -> Chunks:
     remaining = size
     while remaining != 0:
-        piece = await in_thread(unreadable, _read, file, remaining)
-        if not piece:
+        chunk = await run_in_thread(read_error, _read, file, remaining)
+        if not chunk:
             return
         if remaining is not None:
-            remaining -= len(piece)
-        yield piece
+            remaining -= len(chunk)
+        yield chunk
 
 
 def _read(file: IO[bytes], remaining: int | None) -> bytes:
-    """The next piece; if the length was promised, the last one only if it is kept."""
-    piece = file.read(PIECE if remaining is None else min(PIECE, remaining))
-    if not isinstance(piece, bytes):
-        kind = type(piece).__name__
+    """The next chunk; if the length was promised, the last one only if it is kept."""
+    chunk = file.read(CHUNK_SIZE if remaining is None else min(CHUNK_SIZE, remaining))
+    if not isinstance(chunk, bytes):
+        kind = type(chunk).__name__
         msg = f"the file to upload gave {kind}, not bytes: open it blocking and with 'rb'"
         raise UploadSourceError(msg)
-    if remaining is not None and (not piece or (len(piece) == remaining and file.read(1))):
-        msg = f"the file {'grew' if piece else 'shrank'} while it was uploaded"
+    if remaining is not None and (not chunk or (len(chunk) == remaining and file.read(1))):
+        msg = f"the file {'grew' if chunk else 'shrank'} while it was uploaded"
         raise UploadSourceError(msg)
-    return piece
+    return chunk

@@ -6,10 +6,10 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import IO, Final, TypeVar
 
-from .._core.response import Answer
+from .._core.response import Response
 from ..errors import DownloadTargetError, IntegrityError
 from .bodies import Progress
-from .threads import in_thread, opened
+from .threads import run_in_thread, open_in_thread
 
 __all__ = [
     "Target",
@@ -43,7 +43,7 @@ class Target:
         Raises:
             DownloadTargetError: It exists already, is no regular file, or lies in no directory.
         """
-        await in_thread(_unwritable, self._check)
+        await run_in_thread(_unwritable, self._check)
 
     def _check(self) -> None:
         if "\0" in str(self._path):
@@ -61,7 +61,7 @@ class Target:
             msg = f"{str(self._path.parent)!r} is not a directory"
             raise DownloadTargetError(msg)
 
-    async def receive(self, answer: Answer) -> Path:
+    async def receive(self, response: Response) -> Path:
         """Receive the content; the file appears under its name when it is complete.
 
         Raises:
@@ -70,30 +70,30 @@ class Target:
         """
         part = self._path.with_name(f".{secrets.token_hex(8)}.part")
         try:
-            async with opened(_unwritable, part.open, "xb", 0) as file:
-                done = await self._copy(answer, file)
-                await answer.aclose()
-                if answer.size not in {None, done}:
-                    msg = f"{answer.size} bytes were announced and {done} came"
+            async with open_in_thread(_unwritable, part.open, "xb", 0) as file:
+                done = await self._copy(response, file)
+                await response.aclose()
+                if response.size not in {None, done}:
+                    msg = f"{response.size} bytes were announced and {done} came"
                     raise IntegrityError(msg)
-                await in_thread(_unwritable, _sync_and_close, file)
-            await in_thread(_unwritable, self._publish, part)
+                await run_in_thread(_unwritable, _sync_and_close, file)
+            await run_in_thread(_unwritable, self._publish, part)
         finally:
             part.unlink(missing_ok=True)
         return self._path
 
-    async def _copy(self, answer: Answer, file: IO[bytes]) -> int:
+    async def _copy(self, response: Response, file: IO[bytes]) -> int:
         buffer = bytearray()
         done = 0
-        async with aclosing(answer.chunks()) as chunks:
+        async with aclosing(response.chunks()) as chunks:
             async for chunk in chunks:
                 buffer += chunk
                 done += len(chunk)
                 if len(buffer) >= _BUFFER:
-                    await in_thread(_unwritable, _write, file, buffer)
+                    await run_in_thread(_unwritable, _write, file, buffer)
                     buffer.clear()
-                self._report(done, answer.size)
-        await in_thread(_unwritable, _write, file, buffer)
+                self._report(done, response.size)
+        await run_in_thread(_unwritable, _write, file, buffer)
         return done
 
     def _report(self, done: int, size: int | None) -> None:

@@ -10,13 +10,13 @@ import anyio.to_thread
 
 from ..errors import OpenRouterError
 
-__all__ = ["in_thread", "opened", "until_done"]
+__all__ = ["run_in_thread", "open_in_thread", "wait_all"]
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 
-async def in_thread(
+async def run_in_thread(
     failure: Callable[[str], OpenRouterError],
     function: Callable[[*Args], T],
     *args: *Args,
@@ -40,11 +40,11 @@ async def in_thread(
         return await asyncio.shield(work)
     finally:
         # Whatever happens: the file that the thread holds must not be closed under it.
-        await until_done([work])
+        await wait_all([work])
 
 
 @asynccontextmanager
-async def opened(
+async def open_in_thread(
     failure: Callable[[str], OpenRouterError],
     function: Callable[[*Args], IO[bytes]],
     *args: *Args,
@@ -53,14 +53,14 @@ async def opened(
     # The thread keeps it here: whoever is cancelled meanwhile would never hear of it.
     files: list[IO[bytes]] = []
     try:
-        await in_thread(failure, lambda: files.append(function(*args)))
+        await run_in_thread(failure, lambda: files.append(function(*args)))
         yield files[0]
     finally:
         for file in files:
             file.close()
 
 
-async def until_done(works: Collection[asyncio.Future[Any]]) -> None:
+async def wait_all(works: Collection[asyncio.Future[Any]]) -> None:
     """Wait for all of them; a cancellation does not end the wait, but comes after it."""
     cancelled: asyncio.CancelledError | None = None
     while unfinished := [work for work in works if not work.done()]:

@@ -56,7 +56,7 @@ class Secret:
         """The value of the ``Authorization`` header."""
         return f"Bearer {self._value}"
 
-    def hidden_in(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """The text without the key, which some servers and proxies echo."""
         # What is as short as a word stands in other words, and is no key of the service's.
         return text.replace(self._value, "***") if len(self._value) >= _LEAST_HIDDEN else text

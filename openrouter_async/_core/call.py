@@ -16,22 +16,22 @@ from .headers import check_headers
 from .hooks import Hooks
 from .operation import Operation, Repeat
 from .options import CallOptions, Timeout, check_retries, to_timeout
-from .response import Answer, Exchange, Incoming
+from .response import Response, Exchange, Incoming
 from .retry import RetryConfig
 from .server_url import parse_server_url
 from .transport import T
 
 __all__ = [
-    "Ambiguity",
+    "LostResponse",
     "Settings",
 ]
 
 Query = Mapping[str, str | int | bool | None]
 
-Receive = Callable[[Answer], Awaitable[T]]
+Receive = Callable[[Response], Awaitable[T]]
 
-_MAX_ANSWER: Final = 67_108_864
-"""Bytes of a JSON answer that are read: far above 1,000 files a page."""
+_MAX_RESPONSE: Final = 67_108_864
+"""Bytes of a JSON response that are read: far above 1,000 files a page."""
 
 _APP_HEADERS: Final = {
     "http_referer": "http-referer",
@@ -77,13 +77,13 @@ class Settings:
 
 
 def _generic_unknown(reason: NoAnswerError, _: datetime) -> OutcomeUnknownError:
-    msg = f"{reason.method} {reason.url} was sent whole, but its answer was lost ({reason})"
+    msg = f"{reason.method} {reason.url} was sent whole, but its response was lost ({reason})"
     return OutcomeUnknownError(msg, reason=reason)
 
 
 @frozen(kw_only=True)
-class Ambiguity(Generic[T]):
-    """What to make of a creation whose answer was lost."""
+class LostResponse(Generic[T]):
+    """What to make of a creation whose response was lost."""
 
     unknown: Callable[[NoAnswerError, datetime], OutcomeUnknownError] = _generic_unknown
     """The error that says so, from the failure and the time at which the attempt began."""
@@ -98,13 +98,13 @@ class _Call(Generic[T]):
     operation: Operation[T]
     origin: Origin
     target: bytes
-    shown_url: str
+    safe_url: str
     headers: Mapping[str, str] = field(repr=False)
     settings: Settings
     body: Body | None
     deadline: float
     gone: T | None
-    ambiguity: Ambiguity[T]
+    lost_response: LostResponse[T]
     receive: Receive[T]
 
     def exchange(self, attempt: int) -> Exchange:
@@ -115,7 +115,7 @@ class _Call(Generic[T]):
             last=not config.retry_connection_errors
             or (config.max_attempts is not None and attempt >= config.max_attempts),
             method=self.operation.method,
-            url=self.shown_url,
+            url=self.safe_url,
             deadline=self.deadline,
             outgoing=Outgoing(),
             incoming=Incoming(),
@@ -124,11 +124,11 @@ class _Call(Generic[T]):
     def shown(self) -> dict[str, Any]:
         """What hooks see of it."""
         operation = self.operation
-        return {"method": operation.method, "path": operation.path, "url": self.shown_url}
+        return {"method": operation.method, "path": operation.path, "url": self.safe_url}
 
     def is_lost(self, error: OpenRouterError) -> bool:
         """Whether this may have created something, and nobody knows."""
-        creates = self.operation.repeat is Repeat.AMBIGUOUS
+        creates = self.operation.repeat is Repeat.NON_IDEMPOTENT
         return creates and isinstance(error, NoAnswerError) and error.maybe_processed
 
 
@@ -150,15 +150,15 @@ def _resendable(call: _Call[T], exchange: Exchange) -> bool:
     return call.body is None or call.body.replayable or not exchange.outgoing.begun
 
 
-async def _decode_answer(operation: Operation[T], answer: Answer) -> T:
-    body = await answer.read(_MAX_ANSWER)
-    await answer.aclose()
-    if len(body) > _MAX_ANSWER:
-        failure = answer.invalid(f"over {_MAX_ANSWER} bytes")
+async def decode_response(operation: Operation[T], response: Response) -> T:
+    body = await response.read(_MAX_RESPONSE)
+    await response.aclose()
+    if len(body) > _MAX_RESPONSE:
+        failure = response.invalid(f"over {_MAX_RESPONSE} bytes")
     else:
         try:
             return decode(body, operation.returns, unwrap=operation.unwrap)
         except DecodeError as error:
-            failure = answer.invalid(str(error), path=error.path, body=body)
+            failure = response.invalid(str(error), path=error.path, body=body)
     del body  # the key may have been echoed in it, for a traceback with local variables to show
     raise failure

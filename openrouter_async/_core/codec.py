@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast, get_ori
 import attrs
 
 from .. import models
-from .fast_decode import _ModelHook, _sequence_hook
-from .shapes import _strict, _time, _true
+from .fast_decode import ModelHook, sequence_hook
+from .shapes import strict, parse_time, strict_true
 
-if TYPE_CHECKING:  # cattrs takes long to import, and only the first answer needs it
+if TYPE_CHECKING:  # cattrs takes long to import, and only the first response needs it
     import cattrs
 
 __all__ = [
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class DecodeError(ValueError):
-    """The answer is not what was promised; ``path`` names the field."""
+    """The response is not what was promised; ``path`` names the field."""
 
     def __init__(self, message: str, path: str = "") -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ def prepare() -> None:
 
 
 def decode(body: bytes, returns: type[T], *, unwrap: bool = False) -> T:
-    """Read an answer's body as ``returns``; its ``data`` alone if ``unwrap``.
+    """Read a response's body as ``returns``; its ``data`` alone if ``unwrap``.
 
     Raises:
         DecodeError: It is not JSON, or not of that form.
@@ -139,18 +139,18 @@ def _converter(*, detailed: bool) -> "cattrs.Converter":
     import cattrs
 
     converter = cattrs.Converter(detailed_validation=detailed)
-    converter.register_structure_hook(str, _strict(str))
-    converter.register_structure_hook(int, _strict(int))
-    converter.register_structure_hook(float, _strict(float, int))
-    converter.register_structure_hook(bool, _strict(bool))
-    converter.register_structure_hook(datetime, _time)
-    converter.register_structure_hook_func(lambda kind: kind == Literal[True], _true)
+    converter.register_structure_hook(str, strict(str))
+    converter.register_structure_hook(int, strict(int))
+    converter.register_structure_hook(float, strict(float, int))
+    converter.register_structure_hook(bool, strict(bool))
+    converter.register_structure_hook(datetime, parse_time)
+    converter.register_structure_hook_func(lambda kind: kind == Literal[True], strict_true)
     converter.register_structure_hook_factory(
         lambda kind: cast("object", get_origin(kind)) is Sequence,
-        lambda kind: _sequence_hook(kind, converter),
+        lambda kind: sequence_hook(kind, converter),
     )
     converter.register_structure_hook_factory(
         lambda kind: isinstance(kind, type) and issubclass(kind, models.Model),
-        lambda kind: _ModelHook(kind, converter),
+        lambda kind: ModelHook(kind, converter),
     )
     return converter

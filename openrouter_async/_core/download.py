@@ -6,7 +6,7 @@ from typing import Protocol, Self
 
 from .._content.targets import T
 from ..errors import NoAnswerError
-from .response import Answer
+from .response import Response
 
 __all__ = [
     "Download",
@@ -15,12 +15,12 @@ __all__ = [
 
 
 class Fetch(Protocol):
-    """Carries out the download, its answer going to ``receive``."""
+    """Carries out the download, its response going to ``receive``."""
 
     def __call__(
-        self, receive: Callable[[Answer], Awaitable[T]], after: Answer | None = None, /
+        self, receive: Callable[[Response], Awaitable[T]], after: Response | None = None, /
     ) -> Awaitable[T]:
-        """Return what ``receive`` makes of the answer; ``after`` one that broke off, if any."""
+        """Return what ``receive`` makes of the response; ``after`` one that broke off, if any."""
         ...
 
 
@@ -31,17 +31,17 @@ class Download:
         ```python
         async with client.files.download(file_id) as download:
             print(download.size, download.content_type)
-            content = await download.read()  # or piece by piece: async for chunk in download
+            content = await download.read()  # or chunk by chunk: async for chunk in download
         ```
 
     Attributes:
         size: Length of the content in bytes, or None if the service does not say.
-        content_type: The answer's media type, or None.
+        content_type: The response's media type, or None.
     """
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
-        self._answer: Answer | None = None
+        self._answer: Response | None = None
         self._begun = False
 
     async def __aenter__(self) -> Self:
@@ -58,7 +58,7 @@ class Download:
             await self._answer.aclose()
 
     @property
-    def _open(self) -> Answer:
+    def _open(self) -> Response:
         if self._answer is None:
             msg = "a download is read inside its 'async with' (or 'with') block"
             raise RuntimeError(msg)
@@ -71,7 +71,7 @@ class Download:
 
     @property
     def content_type(self) -> str | None:
-        """The answer's media type, or None."""
+        """The response's media type, or None."""
         return self._open.content_type
 
     def __aiter__(self) -> AsyncGenerator[bytes, None]:
@@ -80,12 +80,12 @@ class Download:
         Raises:
             NoAnswerError: It broke off. What was given out is right as far as it goes.
         """
-        answer = self._open
+        response = self._open
         if self._begun:
             msg = "the content was read already: it can be read once"
             raise RuntimeError(msg)
         self._begun = True
-        return answer.chunks()
+        return response.chunks()
 
     async def read(self) -> bytes:
         """All of the content; if it breaks off, it is fetched again from its start.
@@ -93,22 +93,22 @@ class Download:
         Raises:
             OpenRouterError: It could not be fetched.
         """
-        answer = self._open
+        response = self._open
         try:
             return b"".join([chunk async for chunk in self])
         except NoAnswerError:
-            if not answer.may_repeat:
+            if not response.may_repeat:
                 raise
-        await answer.aclose()  # the next attempt may need its connection
-        return await self._fetch(read_all, answer)
+        await response.aclose()  # the next attempt may need its connection
+        return await self._fetch(read_all, response)
 
 
-async def _keep(answer: Answer) -> Answer:
-    return answer
+async def _keep(response: Response) -> Response:
+    return response
 
 
-async def read_all(answer: Answer) -> bytes:
+async def read_all(response: Response) -> bytes:
     """Receive the whole content into memory."""
-    content = b"".join([chunk async for chunk in answer.chunks()])
-    await answer.aclose()
+    content = b"".join([chunk async for chunk in response.chunks()])
+    await response.aclose()
     return content

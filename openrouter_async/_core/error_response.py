@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import _BY_STATUS, _WORDLESS, MAX_BODY, OpenRouterDefaultError, ResponseError
 
 
-def error_from_answer(
+def error_from_response(
     status_code: int,
     headers: Mapping[str, str],
     body: bytes,
@@ -16,7 +16,7 @@ def error_from_answer(
     url: str,
     hide: Callable[[str], str] = str,
 ) -> ResponseError:
-    """The exception for an answer: the status picks the class, the body only adds words.
+    """The exception for a response: the status picks the class, the body only adds words.
 
     What is to be hidden is so in all of its parts.
     """
@@ -27,7 +27,7 @@ def error_from_answer(
     return _BY_STATUS.get(status_code, OpenRouterDefaultError)(
         said or _words(status_code, headers),
         status_code=status_code,
-        **silent_parts(headers, body, hide),
+        **redacted_parts(headers, body, hide),
         code=code if isinstance(code, int) and not isinstance(code, bool) else None,
         metadata=metadata if isinstance(metadata, dict) else None,
         method=method,
@@ -35,10 +35,10 @@ def error_from_answer(
     )
 
 
-def silent_parts(
+def redacted_parts(
     headers: Mapping[str, str], body: bytes, hide: Callable[[str], str]
 ) -> dict[str, Any]:
-    """What an error keeps of an answer, without what is to be hidden."""
+    """What an error keeps of a response, without what is to be hidden."""
     # Latin-1 gives any bytes back as they were; a secret may stand where the error cuts them.
     text = hide(body[: 2 * MAX_BODY].decode("latin-1"))
     return {

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 import attrs
 
-from .shapes import _EXTRA, _RENAMED, _RESHAPE, Hook, _time
+from .shapes import EXTRA_KEY, RENAMED_FIELDS, RESHAPERS, Hook, parse_time
 
-if TYPE_CHECKING:  # cattrs takes long to import, and only the first answer needs it
+if TYPE_CHECKING:  # cattrs takes long to import, and only the first response needs it
     import cattrs
 
 _Maker = Callable[[Iterable[Any], list[Any]], None]
@@ -20,7 +20,7 @@ _PLAIN = {str, int, float, bool, NoneType}
 _MAX_MAKERS = 16
 
 
-class _ModelHook:
+class ModelHook:
     """Structures a model from an object, its unknown fields going into ``extra``."""
 
     def __init__(self, cls: type[Any], converter: "cattrs.Converter") -> None:
@@ -28,14 +28,14 @@ class _ModelHook:
 
         self._cls = cls
         self._converter = converter
-        self._known = {_RENAMED.get(f.name, f.name) for f in attrs.fields(cls)} - {_EXTRA}
-        self._reshape = _RESHAPE.get(cls)
+        self._known = {RENAMED_FIELDS.get(f.name, f.name) for f in attrs.fields(cls)} - {EXTRA_KEY}
+        self._reshape = RESHAPERS.get(cls)
         self._structure = make_dict_structure_fn(
             cls,
             converter,
             _cattrs_detailed_validation=converter.detailed_validation,
             shape=override(rename="_shape"),
-            extra=override(rename=_EXTRA, struct_hook=lambda value, _: value),
+            extra=override(rename=EXTRA_KEY, struct_hook=lambda value, _: value),
         )
         self._makers: dict[tuple[str, ...], _Maker] = {}
 
@@ -52,7 +52,7 @@ class _ModelHook:
         if self._reshape:
             payload = self._reshape(payload)
         unknown = {k: v for k, v in payload.items() if k not in self._known}
-        model = self._structure({**payload, _EXTRA: unknown} if unknown else payload, self._cls)
+        model = self._structure({**payload, EXTRA_KEY: unknown} if unknown else payload, self._cls)
         if not (make or unknown or self._converter.detailed_validation):
             self._learn(tuple(payload))
         return model
@@ -93,10 +93,10 @@ def _compile(cls: type[Any], keys: tuple[str, ...], converter: "cattrs.Converter
     compared in place: the call of a hook for each of them takes longer than all the rest.
     """
     names: dict[str, Any] = {"cls": cls, "mutable": _mutable(cls), "NoneType": NoneType}
-    names |= {"new": object.__new__, "time_of": _time, "iso": datetime.fromisoformat}
+    names |= {"new": object.__new__, "time_of": parse_time, "iso": datetime.fromisoformat}
     takes, tests, values = [], [f"len(o) == {len(keys)}"], {}
     for number, field in enumerate(attrs.fields(cls)):
-        key, kind, value = _RENAMED.get(field.name, field.name), field.type, f"v{number}"
+        key, kind, value = RENAMED_FIELDS.get(field.name, field.name), field.type, f"v{number}"
         parts = get_args(kind) if isinstance(kind, UnionType) else (kind,)
         if key in keys:
             takes.append(f"{value} = o[{key!r}]")
@@ -128,7 +128,7 @@ def _compile(cls: type[Any], keys: tuple[str, ...], converter: "cattrs.Converter
     return cast("_Maker", names["make"])
 
 
-def _sequence_hook(kind: Any, converter: "cattrs.Converter") -> Hook:  # noqa: ANN401
+def sequence_hook(kind: Any, converter: "cattrs.Converter") -> Hook:  # noqa: ANN401
     """Structure a tuple from an array, and from nothing else: a string is a sequence too."""
     (row,) = get_args(kind)
     structure_row = converter.get_structure_hook(row)
@@ -139,7 +139,7 @@ def _sequence_hook(kind: Any, converter: "cattrs.Converter") -> Hook:  # noqa: A
             raise ValueError(msg)
         if converter.detailed_validation:
             return converter.structure(payload, cast("Any", tuple)[row, ...])
-        if isinstance(structure_row, _ModelHook):
+        if isinstance(structure_row, ModelHook):
             return tuple(structure_row.rows(payload))
         return tuple([structure_row(value, row) for value in payload])
 

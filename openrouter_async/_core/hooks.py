@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from attrs import field, frozen
 
-from .._http.messages import Occupied
+from .._http.messages import HasPoolStats
 
 __all__ = [
     "AttemptEvent",
@@ -44,8 +44,8 @@ class CallEvent:
     """The endpoint, its parameters in braces: ``/files/{file_id}``."""
     url: str
     """Without its query."""
-    connections: Occupied = field(repr=False)
-    """The client's own; ``connections.occupancy()`` tells how they are used."""
+    connections: HasPoolStats = field(repr=False)
+    """The client's own; ``connections.pool_stats()`` tells how they are used."""
 
 
 @frozen(kw_only=True)
@@ -131,7 +131,7 @@ class ResponseEvent(AttemptEvent):
 
     status_code: int
     elapsed: float
-    """Seconds from the attempt's start to the answer's headers."""
+    """Seconds from the attempt's start to the response's headers."""
     waited: float | None = None
     """Seconds of them until it had a connection: in line for one, and to make it. None if it
     went through a transport of the caller's, or another that does not tell."""
@@ -156,13 +156,13 @@ class ResultEvent(AttemptEvent):
     error: BaseException | None
     """What went wrong; a ``CancelledError`` too."""
     status_code: int | None
-    """None where no answer came."""
+    """None where no response came."""
     elapsed: float
     """Seconds from the attempt's start to its end."""
     sent: int
     """Bytes of the request's body that were handed out."""
     received: int
-    """Bytes of the answer's body that came."""
+    """Bytes of the response's body that came."""
 
 
 @frozen(kw_only=True)
@@ -183,7 +183,7 @@ class RetryEvent(AttemptEvent):
 
     error: Exception
     status_code: int | None
-    """None where no answer came."""
+    """None where no response came."""
     elapsed: float
     """Seconds from the attempt's start to its failure."""
     wait: float
@@ -196,7 +196,7 @@ class Hooks:
 
     All of a call's run in its own task, so a context variable that ``on_call`` sets is seen by
     the others. An exception that one raises ends the call. A plain one must not block: on the
-    async face it runs in the event loop. Of a call that is cancelled, ``on_result`` and
+    async client it runs in the event loop. Of a call that is cancelled, ``on_result`` and
     ``on_done`` are called too, and should be plain: the next cancellation hits what they await.
 
     Example:

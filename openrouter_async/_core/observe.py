@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from ..errors import OpenRouterError
 from .call import _Call
 from .hooks import RetryEvent, notify
-from .response import Answer, Exchange
+from .response import Response, Exchange
 from .transport import T
 
 logger = logging.getLogger("openrouter_async")
@@ -23,7 +23,7 @@ async def _told(run: Awaitable[T], tell: Callable[[BaseException | None], Awaita
     try:
         await tell(None)
     except BaseException:
-        if isinstance(result, Answer):  # it would have been its caller's to close
+        if isinstance(result, Response):  # it would have been its caller's to close
             await result.aclose()
         raise
     return result

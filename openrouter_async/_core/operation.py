@@ -59,9 +59,9 @@ class Repeat(enum.Enum):
     """Changes nothing (GET)."""
     IDEMPOTENT = "idempotent"
     """Twice is as good as once (PUT, DELETE, and POSTs that set a membership)."""
-    CAUTIOUS = "cautious"
+    RETRY_ONCE = "cautious"
     """Harmless to repeat once, but somebody else's change may be overwritten (PATCH)."""
-    AMBIGUOUS = "ambiguous"
+    NON_IDEMPOTENT = "ambiguous"
     """Each success creates something (POST)."""
 
 
@@ -70,13 +70,13 @@ _BY_METHOD = {
     "HEAD": Repeat.SAFE,
     "PUT": Repeat.IDEMPOTENT,
     "DELETE": Repeat.IDEMPOTENT,
-    "PATCH": Repeat.CAUTIOUS,
+    "PATCH": Repeat.RETRY_ONCE,
 }
 
 
 @frozen
 class Operation(Generic[T]):
-    """One endpoint: enough to send its request and to read its answer.
+    """One endpoint: enough to send its request and to read its response.
 
     Example:
         ```python
@@ -95,12 +95,13 @@ class Operation(Generic[T]):
     repeat: Repeat = field(
         kw_only=True,
         default=Factory(
-            lambda operation: _BY_METHOD.get(operation.method, Repeat.AMBIGUOUS), takes_self=True
+            lambda operation: _BY_METHOD.get(operation.method, Repeat.NON_IDEMPOTENT),
+            takes_self=True,
         ),
     )
     """How safely it can be repeated; derived from the method if omitted."""
     unwrap: bool = field(default=False, kw_only=True)
-    """Whether the answer is an envelope that holds nothing beside ``data``."""
+    """Whether the response is an envelope that holds nothing beside ``data``."""
     transfer: bool = field(default=False, kw_only=True)
     """Whether a file's content travels, which gives retries more time."""
 

@@ -31,9 +31,9 @@ class Timeout:
 
     Attributes:
         connect: To make a connection.
-        read: To wait for the next bytes of an answer.
+        read: To wait for the next bytes of a response.
         write: To wait until the next bytes of a request are taken.
-        total: For the whole call: all attempts, the waits between them, and the answer's body.
+        total: For the whole call: all attempts, the waits between them, and the response's body.
     """
 
     connect: float | None = field(default=10.0, validator=_positive)

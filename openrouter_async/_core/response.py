@@ -1,4 +1,4 @@
-"""What comes back from an exchange: an `Answer` to read, or one of our own errors.
+"""What comes back from an exchange: an `Response` to read, or one of our own errors.
 
 What httpx raises is told apart here and raised anew without the original: its traceback leads
 through frames whose local variables hold the request's headers, and so the key.
@@ -30,9 +30,9 @@ from ..errors import (
     TLSError,
 )
 from .api_key import Secret
-from .error_response import error_from_answer, silent_parts
+from .error_response import error_from_response, redacted_parts
 
-__all__ = ["Answer", "Exchange", "Incoming", "no_answer", "out_of_time"]
+__all__ = ["Response", "Exchange", "Incoming", "connection_error", "deadline_error"]
 
 TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.StreamError)
 """What our own connections raise, and what a caller's do."""
@@ -57,11 +57,11 @@ class Incoming:
     waited: float | None = None
     """Seconds until there was a connection, if that is known."""
     received = 0
-    """Bytes of the answer's body."""
+    """Bytes of the response's body."""
 
     def hide(self, text: str) -> str:
         """The text without the key."""
-        return self.secret.hidden_in(text) if self.secret else text
+        return self.secret.redact(text) if self.secret else text
 
 
 @frozen(kw_only=True)
@@ -93,7 +93,7 @@ class Exchange:
         return math.inf if self.deadline == math.inf else self.deadline - time.monotonic()
 
 
-def out_of_time(exchange: Exchange, *, answered: bool) -> RequestTimeoutError:
+def deadline_error(exchange: Exchange, *, answered: bool) -> RequestTimeoutError:
     """The error for a call whose time in all ran out."""
     return RequestTimeoutError(
         f"{exchange.method} {exchange.url} took longer than its total limit",
@@ -105,7 +105,7 @@ def out_of_time(exchange: Exchange, *, answered: bool) -> RequestTimeoutError:
     )
 
 
-def no_answer(error: Exception, exchange: Exchange, *, answered: bool) -> NoAnswerError:
+def connection_error(error: Exception, exchange: Exchange, *, answered: bool) -> NoAnswerError:
     """Our own error for one of httpx's, with its words and nothing else of it."""
     name = type(error).__name__
     unsent = isinstance(error, _UNSENT)
@@ -143,8 +143,8 @@ def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
-class Answer:
-    """An answer whose headers have arrived, and whose body is still to be read."""
+class Response:
+    """A response whose headers have arrived, and whose body is still to be read."""
 
     def __init__(self, reply: Reply, exchange: Exchange) -> None:
         self._content = reply.content
@@ -158,7 +158,7 @@ class Answer:
 
     @property
     def may_repeat(self) -> bool:
-        """Whether the request may be sent once more if this answer breaks off."""
+        """Whether the request may be sent once more if this response breaks off."""
         return not self.exchange.last and self.exchange.remaining() > 0
 
     @property
@@ -191,8 +191,8 @@ class Answer:
             if inflate is None:
                 yield chunk
                 continue
-            for piece in self._inflate(inflate, chunk):
-                yield piece
+            for chunk in self._inflate(inflate, chunk):
+                yield chunk
         if inflate is not None and not inflate.eof:
             failure = self._damaged("ends early")
             raise failure
@@ -200,15 +200,15 @@ class Answer:
     async def _next(self, raw: AsyncIterator[bytes]) -> bytes | None:
         # A scope ends no task whose data is always there already: then time runs out here.
         if self.exchange.remaining() <= 0:
-            raise out_of_time(self.exchange, answered=True)
+            raise deadline_error(self.exchange, answered=True)
         # The scope stands around this one await: none may be held across a yield.
         with self.exchange.limit():
             try:
                 return await anext(raw, None)
             except TRANSPORT_ERRORS as error:
-                failure = no_answer(error, self.exchange, answered=True)
+                failure = connection_error(error, self.exchange, answered=True)
             raise failure
-        raise out_of_time(self.exchange, answered=True)
+        raise deadline_error(self.exchange, answered=True)
 
     def _inflate(self, inflate: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
         while data:
@@ -225,7 +225,7 @@ class Answer:
 
     def _damaged(self, how: str) -> ConnectionFailedError:
         return ConnectionFailedError(
-            f"{self.exchange.method} {self.exchange.url}: the compressed answer {how}",
+            f"{self.exchange.method} {self.exchange.url}: the compressed response {how}",
             method=self.exchange.method,
             url=self.exchange.url,
             maybe_processed=True,
@@ -243,7 +243,7 @@ class Answer:
         return bytes(body)
 
     async def error(self) -> ResponseError:
-        """The exception that this answer is, whatever becomes of its body."""
+        """The exception that this response is, whatever becomes of its body."""
         body = bytearray()
         with anyio.move_on_after(_ERROR_BODY_SECONDS):
             try:
@@ -254,7 +254,7 @@ class Answer:
                             break
             except OpenRouterError:
                 pass  # the status is known, and it is what counts
-        return error_from_answer(
+        return error_from_response(
             self.status_code,
             self.headers,
             bytes(body),
@@ -272,7 +272,7 @@ class Answer:
             hide(message),
             path=path,
             status_code=self.status_code,
-            **silent_parts(self.headers, body, hide),
+            **redacted_parts(self.headers, body, hide),
             method=self.exchange.method,
             url=self.exchange.url,
         )

@@ -18,14 +18,14 @@ from ..errors import (
 )
 from .operation import Repeat
 
-__all__ = ["Failure", "RetryConfig", "Schedule", "classify", "may_repeat"]
+__all__ = ["Failure", "RetryConfig", "Backoff", "classify", "may_repeat"]
 
 OnAmbiguousUpload = Literal["raise", "reconcile", "resend"]
 
 _THROTTLED: Final = frozenset({408, 425, 429})
 _UNAVAILABLE: Final = 503
 _RETRIED: Final = _THROTTLED | {500, 502, 503, 504} | frozenset(range(520, 530))
-_CAUTIOUS_ATTEMPTS: Final = 2
+_RETRY_ONCE_ATTEMPTS: Final = 2
 _SHORTEST: Final = 1e-9
 """Seconds. From 0 the bounds would never grow, and backoff's exponent would overflow."""
 
@@ -42,7 +42,7 @@ class RetryConfig:
     """When a call is tried again, and for how long. Times are in seconds.
 
     A wait is drawn between 0 and ``initial_interval * exponent ** n`` (full jitter), and never
-    shorter than the answer's ``Retry-After``. Which failures are tried again depends on the
+    shorter than the response's ``Retry-After``. Which failures are tried again depends on the
     operation too: an upload is never sent twice when the first may have been stored.
 
     Example:
@@ -61,10 +61,10 @@ class RetryConfig:
         max_interval: Where it stops growing.
         max_elapsed_time: No attempt begins later than this after the call did.
         max_transfer_time: The same for uploads and downloads.
-        retry_connection_errors: Whether to try again when no answer came.
+        retry_connection_errors: Whether to try again when no response came.
         status_codes: The statuses that are tried again.
         max_retry_after: A longer ``Retry-After`` is not waited for but raised at once.
-        on_ambiguous_upload: What to do when an upload's answer is lost: ``raise``
+        on_ambiguous_upload: What to do when an upload's response is lost: ``raise``
             `UploadOutcomeUnknown`; ``reconcile``, look whether the file is there and send it
             again if it is not; ``resend``, at the risk of a duplicate.
     """
@@ -130,16 +130,16 @@ class Failure(enum.Enum):
     FAILED = enum.auto()
     """The service failed, perhaps after it acted."""
     BROKEN = enum.auto()
-    """The request was sent whole; no answer came."""
+    """The request was sent whole; no response came."""
     BROKEN_BODY = enum.auto()
-    """The answer broke off in its body, or came damaged."""
+    """The response broke off in its body, or came damaged."""
 
 
 _REPEATS: Final = {
     Repeat.SAFE: frozenset(Failure),
     Repeat.IDEMPOTENT: frozenset(Failure),
-    Repeat.CAUTIOUS: frozenset(Failure) - {Failure.BROKEN_BODY},
-    Repeat.AMBIGUOUS: frozenset({Failure.UNSENT, Failure.THROTTLED}),
+    Repeat.RETRY_ONCE: frozenset(Failure) - {Failure.BROKEN_BODY},
+    Repeat.NON_IDEMPOTENT: frozenset({Failure.UNSENT, Failure.THROTTLED}),
 }
 
 
@@ -170,7 +170,7 @@ def may_repeat(failure: Failure | None, repeat: Repeat, attempt: int, config: Re
     if failure is None or failure not in _REPEATS[repeat]:
         return False
     sent = failure in {Failure.FAILED, Failure.BROKEN}
-    if repeat is Repeat.CAUTIOUS and sent and attempt >= _CAUTIOUS_ATTEMPTS:
+    if repeat is Repeat.RETRY_ONCE and sent and attempt >= _RETRY_ONCE_ATTEMPTS:
         return False
     return config.max_attempts is None or attempt < config.max_attempts
 
@@ -182,7 +182,7 @@ def is_done(error: OpenRouterError, earlier: AbstractSet[Failure | None]) -> boo
     )
 
 
-class Schedule:
+class Backoff:
     """The waits of one call, drawn from backoff's generator within a deadline."""
 
     def __init__(self, config: RetryConfig, deadline: float) -> None:

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .. import models
 
-if TYPE_CHECKING:  # cattrs takes long to import, and only the first answer needs it
+if TYPE_CHECKING:  # cattrs takes long to import, and only the first response needs it
     pass
 
 Hook = Callable[[Any, Any], Any]
 
-_EXTRA = "<extra>"  # a key that no service sends
+EXTRA_KEY = "<extra>"  # a key that no service sends
 
-_RENAMED = {"shape": "_shape", "extra": _EXTRA}
+RENAMED_FIELDS = {"shape": "_shape", "extra": EXTRA_KEY}
 
 
-def _strict(expected: type, *also: type) -> Hook:
+def strict(expected: type, *also: type) -> Hook:
     """A hook that takes instances of ``expected`` as they are and refuses all else."""
 
     def structure(value: Any, _: Any) -> Any:  # noqa: ANN401
@@ -29,7 +29,7 @@ def _strict(expected: type, *also: type) -> Hook:
     return structure
 
 
-def _time(value: Any, _: Any) -> datetime:  # noqa: ANN401
+def parse_time(value: Any, _: Any) -> datetime:  # noqa: ANN401
     """ISO 8601, or epoch seconds as OpenAI's shape has them."""
     if type(value) is int:
         return datetime.fromtimestamp(value, UTC)
@@ -40,7 +40,7 @@ def _time(value: Any, _: Any) -> datetime:  # noqa: ANN401
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _true(value: Any, _: Any) -> Literal[True]:  # noqa: ANN401
+def strict_true(value: Any, _: Any) -> Literal[True]:  # noqa: ANN401
     if value is not True:
         msg = f"expected true, got {value!r:.40}"
         raise ValueError(msg)
@@ -72,7 +72,7 @@ def _reshape_deletion(payload: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "type": "file_deleted"}
 
 
-_RESHAPE: Mapping[type, Callable[[dict[str, Any]], dict[str, Any]]] = {
+RESHAPERS: Mapping[type, Callable[[dict[str, Any]], dict[str, Any]]] = {
     models.FileMetadata: _reshape_file,
     models.FilePage: _reshape_page,
     models.FileDeleteResponse: _reshape_deletion,

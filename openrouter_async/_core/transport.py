@@ -18,14 +18,23 @@ from .._http.connections import Connections
 from .._http.messages import Request
 from ..errors import NoAnswerError, OpenRouterError
 from .api_key import resolve_api_key
-from .call import Ambiguity, Query, Receive, Settings, _Call, _decode_answer, _encode, _resendable
+from .call import (
+    LostResponse,
+    Query,
+    Receive,
+    Settings,
+    _Call,
+    decode_response,
+    _encode,
+    _resendable,
+)
 from .headers import Headers, check_headers
 from .hooks import CallEvent, DoneEvent, RequestEvent, ResponseEvent, ResultEvent, notify
 from .observe import _announce, _told, logger
 from .operation import UNSET, Operation, Repeat
 from .options import CallOptions
-from .response import TRANSPORT_ERRORS, Answer, Exchange, no_answer, out_of_time
-from .retry import Failure, Schedule, classify, is_done, may_repeat
+from .response import TRANSPORT_ERRORS, Response, Exchange, connection_error, deadline_error
+from .retry import Failure, Backoff, classify, is_done, may_repeat
 from .server_url import split_server_url
 
 __all__ = [
@@ -72,7 +81,7 @@ class AsyncTransport:
         headers: Mapping[str, str] | None = None,
         receive: Receive[T] | None = None,
         gone: T | None = None,
-        ambiguity: Ambiguity[T] | None = None,
+        lost_response: LostResponse[T] | None = None,
         **options: Unpack[CallOptions],
     ) -> T:
         """Carry out an operation, with its retries.
@@ -91,15 +100,15 @@ class AsyncTransport:
             json: A document to send as the body.
             body: A body to send, where it is not JSON.
             headers: Defaults of the operation, under the caller's own.
-            receive: Reads the answer of each attempt that was a success; it leaves the answer
+            receive: Reads the response of each attempt that was a success; it leaves the response
                 read to its end, or closed, or in the hands of somebody who closes it. The
                 default decodes it as ``operation.returns``.
             gone: What a deletion returns when a repeated attempt finds nothing to delete.
-            ambiguity: What to make of a lost answer, for operations that create.
+            lost_response: What to make of a lost response, for operations that create.
             **options: Overrides of the client's options.
 
         Returns:
-            The decoded answer, or what ``receive`` returned.
+            The decoded response, or what ``receive`` returned.
 
         Raises:
             OpenRouterError: Any branch of the tree in `openrouter_async.errors`.
@@ -114,7 +123,7 @@ class AsyncTransport:
             operation=operation,
             origin=server.origin,
             target=(server.prefix + path + _encode(query)).encode(),
-            shown_url=settings.server_url + path,
+            safe_url=settings.server_url + path,
             headers={
                 "host": server.authority,
                 "accept": "application/json",
@@ -127,8 +136,8 @@ class AsyncTransport:
             body=body,
             deadline=math.inf if total is None else time.monotonic() + total,
             gone=gone,
-            ambiguity=ambiguity or Ambiguity(),
-            receive=receive or partial(_decode_answer, operation),
+            lost_response=lost_response or LostResponse(),
+            receive=receive or partial(decode_response, operation),
         )
         hooks = settings.hooks
         return await (self._watched(call) if hooks.on_call or hooks.on_done else self._run(call))
@@ -157,7 +166,7 @@ class AsyncTransport:
         hook = call.settings.hooks.on_result
         attempt = partial(self._watched_attempt, hook) if hook else self._attempt
         most = config.max_transfer_time if operation.transfer else config.max_elapsed_time
-        schedule = Schedule(config, min(call.deadline, time.monotonic() + most))
+        schedule = Backoff(config, min(call.deadline, time.monotonic() + most))
         earlier: set[Failure | None] = set()
         number = 0
         while True:
@@ -174,9 +183,9 @@ class AsyncTransport:
             repeat = operation.repeat
             lost = call.is_lost(failure)
             mode = config.on_ambiguous_upload
-            find = call.ambiguity.find if mode == "reconcile" else None
+            find = call.lost_response.find if mode == "reconcile" else None
             if lost and isinstance(failure, NoAnswerError):
-                failure = call.ambiguity.unknown(failure, self.service_time(began))
+                failure = call.lost_response.unknown(failure, self.service_time(began))
                 if find or mode == "resend":
                     repeat = Repeat.IDEMPOTENT
             again = may_repeat(kind, repeat, number, config) and _resendable(call, exchange)
@@ -193,12 +202,12 @@ class AsyncTransport:
                 raise failure
             earlier.add(kind)
 
-    def rest_of(self, options: CallOptions, answer: Answer) -> CallOptions:
-        """Options for what is left of a call of which an attempt gave ``answer``."""
+    def remaining_options(self, options: CallOptions, response: Response) -> CallOptions:
+        """Options for what is left of a call of which an attempt gave ``response``."""
         settings = self.settings.merged(options)
         most = settings.retries.max_attempts
-        left = most and max(1, most - answer.exchange.attempt)
-        remaining = answer.exchange.remaining()
+        left = most and max(1, most - response.exchange.attempt)
+        remaining = response.exchange.remaining()
         total = None if remaining == math.inf else max(remaining, _LEAST_TIME)
         return {
             **options,
@@ -226,7 +235,7 @@ class AsyncTransport:
         return await _told(self._attempt(call, exchange), tell)
 
     async def _attempt(self, call: _Call[T], exchange: Exchange) -> T:
-        """Send the request once and read its answer, within the call's time."""
+        """Send the request once and read its response, within the call's time."""
         began = time.monotonic()
         shown = exchange.shown()
         hooks = call.settings.hooks
@@ -235,35 +244,35 @@ class AsyncTransport:
         with exchange.limit():
             if hooks.on_request:
                 await notify(hooks.on_request, RequestEvent(**shown, headers=added))
-            answer = await self._send(call, exchange, added)
+            response = await self._send(call, exchange, added)
             answered = True
             elapsed = time.monotonic() - began
             logger.debug(
                 "%s %s: attempt %d answered %d after %.3f s",
                 *shown.values(),
-                answer.status_code,
+                response.status_code,
                 elapsed,
             )
             try:
                 if hooks.on_response:
                     event = ResponseEvent(
                         **shown,
-                        status_code=answer.status_code,
+                        status_code=response.status_code,
                         elapsed=elapsed,
                         waited=exchange.incoming.waited,
                     )
                     await notify(hooks.on_response, event)
-                if answer.is_success:
-                    return await call.receive(answer)
-                failure = await answer.error()
+                if response.is_success:
+                    return await call.receive(response)
+                failure = await response.error()
             except BaseException:
-                await answer.aclose()
+                await response.aclose()
                 raise
-            await answer.aclose()
+            await response.aclose()
             raise failure
-        raise out_of_time(exchange, answered=answered)
+        raise deadline_error(exchange, answered=answered)
 
-    async def _send(self, call: _Call[T], exchange: Exchange, added: Mapping[str, str]) -> Answer:
+    async def _send(self, call: _Call[T], exchange: Exchange, added: Mapping[str, str]) -> Response:
         secret = exchange.incoming.secret = await resolve_api_key(call.settings.api_key)
         headers = Headers({"authorization": secret.bearer(), **call.headers})
         if added:
@@ -272,38 +281,38 @@ class AsyncTransport:
             # Others may not ask for a body that is known to be empty.
             exchange.outgoing.whole = not self.connections.are_own
             return await self._exchange(call, exchange, headers, NoBody(exchange.outgoing))
-        async with aclosing(call.body.pieces(exchange.outgoing)) as pieces:
-            return await self._exchange(call, exchange, headers, pieces)
+        async with aclosing(call.body.chunks(exchange.outgoing)) as chunks:
+            return await self._exchange(call, exchange, headers, chunks)
 
     async def _exchange(
-        self, call: _Call[T], exchange: Exchange, headers: Headers, pieces: AsyncIterator[bytes]
-    ) -> Answer:
+        self, call: _Call[T], exchange: Exchange, headers: Headers, chunks: AsyncIterator[bytes]
+    ) -> Response:
         request = Request(
             call.operation.method.encode(),
             call.origin,
             call.target,
             headers.raw(),
-            pieces,
+            chunks,
             call.settings.timeout.limits(),
         )
         try:
-            answer = Answer(await self.connections.send(request), exchange)
+            response = Response(await self.connections.send(request), exchange)
         except TRANSPORT_ERRORS as error:
-            failure = no_answer(error, exchange, answered=False)
+            failure = connection_error(error, exchange, answered=False)
         except asyncio.CancelledError as error:
             # Frames below hold the request's headers in local variables.
             raise error.with_traceback(None) from None
         else:
-            if date := answer.headers.get("date"):
+            if date := response.headers.get("date"):
                 self.connections.service_clock = (date, time.monotonic())
-            return answer
+            return response
         raise failure
 
     @property
     def clock_margin(self) -> timedelta:
         """How far the service's times may be from `AsyncTransport.service_time`.
 
-        Its ``Date`` may come from another machine than what it stores. Where no answer had one,
+        Its ``Date`` may come from another machine than what it stores. Where no response had one,
         all that is known is that clocks are mostly right.
         """
         return timedelta(seconds=5 if self.connections.service_clock else 600)
@@ -311,7 +320,7 @@ class AsyncTransport:
     def service_time(self, moment: float) -> datetime:
         """A moment of the monotonic clock by the service's own, in whole seconds.
 
-        Rounded down, as times of files are compared with it; by our own clock until an answer
+        Rounded down, as times of files are compared with it; by our own clock until a response
         has carried a ``Date``.
         """
         then = datetime.now(UTC) - timedelta(seconds=time.monotonic() - moment)

@@ -8,13 +8,13 @@ import h11
 import httpx
 
 from .messages import Origin, Request
-from .stream import Answered, Stream
+from .stream import ResponseStarted, Stream
 
 _MAX_HEAD: Final = 102_400
-"""Bytes of an answer's headers that are taken."""
+"""Bytes of a response's headers that are taken."""
 
 
-class _Connection:
+class Connection:
     """A connection of the pool, which holds one of its slots until it is dropped."""
 
     __slots__ = ("_http", "idle_since", "origin", "stream")
@@ -26,17 +26,17 @@ class _Connection:
         self.idle_since = 0.0
 
     async def exchange(self, request: Request) -> h11.Response:
-        """Send a request and wait for the headers of its answer."""
-        with contextlib.suppress(Answered):  # reading tells what, or why there is nothing
+        """Send a request and wait for the headers of its response."""
+        with contextlib.suppress(ResponseStarted):  # reading tells what, or why there is nothing
             await self._send(request)
         return await self._head(request.limits.get("read"))
 
     async def _send(self, request: Request) -> None:
         write, limit = self.stream.write, request.limits.get("write")
         # The head is in no local variable: a source's error is raised through this frame.
-        await write(self._bytes_of(_head_of(request)), limit)
-        async for piece in request.pieces:
-            await write(self._bytes_of(h11.Data(data=piece)), limit)
+        await write(self._bytes_of(request_head(request)), limit)
+        async for chunk in request.chunks:
+            await write(self._bytes_of(h11.Data(data=chunk)), limit)
         await write(self._bytes_of(h11.EndOfMessage()), limit)
 
     def _bytes_of(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> bytes:
@@ -53,7 +53,7 @@ class _Connection:
                 return event
 
     async def content(self, limit: float | None) -> AsyncGenerator[bytes, None]:
-        """The answer's body as it arrives."""
+        """The response's body as it arrives."""
         while isinstance(event := await self._event(limit), h11.Data):
             yield bytes(event.data)
 
@@ -63,7 +63,7 @@ class _Connection:
             while (event := http.next_event()) is h11.NEED_DATA:
                 data = await self.stream.read(limit)
                 if not data and http.their_state is h11.SEND_RESPONSE:
-                    msg = "the server hung up without an answer"
+                    msg = "the server hung up without a response"
                     raise httpx.RemoteProtocolError(msg)
                 http.receive_data(data)
         except h11.RemoteProtocolError as error:
@@ -73,18 +73,18 @@ class _Connection:
     def is_reusable(self) -> bool:
         """Whether both sides are done and agree to go on; begins the next cycle if so."""
         http = self._http
-        if not (http.our_state is http.their_state is h11.DONE and self.stream.is_quiet):
+        if not (http.our_state is http.their_state is h11.DONE and self.stream.is_idle):
             return False
         http.start_next_cycle()
         return not http.trailing_data[0]
 
 
-async def _nothing() -> AsyncGenerator[bytes, None]:
+async def no_content() -> AsyncGenerator[bytes, None]:
     return
     yield b""
 
 
-def _head_of(request: Request) -> h11.Request:
+def request_head(request: Request) -> h11.Request:
     try:
         return h11.Request(method=request.method, target=request.target, headers=request.headers)
     except h11.LocalProtocolError:

@@ -14,7 +14,7 @@ from attrs import define, field
 
 from .._core.codec import prepare
 from ..errors import ClientClosedError, InvalidRequestError, OpenRouterError
-from .messages import Content, Occupancy, Origin, Reply, Request
+from .messages import Content, PoolStats, Origin, Reply, Request
 from .pool import Pool
 from .proxies import proxy_for
 from .tls import tls_context
@@ -37,7 +37,7 @@ _KEEPALIVE_SECONDS = 4.0
 
 
 @define
-class _Ways:
+class _LoopTransports:
     """The ways that one event loop has to its hosts."""
 
     by_origin: dict[Origin, httpx.AsyncBaseTransport] = field(factory=dict)
@@ -50,12 +50,14 @@ class Connections:
     def __init__(self, max_connections: int, http_transport: HTTPTransport | None) -> None:
         self._max_connections = max_connections
         self._brought = http_transport
-        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Ways] = WeakKeyDictionary()
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopTransports] = (
+            WeakKeyDictionary()
+        )
         self._pid = os.getpid()
         self.closed = False
         self.service_clock: tuple[str, float] | None = None
         """The last ``Date`` that the service gave, and our clock's time at that moment."""
-        self.claimed: deque[str] = deque(maxlen=4096)
+        self.recent_upload_ids: deque[str] = deque(maxlen=4096)
         """Ids of the last uploads, which reconciling must not take for a lost one."""
 
     @property
@@ -64,13 +66,13 @@ class Connections:
         return self._brought is None
 
     async def send(self, request: Request) -> Reply:
-        """Send a request, and return when the headers of its answer are there.
+        """Send a request, and return when the headers of its response are there.
 
         No redirect is followed and no cookie kept.
         """
         try:
             transport = self._brought or (
-                None if self.closed else await self._route(request.origin)
+                None if self.closed else await self._transport_for(request.origin)
             )
         except OpenRouterError as error:
             # Frames below hold the proxy's URL in local variables, and with it perhaps a password.
@@ -82,7 +84,7 @@ class Connections:
             return await transport.exchange(request)
         return await _send_by(transport, request)
 
-    async def _route(self, origin: Origin) -> httpx.AsyncBaseTransport:
+    async def _transport_for(self, origin: Origin) -> httpx.AsyncBaseTransport:
         """The way to a host, by which proxy or none, as the environment says at first."""
         if self._pid != os.getpid():  # a forked child leaves its parent's sockets alone
             self._by_loop = WeakKeyDictionary()
@@ -91,7 +93,7 @@ class Connections:
         if loop not in self._by_loop:
             for gone in [other for other in self._by_loop if other.is_closed()]:
                 del self._by_loop[gone]
-        ways = self._by_loop.setdefault(loop, _Ways())
+        ways = self._by_loop.setdefault(loop, _LoopTransports())
         if origin not in ways.by_origin:
             scheme, host, port = origin
             proxy = proxy_for(scheme.decode(), host.decode(), port)
@@ -122,12 +124,12 @@ class Connections:
             failure = InvalidRequestError(_BAD_PROXY)
         raise failure  # without the proxy's URL, which may hold a password
 
-    def occupancy(self) -> Occupancy:
+    def pool_stats(self) -> PoolStats:
         """How its own connections are used at the moment, those of all pools; from any thread."""
         ways = tuple(self._by_loop.values())
         pools = [p for way in ways for p in tuple(way.by_proxy.values()) if isinstance(p, Pool)]
-        found = [pool.occupancy() for pool in pools]
-        return Occupancy(
+        found = [pool.pool_stats() for pool in pools]
+        return PoolStats(
             open=sum(pool.open for pool in found),
             idle=sum(pool.idle for pool in found),
             waiting=sum(pool.waiting for pool in found),
@@ -136,7 +138,7 @@ class Connections:
     async def aclose(self) -> None:
         """Close the connections; a transport that the caller brought stays the caller's."""
         self.closed = True
-        ways = self._by_loop.pop(asyncio.get_running_loop(), _Ways())
+        ways = self._by_loop.pop(asyncio.get_running_loop(), _LoopTransports())
         async with AsyncExitStack() as closing:  # all of them, even if this is cancelled
             for transport in ways.by_proxy.values():
                 closing.push_async_callback(transport.aclose)
@@ -153,21 +155,21 @@ async def _send_by(
         request.method.decode(),
         url.decode(),
         headers=request.headers,
-        stream=_Pieces(request.pieces),
+        stream=_Chunks(request.chunks),
         extensions={"timeout": dict(request.limits)},
     )
     if isinstance(transport, httpx.AsyncClient):
-        answer = await transport.send(translated, stream=True, auth=None, follow_redirects=False)
+        response = await transport.send(translated, stream=True, auth=None, follow_redirects=False)
     else:
-        answer = await transport.handle_async_request(translated)
-    return Reply(answer.status_code, answer.headers.raw, cast("Content", answer.stream))
+        response = await transport.handle_async_request(translated)
+    return Reply(response.status_code, response.headers.raw, cast("Content", response.stream))
 
 
-class _Pieces(httpx.AsyncByteStream):
-    """A body's pieces in the form that httpx's transports read."""
+class _Chunks(httpx.AsyncByteStream):
+    """A body's chunks in the form that httpx's transports read."""
 
-    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
-        self._pieces = pieces
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._pieces
+        return self._chunks

@@ -63,7 +63,7 @@ async def _open(sock: socket.socket) -> Stream:
 
 
 async def _connect_socket(host: str, port: int) -> socket.socket:
-    """The first address to answer, each tried a little after the one before (RFC 8305).
+    """The first address to response, each tried a little after the one before (RFC 8305).
 
     asyncio's own way leaves sockets open when it is cancelled.
     """

@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 __all__ = [
     "Content",
-    "Occupancy",
+    "PoolStats",
     "Origin",
     "Reply",
     "Request",
@@ -15,12 +15,12 @@ __all__ = [
 
 
 @frozen(kw_only=True)
-class Occupancy:
+class PoolStats:
     """How a client's connections are used at a moment, over all event loops and hosts.
 
     Example:
         ```python
-        print(client.transport.connections.occupancy().open)
+        print(client.transport.connections.pool_stats().open)
         ```
     """
 
@@ -32,10 +32,10 @@ class Occupancy:
     """Requests that wait for a connection, as there may be no more of them."""
 
 
-class Occupied(Protocol):
+class HasPoolStats(Protocol):
     """Connections that can be asked at any time, from any thread."""
 
-    def occupancy(self) -> Occupancy:
+    def pool_stats(self) -> PoolStats:
         """How they are used now."""
         ...
 
@@ -53,13 +53,13 @@ class Request:
     target: bytes
     """Path and query."""
     headers: list[tuple[bytes, bytes]] = field(repr=False)  # the key is among them
-    pieces: AsyncIterator[bytes] = field(repr=False)
+    chunks: AsyncIterator[bytes] = field(repr=False)
     limits: Mapping[str, float | None]
     """Seconds to ``connect``, ``read`` and ``write``."""
 
 
 class Content(Protocol):
-    """An answer's body, which holds its connection until it is closed."""
+    """A response's body, which holds its connection until it is closed."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The body as it arrives."""
@@ -72,7 +72,7 @@ class Content(Protocol):
 
 @frozen
 class Reply:
-    """An answer, as far as its headers."""
+    """A response, as far as its headers."""
 
     status: int
     headers: Iterable[tuple[bytes, bytes]]

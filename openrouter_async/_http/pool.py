@@ -15,9 +15,9 @@ from typing import Final, cast
 
 import httpx
 
-from .connection import _Connection, _nothing
+from .connection import Connection, no_content
 from .dial import Tunnel, connect
-from .messages import Occupancy, Origin, Reply, Request
+from .messages import PoolStats, Origin, Reply, Request
 from .stream import Stream
 
 __all__ = [
@@ -31,7 +31,7 @@ _CLOSED: Final = "the client was closed"
 TLSContext = Callable[[], Awaitable[ssl.SSLContext]]
 
 
-def _way_through(proxy: httpx.Proxy, origin: Origin) -> tuple[str, int, Tunnel]:
+def _open_tunnel(proxy: httpx.Proxy, origin: Origin) -> tuple[str, int, Tunnel]:
     """The proxy's address, and what asks it for a tunnel to the origin (RFC 9110, 9.3.6)."""
     _, host, port = origin
     where = b"%s:%d" % (b"[%s]" % host if b":" in host else host, port)
@@ -41,11 +41,11 @@ def _way_through(proxy: httpx.Proxy, origin: Origin) -> tuple[str, int, Tunnel]:
         headers.append((b"proxy-authorization", b"Basic " + word))
 
     async def tunnel(stream: Stream) -> None:
-        asking = _Connection((b"http", where, port), stream)
-        asked = Request(b"CONNECT", origin, where, headers, _nothing(), {})
-        answer = await asking.exchange(asked)
-        if not 200 <= answer.status_code < 300:  # noqa: PLR2004
-            msg = f"the proxy refuses the tunnel: {answer.status_code}"
+        asking = Connection((b"http", where, port), stream)
+        asked = Request(b"CONNECT", origin, where, headers, no_content(), {})
+        response = await asking.exchange(asked)
+        if not 200 <= response.status_code < 300:  # noqa: PLR2004
+            msg = f"the proxy refuses the tunnel: {response.status_code}"
             raise httpx.ProxyError(msg)
 
     return proxy.url.host, proxy.url.port or _DEFAULT_PORTS["http"], tunnel
@@ -65,10 +65,10 @@ class Pool(httpx.AsyncBaseTransport):
         self._limit = max_connections
         self._keepalive = keepalive
         self._tls = tls
-        self._connections: set[_Connection] = set()
+        self._connections: set[Connection] = set()
         self._slots = 0
-        self._idle: dict[Origin, list[_Connection]] = {}
-        self._waiting: deque[tuple[Origin, asyncio.Future[_Connection | None]]] = deque()
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._waiting: deque[tuple[Origin, asyncio.Future[Connection | None]]] = deque()
         self._closed = False
         self._guard = self._until_the_loop_ends()
 
@@ -96,7 +96,7 @@ class Pool(httpx.AsyncBaseTransport):
                 ),
                 target=url.raw_path,
                 headers=request.headers.raw,
-                pieces=aiter(cast("httpx.AsyncByteStream", request.stream)),
+                chunks=aiter(cast("httpx.AsyncByteStream", request.stream)),
                 limits=request.extensions.get("timeout", {}),
             )
         )
@@ -109,28 +109,28 @@ class Pool(httpx.AsyncBaseTransport):
         connection = await self._take(request.origin, request.limits.get("connect"))
         waited = time.monotonic() - began
         try:
-            answer = await connection.exchange(request)
+            response = await connection.exchange(request)
         except BaseException:
             self._drop(connection)
             raise
         content = _Content(self, connection, request.limits.get("read"))
-        return Reply(answer.status_code, answer.headers, content, waited)
+        return Reply(response.status_code, response.headers, content, waited)
 
-    def occupancy(self) -> Occupancy:
+    def pool_stats(self) -> PoolStats:
         """How its connections are used at the moment; from any thread."""
         # A copy each, made in one step: the event loop may be at work.
         idle = sum(map(len, tuple(self._idle.values())))
         waiting = sum(not turn.done() for _, turn in tuple(self._waiting))
-        return Occupancy(open=len(self._connections), idle=idle, waiting=waiting)
+        return PoolStats(open=len(self._connections), idle=idle, waiting=waiting)
 
     # Slots: each connection holds one, and so does an attempt to connect
 
-    async def _take(self, origin: Origin, timeout: float | None) -> _Connection:
+    async def _take(self, origin: Origin, timeout: float | None) -> Connection:
         if (connection := self._take_idle(origin)) is not None:
             return connection
         if not self._take_slot():
             connection = await self._queue(origin)
-        if connection is not None and connection.stream.is_alive():
+        if connection is not None and connection.stream.is_usable():
             return connection
         if connection is not None:  # it was handed over and hung up on in the same moment
             self._forget(connection)
@@ -140,12 +140,12 @@ class Pool(httpx.AsyncBaseTransport):
             self._give_slot()
             raise
 
-    def _take_idle(self, origin: Origin) -> _Connection | None:
+    def _take_idle(self, origin: Origin) -> Connection | None:
         idle = self._idle.get(origin)
         expired = time.monotonic() - self._keepalive
         while idle:
             connection = idle.pop()
-            if connection.idle_since > expired and connection.stream.is_alive():
+            if connection.idle_since > expired and connection.stream.is_usable():
                 return connection
             self._drop(connection)
         return None
@@ -166,9 +166,9 @@ class Pool(httpx.AsyncBaseTransport):
         self._forget(oldest)
         return True
 
-    async def _queue(self, origin: Origin) -> _Connection | None:
+    async def _queue(self, origin: Origin) -> Connection | None:
         """Wait in line for a connection, or for a slot to make one in (None)."""
-        turn: asyncio.Future[_Connection | None] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((origin, turn))
         try:
             return await turn
@@ -181,21 +181,21 @@ class Pool(httpx.AsyncBaseTransport):
             turn.cancel()
             raise
 
-    async def _connect(self, origin: Origin, timeout: float | None) -> _Connection:
+    async def _connect(self, origin: Origin, timeout: float | None) -> Connection:
         if self._closed:
             raise httpx.ConnectError(_CLOSED)
         scheme, host, port = origin
         tls = await self._tls() if scheme == b"https" else None
-        way = _way_through(self._proxy, origin) if self._proxy else None
+        way = _open_tunnel(self._proxy, origin) if self._proxy else None
         stream = await connect(host.decode(), port, tls, timeout, way)
-        connection = _Connection(origin, stream)
+        connection = Connection(origin, stream)
         self._connections.add(connection)
         if self._closed:
             self._forget(connection)
             raise httpx.ConnectError(_CLOSED)
         return connection
 
-    def _give_back(self, connection: _Connection) -> None:
+    def _give_back(self, connection: Connection) -> None:
         """Let the next in line have it, or keep it for later."""
         while self._waiting:
             origin, turn = self._waiting.popleft()
@@ -210,12 +210,12 @@ class Pool(httpx.AsyncBaseTransport):
         connection.idle_since = time.monotonic()
         self._idle.setdefault(connection.origin, []).append(connection)
 
-    def _drop(self, connection: _Connection) -> None:
+    def _drop(self, connection: Connection) -> None:
         """Abort it and give its slot on."""
         if self._forget(connection):
             self._give_slot()
 
-    def _forget(self, connection: _Connection) -> bool:
+    def _forget(self, connection: Connection) -> bool:
         """Abort it, its slot staying with the caller; False if that was done before."""
         if connection not in self._connections:
             return False
@@ -231,8 +231,8 @@ class Pool(httpx.AsyncBaseTransport):
                 return
         self._slots -= 1
 
-    def release(self, connection: _Connection) -> None:
-        """Take a connection back after its answer: for reuse, if all ended cleanly."""
+    def release(self, connection: Connection) -> None:
+        """Take a connection back after its response: for reuse, if all ended cleanly."""
         if not self._closed and connection.is_reusable():
             self._give_back(connection)
         else:
@@ -261,16 +261,16 @@ class Pool(httpx.AsyncBaseTransport):
 
 
 class _Content(httpx.AsyncByteStream):
-    """An answer's body, which gives its connection back when it is closed."""
+    """A response's body, which gives its connection back when it is closed."""
 
-    def __init__(self, pool: Pool, connection: _Connection, limit: float | None) -> None:
+    def __init__(self, pool: Pool, connection: Connection, limit: float | None) -> None:
         self._pool = pool
-        self._connection: _Connection | None = connection
+        self._connection: Connection | None = connection
         self._limit = limit
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         if self._connection is None:
-            msg = "the answer was closed"
+            msg = "the response was closed"
             raise httpx.StreamError(msg)
         return self._connection.content(self._limit)
 

@@ -1,9 +1,9 @@
 """A socket to read and write, on asyncio's own transports.
 
 It is made for when things go wrong. It can be aborted without an await. It notices without
-asking the kernel that the server has hung up. And while a body is being sent, an answer that
+asking the kernel that the server has hung up. And while a body is being sent, a response that
 arrives stops it and is read, even if the server resets the connection behind it: asyncio would
-throw the answer away, and its TLS would not let us at it.
+throw the response away, and its TLS would not let us at it.
 """
 
 import asyncio
@@ -14,22 +14,22 @@ from typing import Any, Final
 
 import httpx
 
-from .tls import _READ, _TLS
+from .tls import READ_SIZE, TLS
 
 __all__ = [
-    "Answered",
+    "ResponseStarted",
     "Stream",
 ]
 
 _HIGH_WATER: Final = 262_144
 """Bytes received and not read at which the socket is left alone for a while."""
 
-_CORKED: Final = 65_536
+_BUFFERED: Final = 65_536
 """Bytes up to which a write waits for the next, so that head and body share a packet."""
 
 
-class Answered(Exception):  # noqa: N818 - it is no error
-    """Sending on is of no use: the answer has begun, or the connection is gone."""
+class ResponseStarted(Exception):  # noqa: N818 - it is no error
+    """Sending on is of no use: the response has begun, or the connection is gone."""
 
 
 class Stream(asyncio.Protocol):
@@ -39,10 +39,10 @@ class Stream(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._socket = sock
         self._transport: Any = None
-        self._tls: _TLS | None = None
+        self._tls: TLS | None = None
         self._received: deque[bytes] = deque()
         self._size = 0
-        self._corked = b""
+        self._buffer = b""
         self._ended = False
         self._aborted = False
         self._error: Exception | None = None
@@ -82,7 +82,7 @@ class Stream(asyncio.Protocol):
     def _drain(self) -> None:
         # A write that failed ends asyncio's reading, but the kernel keeps what came before.
         try:
-            while data := self._socket.recv(_READ):
+            while data := self._socket.recv(READ_SIZE):
                 self.data_received(data)
         except OSError:
             pass  # there is no more
@@ -147,31 +147,31 @@ class Stream(asyncio.Protocol):
         """Send bytes, and wait while the socket is full.
 
         Raises:
-            Answered: There is something to read, or at least the reason why not.
+            ResponseStarted: There is something to read, or at least the reason why not.
             httpx.WriteTimeout: The socket took nothing in time.
         """
-        self._check_unanswered()
-        self._corked += data
-        if len(self._corked) <= _CORKED:
+        self._check_no_response()
+        self._buffer += data
+        if len(self._buffer) <= _BUFFERED:
             return
         self._flush()
         await asyncio.sleep(0)  # a fast source and a fast socket leave the loop its turns
-        self._check_unanswered()
+        self._check_no_response()
         while self._full:
             if not await self._wait(timeout):
                 msg = f"the socket took nothing for {timeout} s"
                 raise httpx.WriteTimeout(msg)
-            self._check_unanswered()
+            self._check_no_response()
 
-    def _check_unanswered(self) -> None:
+    def _check_no_response(self) -> None:
         # asyncio tells of a write that failed only in the loop's next turn.
         if self._ended or self._transport.is_closing():
-            raise Answered
-        if self._received and _holds_answer(b"".join(self._received)):
-            raise Answered
+            raise ResponseStarted
+        if self._received and _holds_response(b"".join(self._received)):
+            raise ResponseStarted
 
     def _flush(self) -> None:
-        data, self._corked = self._corked, b""
+        data, self._buffer = self._buffer, b""
         if data and not self._ended:
             self._send(self._tls.encrypt(data) if self._tls else data)
 
@@ -186,8 +186,8 @@ class Stream(asyncio.Protocol):
             ssl.SSLError: The certificate is not trusted, or the handshake failed.
             ConnectionError: The server hung up.
         """
-        tls = _TLS(context, host)
-        # What has come is part of the handshake. Left in the clear it would count as an answer.
+        tls = TLS(context, host)
+        # What has come is part of the handshake. Left in the clear it would count as a response.
         tls.decrypt(b"".join(self._received))
         self._received.clear()
         self._size = 0
@@ -200,13 +200,13 @@ class Stream(asyncio.Protocol):
         self.data_received(b"")  # what came together with the handshake's end
 
     @property
-    def is_quiet(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nothing has come and nobody hung up: what an idle connection has to be."""
         return not self._ended and not self._received
 
-    def is_alive(self) -> bool:
+    def is_usable(self) -> bool:
         """Whether it is quiet even by what the kernel has not told the loop yet."""
-        if not self.is_quiet:
+        if not self.is_idle:
             return False
         try:
             self._socket.recv(1, socket.MSG_PEEK)
@@ -225,8 +225,8 @@ class Stream(asyncio.Protocol):
             self._socket.close()
 
 
-def _holds_answer(data: bytes) -> bool:
-    """Whether a final status has come; a 1XX answer says no more than to go on."""
+def _holds_response(data: bytes) -> bool:
+    """Whether a final status has come; a 1XX response says no more than to go on."""
     start = 0
     while data[start + 9 : start + 10] == b"1":
         end = data.find(b"\r\n\r\n", start)

@@ -33,10 +33,10 @@ def _tls_context() -> ssl.SSLContext:
         raise TLSError(msg) from error
 
 
-_READ: Final = 65_536
+READ_SIZE: Final = 65_536
 
 
-class _TLS:
+class TLS:
     """The cipher between a socket and a stream, which does no input or output itself."""
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
@@ -66,8 +66,8 @@ class _TLS:
         self._incoming.write(data)
         plain: list[bytes] = []
         try:
-            while self._shaken and (piece := self._object.read(_READ)):
-                plain.append(piece)
+            while self._shaken and (chunk := self._object.read(READ_SIZE)):
+                plain.append(chunk)
         except ssl.SSLWantReadError:
             return b"".join(plain)
         except ssl.SSLZeroReturnError:

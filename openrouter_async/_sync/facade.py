@@ -1,7 +1,7 @@
 """Async and blocking from one list of operations; nothing else in the SDK knows event loops.
 
-A namespace holds references to operation functions, wrapped in `method`. On the async face a
-reference binds the transport as Python binds ``self``; on the blocking face it becomes one call
+A namespace holds references to operation functions, wrapped in `method`. On the async client a
+reference binds the transport as Python binds ``self``; on the sync client it becomes one call
 through the client's portal, an event loop in a thread of its own.
 """
 
@@ -19,9 +19,9 @@ from .portal import Portal
 
 __all__ = [
     "Async",
-    "Blocking",
-    "BlockingDownload",
-    "BlockingPager",
+    "Sync",
+    "SyncDownload",
+    "SyncPager",
     "Namespace",
     "method",
 ]
@@ -38,17 +38,17 @@ _END = object()
 
 
 class Async:
-    """Marks the async face."""
+    """Marks the async client."""
 
 
-class Blocking:
-    """Marks the blocking face."""
+class Sync:
+    """Marks the sync client."""
 
 
-Face = TypeVar("Face", Async, Blocking)
+Mode = TypeVar("Mode", Async, Sync)
 
 
-class Namespace(Generic[Face]):
+class Namespace(Generic[Mode]):
     """Operations with a client's transport bound; what ``client.files`` is."""
 
     __slots__ = ("_portal", "_transport")
@@ -62,7 +62,7 @@ class Namespace(Generic[Face]):
 
 
 class _Method(Generic[P, A, B]):
-    """A reference to an operation function: ``A`` on the async face, ``B`` on the blocking."""
+    """A reference to an operation function: ``A`` on the async client, ``B`` on the blocking."""
 
     def __init__(self, function: Callable[Concatenate[AsyncTransport, P], Any], twin: Any) -> None:  # noqa: ANN401
         self._function = function
@@ -75,16 +75,16 @@ class _Method(Generic[P, A, B]):
     @overload
     def __get__(self, namespace: Namespace[Async], owner: object) -> Callable[P, A]: ...
     @overload
-    def __get__(self, namespace: Namespace[Blocking], owner: object) -> Callable[P, B]: ...
+    def __get__(self, namespace: Namespace[Sync], owner: object) -> Callable[P, B]: ...
     def __get__(self, namespace: Any, owner: object) -> Any:
         if namespace is None:
             return self
         bound = types.MethodType(self._function, namespace._transport)  # noqa: SLF001
         portal = namespace._portal  # noqa: SLF001
-        return bound if portal is None else _blocking(bound, self._twin, portal)
+        return bound if portal is None else _sync_call(bound, self._twin, portal)
 
 
-def _blocking(bound: Callable[..., Any], twin: Any, portal: Portal) -> Callable[..., Any]:  # noqa: ANN401
+def _sync_call(bound: Callable[..., Any], twin: Any, portal: Portal) -> Callable[..., Any]:  # noqa: ANN401
     def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         return twin(portal, bound(*args, **kwargs)) if twin else portal.call(bound, *args, **kwargs)
 
@@ -98,11 +98,11 @@ def method(
 @overload
 def method(
     function: Callable[Concatenate[AsyncTransport, P], Pager[PageT, RowT]],
-) -> "_Method[P, Pager[PageT, RowT], BlockingPager[PageT, RowT]]": ...
+) -> "_Method[P, Pager[PageT, RowT], SyncPager[PageT, RowT]]": ...
 @overload
 def method(
     function: Callable[Concatenate[AsyncTransport, P], Download],
-) -> "_Method[P, Download, BlockingDownload]": ...
+) -> "_Method[P, Download, SyncDownload]": ...
 @overload
 def method(
     function: Callable[Concatenate[AsyncTransport, P], AsyncGenerator[T, None]],
@@ -111,8 +111,8 @@ def method(function: Callable[..., Any]) -> Any:
     """Refer to an operation function from a namespace."""
     returns = function.__annotations__["return"]
     twins: dict[object, Any] = {
-        Pager: BlockingPager,
-        Download: BlockingDownload,
+        Pager: SyncPager,
+        Download: SyncDownload,
         AsyncGenerator: _iterate,
     }
     return _Method(function, twins.get(get_origin(returns) or returns))
@@ -129,7 +129,7 @@ def _iterate(portal: Portal, source: AsyncGenerator[T, None]) -> Generator[T, No
             portal.call(source.aclose)
 
 
-class BlockingPager(Generic[PageT, RowT]):
+class SyncPager(Generic[PageT, RowT]):
     """A list that is fetched as it is read.
 
     ``for row in pager`` visits every row, ``for page in pager.pages()`` every page, and
@@ -169,14 +169,14 @@ class BlockingPager(Generic[PageT, RowT]):
                 yield from page.data
 
 
-class BlockingDownload:
+class SyncDownload:
     """A download that is open while its ``with`` block runs; see `Download`.
 
     Example:
         ```python
         with OpenRouter() as client, client.files.download(file_id) as download:
             print(download.size, download.content_type)
-            content = download.read()  # or piece by piece: for chunk in download
+            content = download.read()  # or chunk by chunk: for chunk in download
         ```
     """
 
@@ -203,7 +203,7 @@ class BlockingDownload:
 
     @property
     def content_type(self) -> str | None:
-        """The answer's media type, or None."""
+        """The response's media type, or None."""
         return self._download.content_type
 
     def __iter__(self) -> Iterator[bytes]:

@@ -150,7 +150,7 @@ class Portal:
 
 _CLOSED = "the client is closed"
 
-_OWN_THREAD = "a hook cannot call its own blocking client, which would wait for the hook"
+_OWN_THREAD = "a hook cannot call its own sync client, which would wait for the hook"
 
 _inherited: list[_Loop | None] = []
 

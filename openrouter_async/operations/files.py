@@ -14,12 +14,12 @@ from typing import Any, Literal, TypeVar, Unpack
 from .._content.bodies import MultipartBody, Progress
 from .._content.sources import FileSource, Source, open_source
 from .._content.targets import Target, base_name
-from .._core.call import Ambiguity
+from .._core.call import LostResponse
 from .._core.download import Download
 from .._core.operation import Operation
 from .._core.options import CallOptions
 from .._core.paging import Pager, check_limit
-from .._core.response import Answer
+from .._core.response import Response
 from .._core.transport import AsyncTransport
 from ..errors import IntegrityError, InvalidRequestError, NoAnswerError, UploadOutcomeUnknown
 from ..models import FileDeleteResponse, FileMetadata, FilePage, Query
@@ -96,7 +96,7 @@ def list_files(
         InvalidRequestError: The limit is out of range, or ``cursor`` and ``after`` are both given.
         PaginationError: The service named a page twice.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     check_limit(limit, _MAX_LIMIT)
     if cursor is not None and after is not None:
@@ -133,7 +133,7 @@ async def upload_file(
 ) -> FileMetadata:
     """Upload a file, to be referenced in later calls.
 
-    It is read piece by piece in worker threads: the event loop never waits for a disk, and
+    It is read chunk by chunk in worker threads: the event loop never waits for a disk, and
     memory stays flat. An attempt that is repeated sends the same bytes from the start; what can
     be read only once is never sent twice.
 
@@ -167,10 +167,10 @@ async def upload_file(
             read. Nothing was stored.
         InvalidRequestError: Its name breaks the service's rules. Nothing was sent.
         PayloadTooLargeResponseError: The service found it larger than 100 MiB.
-        UploadOutcomeUnknown: It was sent whole and the answer was lost: it may exist.
+        UploadOutcomeUnknown: It was sent whole and the response was lost: it may exist.
         IntegrityError: The service stored another number of bytes than were sent.
         ResponseError: The service refused.
-        NoAnswerError: No answer came, and nothing was stored.
+        NoAnswerError: No response came, and nothing was stored.
     """
     source = await open_source(file, filename, content_type, check_size=check_size)
     body = MultipartBody(source, progress)
@@ -191,12 +191,12 @@ async def upload_file(
         UPLOAD_FILE,
         query=scope,
         body=body,
-        ambiguity=Ambiguity(unknown=unknown, find=find),
+        lost_response=LostResponse(unknown=unknown, find=find),
         **options,
     )
-    claimed = transport.connections.claimed
-    if stored.id not in claimed:
-        claimed.append(stored.id)
+    recent_upload_ids = transport.connections.recent_upload_ids
+    if stored.id not in recent_upload_ids:
+        recent_upload_ids.append(stored.id)
     if stored.size_bytes != body.sent:
         counts = f"{body.sent} bytes were sent, {stored.size_bytes} stored"
         msg = f"{source.filename!r} differs as {stored.id}: {counts}"
@@ -211,7 +211,7 @@ async def _find_upload(
     size: int,
     began: float,
 ) -> FileMetadata | None:
-    """The upload whose answer was lost: by name, size and time, and nobody else's."""
+    """The upload whose response was lost: by name, size and time, and nobody else's."""
     async with aclosing(aiter(listing)) as files:
         found = [
             file
@@ -222,10 +222,10 @@ async def _find_upload(
             and file.created_at >= transport.service_time(began) - transport.clock_margin
         ]
     # No await from here on: of two uploads that look at once, each takes one of its own.
-    claimed = transport.connections.claimed
+    recent_upload_ids = transport.connections.recent_upload_ids
     for file in reversed(found):
-        if file.id not in claimed:
-            claimed.append(file.id)
+        if file.id not in recent_upload_ids:
+            recent_upload_ids.append(file.id)
             return file
     return None
 
@@ -258,7 +258,7 @@ async def delete_file(
     Raises:
         NotFoundResponseError: There is no such file in the workspace.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     return await transport.call(
         DELETE_FILE,
@@ -297,7 +297,7 @@ async def retrieve_file(
     Raises:
         NotFoundResponseError: There is no such file in the workspace.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     query = {"workspace_id": workspace_id, "provider": provider}
     return await transport.call(RETRIEVE_FILE, {"file_id": file_id}, query=query, **options)
@@ -335,13 +335,13 @@ def download_file(
             created are downloadable.
         NotFoundResponseError: There is no such file in the workspace.
         ResponseError: The service refused.
-        NoAnswerError: No answer came, or it broke off.
+        NoAnswerError: No response came, or it broke off.
     """
     query = {"workspace_id": workspace_id, "provider": provider}
     DOWNLOAD_FILE.fill({"file_id": file_id})  # a wrong id is an error of the call, not of the block
 
     def fetch(
-        receive: Callable[[Answer], Awaitable[T]], after: Answer | None = None
+        receive: Callable[[Response], Awaitable[T]], after: Response | None = None
     ) -> Awaitable[T]:
         return transport.call(
             DOWNLOAD_FILE,
@@ -349,7 +349,7 @@ def download_file(
             query=query,
             headers=_RAW,
             receive=receive,
-            **(transport.rest_of(options, after) if after else options),
+            **(transport.remaining_options(options, after) if after else options),
         )
 
     return Download(fetch)
@@ -396,7 +396,7 @@ async def download_file_to(
         DownloadTargetError: The target exists, cannot be written, or would have an unsafe name.
         IntegrityError: The content is not as long as it was announced.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     where = {"workspace_id": workspace_id, "provider": provider}
     if path is not None and directory is None:

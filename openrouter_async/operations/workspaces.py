@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Unpack, get_args
 
 from .. import models
-from .._core.call import Ambiguity
+from .._core.call import LostResponse
 from .._core.operation import UNSET, Operation, Repeat, UnsetType
 from .._core.options import CallOptions
 from .._core.paging import Pager, check_limit
@@ -146,7 +146,7 @@ def list_workspaces(
         UnauthorizedResponseError: The key is missing or wrong.
         ForbiddenResponseError: It is no management key.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     _check_window(offset, limit)
 
@@ -183,11 +183,11 @@ async def create_workspace(
     Raises:
         InvalidRequestError: A value breaks a documented limit. Nothing was sent.
         BadRequestResponseError: The service refused, for instance a slug that is taken.
-        OutcomeUnknownError: The answer was lost: the workspace may exist. With
+        OutcomeUnknownError: The response was lost: the workspace may exist. With
             ``on_ambiguous_upload="reconcile"`` it is looked up by its slug instead.
         ForbiddenResponseError: The key is no management key.
         ResponseError: The service refused.
-        NoAnswerError: No answer came, and nothing was created.
+        NoAnswerError: No response came, and nothing was created.
     """
     document, options = _split(settings, name=name, slug=slug)
 
@@ -200,7 +200,7 @@ async def create_workspace(
         return found if ours else None
 
     return await transport.call(
-        CREATE_WORKSPACE, json=document, ambiguity=Ambiguity(find=find), **options
+        CREATE_WORKSPACE, json=document, lost_response=LostResponse(find=find), **options
     )
 
 
@@ -225,7 +225,7 @@ async def get_workspace(
     Raises:
         NotFoundResponseError: There is no such workspace.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     return await transport.call(GET_WORKSPACE, {"workspace_id": workspace_id}, **options)
 
@@ -258,7 +258,7 @@ async def update_workspace(
         InvalidRequestError: A value breaks a documented limit. Nothing was sent.
         NotFoundResponseError: There is no such workspace.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     document, options = _split(settings, name=name, slug=slug)
     return await transport.call(
@@ -293,7 +293,7 @@ async def delete_workspace(
         BadRequestResponseError: It has active API keys, or it is the default workspace.
         NotFoundResponseError: There is no such workspace.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     return await transport.call(
         DELETE_WORKSPACE,
@@ -326,7 +326,7 @@ async def list_budgets(
     Raises:
         NotFoundResponseError: There is no such workspace.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     return await transport.call(LIST_BUDGETS, {"workspace_id": workspace_id}, **options)
 
@@ -358,7 +358,7 @@ async def get_budget(
         InvalidRequestError: There is no such interval. Nothing was sent.
         NotFoundResponseError: There is no such workspace, or no such budget.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     return await transport.call(GET_BUDGET, _budget(workspace_id, interval), **options)
 
@@ -399,7 +399,7 @@ async def set_budget(
         BadRequestResponseError: It would break the order of the limits; the message names both.
         NotFoundResponseError: There is no such workspace.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     number = isinstance(limit_usd, int | float) and not isinstance(limit_usd, bool)
     if not (number and 0 < limit_usd <= sys.float_info.max):
@@ -438,7 +438,7 @@ async def delete_budget(
         InvalidRequestError: There is no such interval. Nothing was sent.
         NotFoundResponseError: There is no such workspace.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     return await transport.call(
         DELETE_BUDGET,
@@ -478,7 +478,7 @@ def list_members(
         InvalidRequestError: The limit or the offset is out of range.
         NotFoundResponseError: There is no such workspace.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     _check_window(offset, limit)
     params = {"workspace_id": workspace_id}
@@ -517,7 +517,7 @@ async def bulk_add_members(
         BadRequestResponseError: One of them is not in the organisation.
         NotFoundResponseError: There is no such workspace.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     document = _user_ids(user_ids)
     return await transport.call(
@@ -552,7 +552,7 @@ async def bulk_remove_members(
         BadRequestResponseError: One of them has active API keys.
         NotFoundResponseError: There is no such workspace.
         ResponseError: The service refused.
-        NoAnswerError: No answer came.
+        NoAnswerError: No response came.
     """
     document = _user_ids(user_ids)
     return await transport.call(

@@ -34,7 +34,7 @@ def upload_many(
     """Upload many files, several at a time.
 
     Sources are pulled as their turn comes, and each gives one outcome, in the order in which they
-    end: ``uploaded``, ``skipped``, ``failed``, or ``unknown`` if it was sent and its answer was
+    end: ``uploaded``, ``skipped``, ``failed``, or ``unknown`` if it was sent and its response was
     lost. With ``RetryConfig(on_ambiguous_upload="reconcile")`` what was lost is looked for at the
     end, and sent again if it is not there.
 

@@ -57,7 +57,7 @@ class Job:
 
 
 def _strip(error: BaseException | None) -> None:
-    """Let go of the frames that an error came through: they hold the pieces that were sent."""
+    """Let go of the frames that an error came through: they hold the chunks that were sent."""
     while error is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__

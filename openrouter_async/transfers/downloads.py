@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from .._content.targets import base_name
-from .._content.threads import in_thread
+from .._content.threads import run_in_thread
 from .._core.transport import AsyncTransport
 from ..errors import DownloadTargetError, OpenRouterError
 from ..operations.files import download_file_to, retrieve_file
@@ -47,7 +47,7 @@ class _Downloads(Run):
         self._taken = Seen()
 
     async def _jobs(self) -> AsyncGenerator[Job, None]:
-        self._root = await in_thread(_unwritable, self._find_root)
+        self._root = await run_in_thread(_unwritable, self._find_root)
         async with aclosing(pull(self._files)) as sources:
             async for source in sources:
                 yield Job(source)
@@ -69,7 +69,7 @@ class _Downloads(Run):
         if not self._taken.add(str(path)):
             msg = f"another file of this run has the name {file.filename!r}"
             raise DownloadTargetError(msg)
-        if await in_thread(_unwritable, self._is_there, path, file.size_bytes):
+        if await run_in_thread(_unwritable, self._is_there, path, file.size_bytes):
             return job.outcome("skipped", reason="it is there already", file=file, path=path)
         await download_file_to(
             self._way.transport,

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
-from .._content.threads import until_done
+from .._content.threads import wait_all
 from ..errors import (
     ClientClosedError,
     ForbiddenResponseError,
@@ -118,7 +118,7 @@ class Run:
             for worker in workers:
                 worker.cancel()
             try:
-                await until_done([*workers, everyone, *self._writing])
+                await wait_all([*workers, everyone, *self._writing])
             finally:
                 await jobs.aclose()
                 self._log()

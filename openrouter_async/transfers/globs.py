@@ -30,7 +30,7 @@ def matcher(patterns: str | Iterable[str], *, if_none: bool = False) -> Matches:
 
     Args:
         patterns: One, or several.
-        if_none: The answer where there are no patterns.
+        if_none: The response where there are no patterns.
 
     Raises:
         InvalidRequestError: A pattern is not a string, or can fit nothing.

@@ -15,7 +15,7 @@ from typing import Final, TypeVar, TypeVarTuple
 
 from attrs import define
 
-from .._content.threads import in_thread, until_done
+from .._content.threads import run_in_thread, wait_all
 from ..errors import JournalError
 from ..models import FileMetadata
 from .journal_file import JournalFile
@@ -188,7 +188,7 @@ class Journal:
         try:
             await asyncio.shield(self._finishing)
         finally:
-            await until_done([self._finishing])
+            await wait_all([self._finishing])
 
     # Reading
 
@@ -315,7 +315,7 @@ class Journal:
             raise JournalError(self._failure)
 
     async def _in_thread(self, function: Callable[[*Args], T], *args: *Args) -> T:
-        return await in_thread(self._refusal, function, *args)
+        return await run_in_thread(self._refusal, function, *args)
 
     def _refusal(self, reason: str) -> JournalError:
         named = f"{self._path!r}: "

@@ -10,7 +10,7 @@ from typing import Final
 
 __all__ = ["JournalFile"]
 
-_PIECE: Final = 65_536
+_CHUNK_SIZE: Final = 65_536
 _LINE: Final = 1024
 _FLAGS: Final = (
     os.O_RDWR
@@ -93,13 +93,13 @@ class JournalFile:
 
     def head(self) -> bytes:
         """The first 64 KiB."""
-        return _read_at(self._descriptor, _PIECE, 0)
+        return _read_at(self._descriptor, _CHUNK_SIZE, 0)
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Each line and its offset, the last one only if it is complete; in flat memory."""
         start, rest = 0, b""
-        while piece := _read_at(self._descriptor, _PIECE, start + len(rest)):
-            *lines, rest = (rest + piece).split(b"\n")
+        while chunk := _read_at(self._descriptor, _CHUNK_SIZE, start + len(rest)):
+            *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 yield start, line
                 start += len(line) + 1
@@ -108,10 +108,10 @@ class JournalFile:
         """The line that begins at an offset."""
         line = b""
         while b"\n" not in line:
-            piece = _read_at(self._descriptor, _LINE, offset + len(line))
-            if not piece:
+            chunk = _read_at(self._descriptor, _LINE, offset + len(line))
+            if not chunk:
                 break
-            line += piece
+            line += chunk
         return line.partition(b"\n")[0]
 
     def is_at(self, seen: os.stat_result) -> bool:

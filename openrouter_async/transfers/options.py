@@ -50,7 +50,7 @@ class BulkOptions(CallOptions, total=False):
         adaptive: Whether fewer are, while the service is throttling or slow (True).
         on_error: ``collect`` failures as outcomes (the default), or ``stop`` at the first:
             what is under way is finished, and nothing else begun.
-        progress: Called with a `TransferProgress` for each piece and each outcome.
+        progress: Called with a `TransferProgress` for each chunk and each outcome.
         workspace_id: The workspace (UUID or slug); the key's own if omitted.
         provider: Work at that provider with your own key.
     """

@@ -22,8 +22,8 @@ from .._content.sources import (
     check_filename,
     examine_file,
     open_regular,
-    own_name,
-    untuple,
+    default_filename,
+    split_source,
 )
 from ..errors import InvalidRequestError, OpenRouterError, UploadSourceError
 from .tree import Entry
@@ -40,7 +40,7 @@ _OTHER: Final = (
 def find_problems(sources: Iterable[FileSource | Entry]) -> Iterator[str]:
     """What would be refused, a line for each reason: names, sizes, contents, and equal names.
 
-    Content is read in pieces, and of each source a few bytes are kept. File objects are put back
+    Content is read in chunks, and of each source a few bytes are kept. File objects are put back
     to where they were; of other iterators only the name is looked at, as they can be read but
     once. Waits for the disk.
 
@@ -106,8 +106,10 @@ def _item_of(source: FileSource | Entry) -> _Item | None:
         skipped = source.error or source.reason
         return None if skipped else _Item(source.path, source.filename, None)
     try:
-        content, filename, content_type = untuple(source, None, None)
-        return _Item(content, own_name(content) if filename is None else filename, content_type)
+        content, filename, content_type = split_source(source, None, None)
+        return _Item(
+            content, default_filename(content) if filename is None else filename, content_type
+        )
     except UploadSourceError:
         return None
 

@@ -62,7 +62,7 @@ def rich_progress(
 
     One task stands for the run. It counts bytes if the first event knows how many there are in
     all, otherwise items. Items of which a part is done have tasks of their own, in bytes, until
-    they end; those that go in one piece have none.
+    they end; those that go in one chunk have none.
 
     Example:
         ```python

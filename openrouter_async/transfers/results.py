@@ -13,7 +13,7 @@ from ..models import FileMetadata
 __all__ = ["OnProgress", "Outcome", "Report", "Status", "TransferProgress"]
 
 Status = Literal["uploaded", "downloaded", "deleted", "skipped", "failed", "unknown"]
-"""How an item ended; ``unknown`` is one that was sent, and its answer lost."""
+"""How an item ended; ``unknown`` is one that was sent, and its response lost."""
 
 
 @frozen(kw_only=True)
@@ -33,7 +33,7 @@ class Outcome:
     source: Any
     """The item as it was handed over."""
     status: Status
-    """``unknown``: it was sent whole and the answer was lost, so it may have been done."""
+    """``unknown``: it was sent whole and the response was lost, so it may have been done."""
     file: FileMetadata | None = None
     """The file at the service, where it is known."""
     path: Path | None = None
@@ -82,7 +82,7 @@ class TransferProgress:
 
 
 OnProgress = Callable[[TransferProgress], None]
-"""Called for each piece and each outcome."""
+"""Called for each chunk and each outcome."""
 
 
 @frozen(kw_only=True)

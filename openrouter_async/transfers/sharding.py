@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from .._content.sources import own_name
+from .._content.sources import default_filename
 from ..errors import InvalidRequestError
 from ..models import FileMetadata
 from .tree import Entry
@@ -65,7 +65,7 @@ def _text(source: object) -> str:
         case str() | os.PathLike():
             # By the name that it is stored under: what was lost of two files of one name and size
             # can only be told apart by whoever sent both.
-            return own_name(source)
+            return default_filename(source)
     msg = f"what has no name is in no part: {type(source).__name__}; pass (filename, content)"
     raise InvalidRequestError(msg)
 

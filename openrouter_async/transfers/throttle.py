@@ -21,12 +21,12 @@ __all__ = ["Throttle"]
 
 _THROTTLES: Final = frozenset({429, 503})
 _REFUSED: Final = 400
-"""From this status on an answer says nothing of how fast the work is done."""
+"""From this status on a response says nothing of how fast the work is done."""
 
 _AFTER_THROTTLE: Final = 0.5
 _AFTER_SLOWNESS: Final = 0.8
 _SLOW: Final = 4.0
-"""An answer is slow if it takes so many times as long as the best of its kind,"""
+"""A response is slow if it takes so many times as long as the best of its kind,"""
 _SLOWER: Final = 0.25
 """and so many seconds longer: below that it is the noise of small requests."""
 _FORGET: Final = 0.2
@@ -62,7 +62,7 @@ class _Limit:
     def __init__(self, most: int, *, adaptive: bool) -> None:
         self.value = float(most)
         self.falls = 0
-        """How often it was lowered; a request's answer comes with the number at its sending."""
+        """How often it was lowered; a request's response comes with the number at its sending."""
         self._most = most
         self._adaptive = adaptive
         self._answers = self._slow = 0
@@ -317,7 +317,7 @@ class Throttle:
                 self._unreached = _now()
 
     def reached(self) -> None:
-        """Take note of a sign of life: an answer, or bytes on their way."""
+        """Take note of a sign of life: a response, or bytes on their way."""
         self._unreached = None
 
     @property

@@ -17,11 +17,11 @@ from .._content.sources import (
     FileContent,
     FileSource,
     check_filename,
-    own_name,
-    unreadable,
-    untuple,
+    default_filename,
+    read_error,
+    split_source,
 )
-from .._content.threads import in_thread
+from .._content.threads import run_in_thread
 from .._core.transport import AsyncTransport
 from ..errors import (
     InvalidRequestError,
@@ -74,8 +74,8 @@ async def upload_entries(
     """Carry out `upload_tree`."""
     totals = Totals()
     if options.get("progress"):
-        totals = await _count(await in_thread(unreadable, entries))
-    found = await in_thread(unreadable, entries)
+        totals = await _count(await run_in_thread(read_error, entries))
+    found = await run_in_thread(read_error, entries)
     async with aclosing(pull(found, _BATCH)) as batches:
         return await sum_up(_upload(transport, batches, "", totals, options))
 
@@ -137,8 +137,8 @@ def _renamed(source: FileSource | Entry, prefix: str) -> FileSource | Entry:
         return source
     if isinstance(source, Entry):
         return evolve(source, filename=prefix + source.filename)
-    content, name, content_type = untuple(source, None, None)
-    name = own_name(content) if name is None else name
+    content, name, content_type = split_source(source, None, None)
+    name = default_filename(content) if name is None else name
     check_filename(name)
     return prefix + name, content, content_type
 
@@ -158,7 +158,7 @@ class _Job(Job):
     """The file it is already, by the journal."""
     reason: str | None = None
     since: datetime | None = None
-    """Since when it may be at the service although no answer said so."""
+    """Since when it may be at the service although no response said so."""
     lost: OpenRouterError | None = None
     rounds: int = 0
 
@@ -183,7 +183,7 @@ class _Uploads(Run):
         self._seen = Seen()
         self._stored = Seen()
         self._lost: list[_Job] = []
-        """Sent whole without an answer, to be looked for when all others are done."""
+        """Sent whole without a response, to be looked for when all others are done."""
         self._again: list[_Job] = []
         """Those that were looked for, and have another turn."""
         self._orphans: dict[tuple[str, int], list[FileMetadata]] = {}
@@ -214,7 +214,7 @@ class _Uploads(Run):
         if self._journal is None and not self._reconciles:
             return
         try:
-            # The answer tells the service's time, by which files are told apart later on.
+            # The response tells the service's time, by which files are told apart later on.
             await list_files(self._transport, limit=1, **self._way.scope)
             if self._journal and self._journal.pending:
                 await self._look_for_pending(self._journal)
@@ -266,7 +266,11 @@ class _Uploads(Run):
 
     def _is_ours(self, file: FileMetadata) -> bool:
         told = self._journal is not None and self._journal.is_known(file.id)
-        return told or file.id in self._stored or file.id in self._transport.connections.claimed
+        return (
+            told
+            or file.id in self._stored
+            or file.id in self._transport.connections.recent_upload_ids
+        )
 
     def _take_orphan(self, job: _Job) -> FileMetadata | None:
         """A file at the service that this source must have become."""
@@ -300,7 +304,7 @@ class _Uploads(Run):
         assert isinstance(job, _Job)
         try:
             if job.rounds == 0:
-                await in_thread(unreadable, self._examine, job)
+                await run_in_thread(read_error, self._examine, job)
         except OpenRouterError as error:
             return self._settle(job, job.outcome("failed", error))
         if outcome := self._outcome_without_sending(job):
@@ -375,8 +379,8 @@ class _Uploads(Run):
             job.reason = source.reason
             job.size = source.size
             source = source.filename, source.path
-        job.content, name, job.content_type = untuple(source, None, None)
-        job.filename = own_name(job.content) if name is None else name
+        job.content, name, job.content_type = split_source(source, None, None)
+        job.filename = default_filename(job.content) if name is None else name
         check_filename(job.filename)
         if isinstance(job.content, str | os.PathLike) and not job.reason:
             self._examine_path(job, Path(job.content))
@@ -444,7 +448,7 @@ def _size_of(content: FileContent) -> int | None:
         return memoryview(content).nbytes
     if isinstance(content, list | tuple):
         try:
-            return sum(memoryview(piece).nbytes for piece in content)
+            return sum(memoryview(chunk).nbytes for chunk in content)
         except TypeError:  # the upload says what is wrong with it
             return None
     return None

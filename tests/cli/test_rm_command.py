@@ -56,11 +56,11 @@ def test_rm_of_nothing_asks_nothing(cli, files):
     assert result.stderr.startswith("0 files in ")
 
 
-@pytest.mark.parametrize(("answer", "left"), [("y\n", 1), ("n\n", 3)])
-def test_rm_shows_what_goes_and_asks(cli, files, monkeypatch, answer, left):
+@pytest.mark.parametrize(("response", "left"), [("y\n", 1), ("n\n", 3)])
+def test_rm_shows_what_goes_and_asks(cli, files, monkeypatch, response, left):
     """A no leaves all as it is, with status 1."""
     monkeypatch.setattr(Output, "can_ask", True)
-    result = cli("files", "rm", "--match", "*.tmp", stdin=answer)
+    result = cli("files", "rm", "--match", "*.tmp", stdin=response)
     assert re.search(r"^or_file_\w+  +5 bytes  a\.tmp$", result.stderr, re.MULTILINE)
     assert "Delete 2 files for good? [y/N]" in result.stderr
     assert result.exit_code == (0 if left == 1 else 1)

@@ -69,7 +69,7 @@ def test_each_failure_has_its_status(invoke, error, status):
 
 @pytest.mark.parametrize("kind", [errors.ConnectionFailedError, errors.TLSError])
 def test_server_that_is_not_reached_is_a_case_for_the_doctor(invoke, kind):
-    """What to do when no answer says it."""
+    """What to do when no response says it."""
     error = kind("no way there")
 
     def body(output: Output) -> None:
@@ -137,7 +137,7 @@ def test_interrupt_has_a_status_of_its_own(invoke):
 
 
 def test_interrupt_ends_a_question(invoke, monkeypatch):
-    """Though the event loop waits for its answer."""
+    """Though the event loop waits for its response."""
     monkeypatch.setattr(Output, "can_ask", True)
 
     class Slow:
@@ -155,15 +155,16 @@ def test_interrupt_ends_a_question(invoke, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("answer", "goes_on"), [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("", 0)]
+    ("response", "goes_on"),
+    [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("", 0)],
 )
-def test_only_yes_is_yes(invoke, monkeypatch, answer, goes_on):
+def test_only_yes_is_yes(invoke, monkeypatch, response, goes_on):
     """Anything else, the end of the input included, leaves all as it is."""
     monkeypatch.setattr(Output, "can_ask", True)
     done = []
 
     def body(output: Output) -> None:
-        monkeypatch.setattr(sys.stdin, "readline", lambda: answer)
+        monkeypatch.setattr(sys.stdin, "readline", lambda: response)
         output.confirm("Delete it?", yes=False)
         done.append(True)
 

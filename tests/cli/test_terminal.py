@@ -53,16 +53,16 @@ def test_bars_move_on_a_terminal(terminal, tmp_path):
 def test_deletion_asks_and_takes_an_answer(terminal, files):
     """No keeps the file, yes deletes it."""
     stored = files.upload(b"words", filename="a.txt")
-    for answer, status in (("n\r", 1), ("y\r", 0)):
+    for response, status in (("n\r", 1), ("y\r", 0)):
         shown = terminal("files", "rm", stored.id)
         shown.read_until("[y/N]")
-        shown.type(answer)
+        shown.type(response)
         assert shown.wait() == status
         assert len(list(files.list())) == status
 
 
 def test_interrupted_question_deletes_nothing(terminal, files):
-    """Ctrl-C is no answer."""
+    """Ctrl-C is no response."""
     stored = files.upload(b"words", filename="a.txt")
     shown = terminal("files", "rm", stored.id)
     shown.read_until("[y/N]")

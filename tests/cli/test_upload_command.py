@@ -331,14 +331,14 @@ def test_pipe_is_uploaded_as_it_comes(emulator, names, monkeypatch):
 
 
 async def test_pipe_is_read_to_its_end():
-    """Piece by piece, in a thread of its own."""
+    """Piece by chunk, in a thread of its own."""
     reading, writing = os.pipe()
     os.write(writing, b"some ")
-    pieces = _pipe(reading)
-    assert await anext(pieces) == b"some "
+    chunks = _pipe(reading)
+    assert await anext(chunks) == b"some "
     os.write(writing, b"words")
     os.close(writing)
-    assert [piece async for piece in pieces] == [b"words"]
+    assert [chunk async for chunk in chunks] == [b"words"]
     os.close(reading)
 
 

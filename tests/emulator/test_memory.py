@@ -17,10 +17,10 @@ LIMIT = 100 * MIB
 def _form(size: int) -> Iterator[bytes]:
     disposition = b'Content-Disposition: form-data; name="file"; filename="large.txt"\r\n\r\n'
     yield b"--XX\r\n" + disposition
-    piece = (b"some words\r\n" * MIB)[:MIB]
+    chunk = (b"some words\r\n" * MIB)[:MIB]
     for _ in range(size // MIB):
-        yield piece
-    yield piece[: size % MIB]
+        yield chunk
+    yield chunk[: size % MIB]
     yield b"\r\n--XX--\r\n"
 
 

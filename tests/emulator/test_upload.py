@@ -90,11 +90,11 @@ def test_a_body_may_come_in_any_pieces(http: httpx.Client, step: int) -> None:
     content = b"\r\n--X\r\n--XY\r\n" * 20
     body = form(content=content)
 
-    def pieces() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         for start in range(0, len(body), step):
             yield body[start : start + step]
 
-    answer = http.post("/files", content=pieces(), headers={"Content-Type": FORM})
+    answer = http.post("/files", content=chunks(), headers={"Content-Type": FORM})
     assert answer.json()["size_bytes"] == len(content)
 
 

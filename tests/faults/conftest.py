@@ -1,4 +1,4 @@
-"""Every row of the matrix on both faces, and the table of all that was tried."""
+"""Every row of the matrix on both clients, and the table of all that was tried."""
 
 import logging
 import tempfile

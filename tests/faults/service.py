@@ -3,7 +3,7 @@
 import asyncio
 from urllib.parse import urlsplit
 
-from support.servers import FILE, RawServer, Request, answer, read_body
+from support.servers import FILE, RawServer, Request, response, read_body
 from support.wire import BUDGET, MEMBER, WORKSPACE, form_of
 
 CONTENT = b"what the file holds\n" * 100
@@ -13,10 +13,12 @@ PAGE = {"data": [FILE], "has_more": False, "cursor": None}
 def healthy(request):
     """What the service answers to this request, whose body has been read."""
     path = urlsplit(request.target).path.split("/")[3:]
-    return answer(201 if _route(request, path) == "POST workspaces" else 200, _body(request, path))
+    return response(
+        201 if _transport_for(request, path) == "POST workspaces" else 200, _body(request, path)
+    )
 
 
-def _route(request, path):
+def _transport_for(request, path):
     return " ".join([request.method, path[0], *path[2:3]] + ["one"] * (len(path) in {2, 4}))
 
 
@@ -38,7 +40,7 @@ def _body(request, path):
         "GET workspaces members": {"data": [MEMBER], "total_count": 1},
         "POST workspaces members one": {"data": [MEMBER], "added_count": 1, "removed_count": 1},
     }
-    route = _route(request, path)
+    route = _transport_for(request, path)
     if route == "POST files":
         form = form_of(request)
         return FILE | {"filename": form.filename, "size_bytes": len(form.content)}
@@ -70,7 +72,7 @@ class FaultyServer(RawServer):
                 self.requests.append(request)
                 await self._step(request)
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
-            pass  # a client that went away, or sent on after its answer
+            pass  # a client that went away, or sent on after its response
         except asyncio.CancelledError:
             pass  # the test is over, and asyncio's streams would print this
         finally:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 from support.lines import close as fin
-from support.servers import FILE, answer, read_body
+from support.servers import FILE, response, read_body
 
 from openrouter_async import Hooks, errors
 
@@ -25,7 +25,7 @@ STORED = FILE | {"size_bytes": len(CONTENT)}
 
 
 def told(body, kind="application/json", status=200):
-    """An answer with a length and any bytes for a body."""
+    """A response with a length and any bytes for a body."""
     head = f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
@@ -276,7 +276,7 @@ def test_any_bytes_are_content(stage, status, call):
 @pytest.mark.parametrize("status", STATUSES)
 def test_an_error_is_no_content(stage, status, call):
     """No file appears."""
-    Row(answer(status, b"no"), STATUSES[status]).run(stage, call)
+    Row(response(status, b"no"), STATUSES[status]).run(stage, call)
     assert list(stage.folder.iterdir()) == []
 
 
@@ -288,7 +288,7 @@ def test_a_swelling_content_is_not_held_in_memory(stage):
     async def play(scene):
         # Nobody asked for compression; what comes compressed all the same is taken out of it.
         scene.server.steps = [says(head(200, *GZIP) + body, fin)]
-        # Not by `fails`, which makes text of the pieces that are in memory.
+        # Not by `fails`, which makes text of the chunks that are in memory.
         with pytest.raises(errors.ConnectionFailedError, match="ends early"):
             await download_to(scene)
         await scene.goes_on()
@@ -304,8 +304,8 @@ def test_a_swelling_content_is_not_held_in_memory(stage):
 
 
 def test_the_clock_of_a_service_that_lost_it_harms_nothing(stage):
-    """A ``Date`` of nonsense, on every answer."""
-    raw = answer(200, FILE, "Date: Mon, 99 Foo 0000")
+    """A ``Date`` of nonsense, on every response."""
+    raw = response(200, FILE, "Date: Mon, 99 Foo 0000")
 
     def check(file):
         assert file.created_at == datetime(2025, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 import anyio
 import pytest
 from support.connect_proxy import ConnectProxy
-from support.servers import answer
+from support.servers import response
 from support.tls import server_context, trusted
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout
@@ -32,7 +32,7 @@ from .stage import (
 
 @pytest.fixture
 def face():
-    """The blocking face is interrupted rather than cancelled: see `test_faces`."""
+    """The sync client is interrupted rather than cancelled: see `test_faces`."""
     return AsyncOpenRouter
 
 
@@ -125,12 +125,12 @@ async def upload_pieces(scene):
 
 
 async def upload_async(scene):
-    async def pieces():
+    async def chunks():
         for _ in range(3):
             yield CONTENT
             await asyncio.sleep(0)
 
-    return await scene.client.files.upload(("a.txt", pieces()))
+    return await scene.client.files.upload(("a.txt", chunks()))
 
 
 async def download_pieces(scene):
@@ -272,7 +272,7 @@ def test_a_wait_between_attempts_can_be_cancelled(stage, call, times):
     """At once, however long it would have been."""
 
     async def play(scene):
-        scene.server.steps = [answer(429, b"", "Retry-After: 30")]
+        scene.server.steps = [response(429, b"", "Retry-After: 30")]
         task = asyncio.create_task(call(scene))
         while not scene.server.requests:
             await asyncio.sleep(0.005)

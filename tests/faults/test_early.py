@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from support.lines import ENDS
-from support.servers import FILE, answer
+from support.servers import FILE, response
 from support.wire import parse_form
 
 from openrouter_async import Timeout, errors
@@ -21,7 +21,7 @@ HALF = 1_000_000
 
 
 def refusal(status):
-    return answer(status, {"error": {"code": status, "message": "early"}})
+    return response(status, {"error": {"code": status, "message": "early"}})
 
 
 def early(status, end, much, split):
@@ -46,11 +46,11 @@ async def large(scene):
 
 
 async def in_pieces(scene):
-    async def pieces():
+    async def chunks():
         for start in range(0, len(BODY), 100_000):
             yield BODY[start : start + 100_000]
 
-    return await scene.client.files.upload(("a.bin", pieces()))
+    return await scene.client.files.upload(("a.bin", chunks()))
 
 
 @pytest.mark.parametrize("split", ["whole", "split"])
@@ -123,7 +123,7 @@ def test_interim_answers_do_not_stop_a_body(stage, count):
         (length,) = request.headers("content-length")
         body = await request.reader.readexactly(int(length))
         sizes.append(len(parse_form(request.headers("content-type")[0], body).content))
-        return answer(200, FILE | {"size_bytes": sizes[0]})
+        return response(200, FILE | {"size_bytes": sizes[0]})
 
     Row(step, options={"timeout": Timeout(total=20)}, seconds=(0, 5)).run(stage, large)
     assert sizes == [len(BODY)]

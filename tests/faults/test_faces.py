@@ -16,7 +16,7 @@ import anyio.to_thread
 import pytest
 from support.faces import BlockingFace
 from support.lines import reset as rst
-from support.servers import FILE, answer, read_body
+from support.servers import FILE, response, read_body
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
 
@@ -28,10 +28,10 @@ CALLS = 1000 if LONG else 200
 
 
 async def echo(request):
-    """Answer with the id that was asked for, so that a mixed-up answer would show."""
+    """Response with the id that was asked for, so that a mixed-up response would show."""
     await read_body(request)
     wanted = urlsplit(request.target).path.rpartition("/")[2]
-    return answer(200, FILE | {"id": wanted})
+    return response(200, FILE | {"id": wanted})
 
 
 async def script(scene, text, *args):
@@ -73,7 +73,7 @@ PRELUDE = """
         return (AsyncOpenRouter if face == "async" else OpenRouter)(server_url=url, **options)
 
     def use(client, action):
-        # What an action awaits is there already on the blocking face.
+        # What an action awaits is there already on the sync client.
         async def within():
             return await action(client)
 
@@ -99,7 +99,7 @@ PRELUDE = """
 
 
 def test_sixteen_threads_share_a_client(stage):
-    """3,200 calls, and every answer belongs to its request."""
+    """3,200 calls, and every response belongs to its request."""
     each = 200
 
     async def play(scene):
@@ -352,7 +352,7 @@ def test_an_interrupt_ends_what_runs_and_no_more(stage, name):
             return await stall(request)
         asyncio.get_running_loop().call_later(0.2, running[0].send_signal, signal.SIGINT)
         if fault == "later":
-            return answer(429, b"", "Retry-After: 30")
+            return response(429, b"", "Retry-After: 30")
         request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf")
         return await stall(request)
 

@@ -7,7 +7,7 @@ import zlib
 import pytest
 from support.lines import close as fin
 from support.lines import reset as rst
-from support.servers import FILE, answer
+from support.servers import FILE, response
 from support.wire import WORKSPACE
 
 from openrouter_async import Timeout, errors
@@ -29,7 +29,7 @@ from .stage import (
 
 STEP = 1 if os.environ.get("FAULTS_LONG") else 23
 STORED = FILE | {"size_bytes": len(CONTENT)}
-GOOD = answer(200, STORED)
+GOOD = response(200, STORED)
 HEAD, _, BODY = GOOD.partition(b"\r\n\r\n")
 UNKNOWN_LENGTH = b"HTTP/1.1 200 OK\r\n\r\n" + BODY
 INVALID = errors.ResponseValidationError
@@ -41,13 +41,13 @@ FLOODED = (0.27, 5)  # the flood keeps the cores of this very process busy
 
 
 def framed(body, *headers):
-    """An answer with these headers and no others."""
+    """A response with these headers and no others."""
     return "\r\n".join(["HTTP/1.1 200 OK", *headers]).encode() + b"\r\n\r\n" + body
 
 
-def chunked(*pieces, last=b"0\r\n\r\n"):
+def chunked(*chunks, last=b"0\r\n\r\n"):
     return framed(
-        b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in pieces) + last, "Transfer-Encoding: chunked"
+        b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in chunks) + last, "Transfer-Encoding: chunked"
     )
 
 
@@ -89,7 +89,7 @@ ROWS = {
         says(framed(BODY, f"Content-Length: {len(BODY) - 1}")), INVALID
     ),
     "bytes beyond the length": Row(says(GOOD + b"and more")),
-    "a second answer beyond the length": Row(says(GOOD + GOOD)),
+    "a second response beyond the length": Row(says(GOOD + GOOD)),
     "a length that is too long, FIN": Row(says(framed(BODY, "Content-Length: 9999"), fin), "lost"),
     "a length that is too long, reset": Row(
         says(framed(BODY, "Content-Length: 9999"), rst), "lost"
@@ -157,7 +157,7 @@ ROWS = {
         IN_TIME,
         is_total,
     ),
-    "an answer byte by byte": Row(says(GOOD, every=1)),
+    "a response byte by byte": Row(says(GOOD, every=1)),
 }
 
 
@@ -168,16 +168,16 @@ def test_an_answer_that_is_framed_wrongly_is_an_error_of_ours(stage, name, call)
     ROWS[name].run(stage, call)
 
 
-# Every place at which an answer can break
+# Every place at which a response can break
 
 CALLS = {
-    retrieve: answer(200, FILE),
-    listing: answer(200, PAGE),
+    retrieve: response(200, FILE),
+    listing: response(200, PAGE),
     upload: GOOD,
-    delete: answer(200, {"id": "x", "type": "file_deleted"}),
-    create: answer(201, {"data": WORKSPACE}),
-    download: answer(200, b"0123456789" * 20),
-    download_to: answer(200, b"0123456789" * 20),
+    delete: response(200, {"id": "x", "type": "file_deleted"}),
+    create: response(201, {"data": WORKSPACE}),
+    download: response(200, b"0123456789" * 20),
+    download_to: response(200, b"0123456789" * 20),
 }
 FRAMINGS = {
     "length": lambda raw: raw,

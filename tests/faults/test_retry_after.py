@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from support.servers import answer, read_body
+from support.servers import response, read_body
 
 from openrouter_async import RetryConfig, errors
 
@@ -24,7 +24,7 @@ def date(seconds):
 
 def busy(status, *headers):
     """A refusal with these headers, which may be bytes that no text holds."""
-    raw = answer(status, {"error": {"code": status, "message": "later"}})
+    raw = response(status, {"error": {"code": status, "message": "later"}})
     head, _, body = raw.partition(b"\r\n\r\n")
     return b"\r\n".join([head, *headers]) + b"\r\n\r\n" + body
 
@@ -117,7 +117,7 @@ def test_a_wait_that_is_too_long_is_raised_at_once(stage, name, status, call):
     ).run(stage, call)
 
 
-# So many failures, then an answer
+# So many failures, then a response
 
 FAILURES = {
     500: errors.InternalServerResponseError,
@@ -135,7 +135,7 @@ def test_a_failure_is_outlasted_as_far_as_it_is_safe(stage, times, status, call)
     """As the table in the README has it."""
     lasts = times < ATTEMPTS[call]
     Row(
-        (answer(status),) * min(times, ATTEMPTS[call]),
+        (response(status),) * min(times, ATTEMPTS[call]),
         None if lasts else FAILURES[status],
         requests=min(times + 1, ATTEMPTS[call]),
         options={"retries": QUICK},

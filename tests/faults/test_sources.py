@@ -7,7 +7,7 @@ import stat
 import time
 
 import pytest
-from support.servers import answer
+from support.servers import response
 
 from openrouter_async import errors
 from openrouter_async._content import sources as _sources
@@ -208,7 +208,7 @@ def test_a_file_that_has_changed_is_not_sent_again(stage, path, change):
     async def step(request):
         await request.reader.readexactly(int(request.headers("content-length")[0]))
         change(path)
-        return answer(429)
+        return response(429)
 
     async def play(scene):
         await scene.fails(UploadSourceError, lambda s: s.client.files.upload(path))
@@ -282,16 +282,16 @@ def test_what_an_iterator_raises_is_the_sources_own(stage, kind, error):
     """What the system refuses becomes an error of ours; all else is the caller's, as it is."""
     expected = OwnError if error is OwnError else UploadSourceError
 
-    def pieces():
+    def chunks():
         yield b"0" * 600_000
         raise error(5, "gone")
 
     async def later():
-        for piece in pieces():
-            yield piece
+        for chunk in chunks():
+            yield chunk
 
     async def play(scene):
-        source = later() if kind == "async" else pieces()
+        source = later() if kind == "async" else chunks()
         with pytest.raises(expected) as caught:
             await scene.client.files.upload(source, filename="a.bin")
         assert type(caught.value) is expected

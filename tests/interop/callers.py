@@ -1,4 +1,4 @@
-"""How each client is asked to make a step's call, and how its answer is read."""
+"""How each client is asked to make a step's call, and how its response is read."""
 
 import asyncio
 import base64
@@ -179,12 +179,12 @@ def typescript(directory):
         async def call(step, arguments):
             line = {"call": step.call, "attributed": step.attributed, "arguments": arguments}
             process.stdin.write(json.dumps(line, default=_encoded).encode() + b"\n")
-            answer = json.loads(await process.stdout.readline())
-            if "refused" in answer:
-                raise Refused(answer["refused"])
-            if "failed" in answer:
-                raise AssertionError(answer["failed"])
-            return answer["result"]
+            response = json.loads(await process.stdout.readline())
+            if "refused" in response:
+                raise Refused(response["refused"])
+            if "failed" in response:
+                raise AssertionError(response["failed"])
+            return response["result"]
 
         yield call
         process.stdin.close()

@@ -141,7 +141,7 @@ MEANT = [
     ),
     Meant(
         "compression",
-        "how an answer may be compressed is what each client can undo; gzip is what all can",
+        "how a response may be compressed is what each client can undo; gzip is what all can",
         lambda _, difference: (
             (difference.what, difference.ours) == ("header accept-encoding", ["gzip"])
             and "gzip" in difference.theirs[0]

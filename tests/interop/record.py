@@ -58,11 +58,11 @@ async def _attempt(call, step: Step, known: dict[str, str]) -> str | None:
     if step.save:
         known[step.save] = facts["id"]
     wrong = {name: facts.get(name) for name, told in step.tells.items() if facts.get(name) != told}
-    return f"read {wrong} from the answer" if wrong else None
+    return f"read {wrong} from the response" if wrong else None
 
 
 def _facts(result: object) -> dict[str, object]:
-    """The answer's fields, those below ``data`` among them, by their documented names."""
+    """The response's fields, those below ``data`` among them, by their documented names."""
     if not isinstance(result, dict):
         return {}
     inner = result["data"] if isinstance(result.get("data"), dict) else {}

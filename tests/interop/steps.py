@@ -18,7 +18,7 @@ class Step:
     arguments: dict[str, Any] = field(factory=dict)
     save: str | None = field(default=None, kw_only=True)
     tells: dict[str, Any] = field(factory=dict, kw_only=True)
-    """What every client must have read from the answer."""
+    """What every client must have read from the response."""
     refused: str | None = field(default=None, kw_only=True)
     """The error that every client must raise, by its documented name; or ours, by another."""
     attributed: bool = field(default=False, kw_only=True)

@@ -15,7 +15,7 @@ steps = pytest.mark.parametrize("step", STEPS, ids=str)
 @steps
 @pytest.mark.parametrize("client", [*VENDORS, *OURS])
 def test_each_client_is_served(run, client, step):
-    """It makes the call, its own models accept the answer, and it reads the right things."""
+    """It makes the call, its own models accept the response, and it reads the right things."""
     assert run(client)[str(step)].problem is None
 
 

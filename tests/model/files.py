@@ -97,7 +97,7 @@ class Files(Account):
     @rule(
         file_id=FILE_IDS,
         place=mostly(st.just("home"), PLACES),
-        way=st.sampled_from(["whole", "pieces", "left"]),
+        way=st.sampled_from(["whole", "chunks", "left"]),
     )
     def download(self, file_id, place, way):
         place = self.place_of(file_id, place)

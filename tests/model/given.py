@@ -50,8 +50,8 @@ CONTENTS = {
 }
 FORMS = {
     "bytes": b"".join,
-    "file": lambda pieces: io.BytesIO(b"".join(pieces)),
-    "list": lambda pieces: pieces,
+    "file": lambda chunks: io.BytesIO(b"".join(chunks)),
+    "list": lambda chunks: chunks,
     "iterator": iter,
 }
 WORDS = st.text(max_size=5)

@@ -1,4 +1,4 @@
-"""Both APIs, driven at random on both faces, beside a model of plain dicts."""
+"""Both APIs, driven at random on both clients, beside a model of plain dicts."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from .machine import Machine
 
 LONG = bool(os.environ.get("FAULTS_LONG"))
 EXAMPLES = {AsyncOpenRouter: 50, BlockingFace: 25}
-"""The blocking face takes twice as long."""
+"""The sync client takes twice as long."""
 
 
 @pytest.mark.timeout(1_200)  # most of it to make a failure's steps few

@@ -1,7 +1,7 @@
 """Every operation that the clients offer, found by looking, and a service that answers them all.
 
 Nothing here lists operations or their parameters: a new one is in all tables at once, or the tests
-fail until somebody has said what it is called with and what its answer looks like.
+fail until somebody has said what it is called with and what its response looks like.
 """
 
 import inspect
@@ -13,7 +13,7 @@ from contextlib import aclosing
 from urllib.parse import parse_qsl, unquote
 
 from attrs import field, frozen
-from support.servers import FILE, answer
+from support.servers import FILE, response
 from support.wire import BUDGET, MEMBER, WORKSPACE, parse_form
 
 from openrouter_async import errors, models
@@ -171,7 +171,7 @@ BY_RETURN = {
     models.FileMetadata: FILE,
     object: b"content",
 }
-"""A good answer for whatever an operation returns."""
+"""A good response for whatever an operation returns."""
 
 
 def endpoint_of(request):
@@ -191,13 +191,13 @@ def endpoint_of(request):
 
 
 async def service(request, _):
-    """Answer any operation, as a service does in which all is well."""
+    """Response any operation, as a service does in which all is well."""
     name = endpoint_of(request)
     body = BY_RETURN[ENDPOINTS[name].returns]
     if name == "UPLOAD_FILE":
         (kind,) = request.headers("content-type")
         body = {**FILE, "size_bytes": len(parse_form(kind, request.body).content)}
-    return answer(200, body)
+    return response(200, body)
 
 
 # What came

@@ -133,7 +133,7 @@ PLAIN = {"type", "created_at", "updated_at", "role"}
 
 
 def sly(document):
-    """An answer of this shape all of whose strings are sly."""
+    """A response of this shape all of whose strings are sly."""
     if isinstance(document, dict):
         return {n: value if n in PLAIN else sly(value) for n, value in document.items()}
     if isinstance(document, list):
@@ -158,7 +158,7 @@ def controls_in(text):
 
 
 SILENT = {"workspaces rm", "workspaces budgets rm", "workspaces members rm", "doctor", "emulator"}
-"""What shows nothing of an answer that is a success."""
+"""What shows nothing of a response that is a success."""
 
 BARS = {"files rm", "files download", "files upload"}
 """What shows bars on a terminal, of all files together."""

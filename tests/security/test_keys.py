@@ -18,7 +18,7 @@ import pytest
 from rich.pretty import pretty_repr
 from rich.traceback import Traceback
 from support.faces import FACES
-from support.servers import FILE, abort, answer
+from support.servers import FILE, abort, response
 from support.wire import KEY, QUICK, raised
 from test_secrecy import texts
 
@@ -166,7 +166,7 @@ async def _reset(request, _):
 
 def _answers(*args):
     async def handler(*_):
-        return answer(*args)
+        return response(*args)
 
     return handler
 
@@ -450,7 +450,7 @@ def is_protocol(cls):
 
 
 async def test_no_repr_of_a_public_object_shows_the_key(raw_server, tmp_path):
-    """Of none that calls on both faces make, hand out or tell of; found by looking at all of them."""
+    """Of none that calls on both clients make, hand out or tell of; found by looking at all of them."""
     server = await raw_server(service)
     busy = await raw_server(_answers(503))
     watch = Watch()
@@ -470,7 +470,7 @@ async def test_no_repr_of_a_public_object_shows_the_key(raw_server, tmp_path):
             kept.append(await outcome_of(RETRIEVE, client, file_id="x", server_url=busy.url))
             plain = getattr(client, "blocking", client)
             kept += [plain.files.list(), plain.files.download("x"), plain.files.upload]
-            kept += [client.transport.connections.occupancy(), client.transport.settings]
+            kept += [client.transport.connections.pool_stats(), client.transport.settings]
             await client.aclose()
         seen = set()
         for thing in gc.get_objects():

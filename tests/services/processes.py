@@ -102,7 +102,7 @@ def _environment(emulator):
 
 
 def _wait_until_it_answers(process, port):
-    """The socket listens from the start, so only an answer tells."""
+    """The socket listens from the start, so only a response tells."""
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
         connection.sendall(b"GET /docs-none HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         if not connection.recv(1):

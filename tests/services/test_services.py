@@ -93,10 +93,10 @@ def test_content_comes_out_as_it_is(service, http, emulator):
     """With its length and type."""
     content = bytes(range(256)) * 8_000
     file = emulator.create_file("made.bin", content)
-    answer = http.get(f"/files/{file['id']}/content")
-    assert answer.content == content
-    assert answer.headers["content-length"] == str(len(content))
-    assert answer.headers["content-type"] == "application/octet-stream"
+    response = http.get(f"/files/{file['id']}/content")
+    assert response.content == content
+    assert response.headers["content-length"] == str(len(content))
+    assert response.headers["content-type"] == "application/octet-stream"
 
 
 def test_a_refusal_keeps_its_status_and_words(service, http, emulator):
@@ -124,9 +124,9 @@ def test_what_cannot_be_right_is_422(service, http, emulator):
 def test_a_lost_answer_is_502(service, http, emulator):
     """It may be stored, and the words say so."""
     emulator.faults({"operation": "upload_file", "drop_answer": True})
-    answer = http.put("/files/lost.txt", content=b"words")
-    assert answer.status_code == 502
-    assert "may exist" in answer.json()["detail"]
+    response = http.put("/files/lost.txt", content=b"words")
+    assert response.status_code == 502
+    assert "may exist" in response.json()["detail"]
 
 
 def test_content_that_breaks_off_is_seen_to(running, emulator):
@@ -205,14 +205,14 @@ def test_a_download_that_its_reader_breaks_off_is_closed(service, emulator, hard
 @pytest.mark.parametrize("kind", UPLOADS)
 def test_an_upload_passes_through_in_little_memory(service, emulator, kind):
     """60 MiB of it."""
-    piece = b"0123456789abcdef" * (MIB // 16)
+    chunk = b"0123456789abcdef" * (MIB // 16)
 
     def send(mebibytes):
         head, end = UPLOADS[kind](f"{mebibytes}.txt", mebibytes * MIB)
         with socket.create_connection(("127.0.0.1", service.port), 30) as connection:
             connection.sendall(head)
             for _ in range(mebibytes):
-                connection.sendall(piece)
+                connection.sendall(chunk)
             connection.sendall(end)
             assert connection.recv(1000).split()[1] == b"201"
 
@@ -229,8 +229,8 @@ def test_a_download_passes_through_in_little_memory(service, http, emulator):
 
     def receive(mebibytes):
         file = emulator.create_file("large.bin", bytes(mebibytes * MIB))
-        with http.stream("GET", f"/files/{file['id']}/content") as answer:
-            return sum(map(len, answer.iter_raw()))
+        with http.stream("GET", f"/files/{file['id']}/content") as response:
+            return sum(map(len, response.iter_raw()))
 
     receive(4)
     before = service.peak()
@@ -255,9 +255,9 @@ def test_a_folder_is_uploaded_in_the_background(outbox, http, emulator):
     for number in range(40):
         (outbox / f"{number}.txt").write_text(f"number {number}")
     assert http.post("/outbox").status_code == 202
-    with http.stream("GET", "/outbox") as answer:
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        lines = [line.removeprefix("data:") for line in answer.iter_lines() if line]
+    with http.stream("GET", "/outbox") as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        lines = [line.removeprefix("data:") for line in response.iter_lines() if line]
     states = [json.loads(line) for line in lines]
     done = [state["done"] for state in states[:-1]]
     assert done == sorted(done)
@@ -271,8 +271,8 @@ def test_who_stops_watching_is_forgotten(outbox, service, http, emulator):
     (outbox / "late.txt").write_text("words")
     emulator.faults({"operation": "upload_file", "delay": 1.0})
     http.post("/outbox")
-    with http.stream("GET", "/outbox") as answer:
-        next(answer.iter_lines())
+    with http.stream("GET", "/outbox") as response:
+        next(response.iter_lines())
     http.close()
     assert settles(lambda: service.connections()[0] == 0)
     assert settles(lambda: stored(emulator) == {"late.txt": 5})

@@ -39,9 +39,9 @@ DIGEST = os.environ["SOAK_DIGEST"]
 
 
 def check(condition, what):
-    """Take note of an answer that belongs to another request."""
+    """Take note of a response that belongs to another request."""
     if not condition:
-        msg = f"wrong answer to {what}"
+        msg = f"wrong response to {what}"
         raise AssertionError(msg)
 
 
@@ -79,15 +79,15 @@ async def upload_and_delete(client, rng):
 
 
 async def download(client, rng):
-    async with client.files.download(FILE) as answer:
-        content = await answer.read()
+    async with client.files.download(FILE) as response:
+        content = await response.read()
     check(hashlib.sha256(content).hexdigest() == DIGEST, "download")
 
 
 async def download_a_part(client, rng):
     most = rng.randrange(100_000)
-    async with client.files.download(FILE) as answer:
-        async for chunk in answer:
+    async with client.files.download(FILE) as response:
+        async for chunk in response:
             most -= len(chunk)
             if most <= 0:
                 break
@@ -104,7 +104,7 @@ async def show_workspace(client, rng):
     check(workspace.slug == "default", "workspace")
 
 
-async def out_of_time(client, rng):
+async def deadline_error(client, rng):
     with suppress(OpenRouterError):  # whatever it was that was not tried again in time
         await client.files.retrieve(FILE, timeout=rng.uniform(0.0005, 0.02))
 
@@ -118,7 +118,7 @@ CALLS = {
     download_a_part: 5,
     set_budget: 5,
     show_workspace: 10,
-    out_of_time: 5,
+    deadline_error: 5,
 }
 
 

@@ -60,7 +60,7 @@ def rules():
 
 @pytest.mark.parametrize(("face", "part"), [("async", 5), ("blocking", 3)])
 def test_what_a_process_holds_stays_the_same(tmp_path, table, face, part):
-    """Memory's slope is within noise, and so are descriptors; every answer is its request's."""
+    """Memory's slope is within noise, and so are descriptors; every response is its request's."""
     content = random.Random(SEED).randbytes(150_000)
     calls, began = CALLS * part // 8, time.monotonic()
     with run_emulator(tmp_path / "data") as emulator:

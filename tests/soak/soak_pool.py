@@ -79,7 +79,7 @@ async def test_an_answer_that_comes_early_wins(busy, table, tls, end, much, spli
     heard = seen.pop("heard", 0)
     table(
         "early answers heard",
-        ["wire", "then", "body read", "answer", "of 200", "others"],
+        ["wire", "then", "body read", "response", "of 200", "others"],
         [wire(tls), end, much, split, heard, dict(seen) or "none"],
     )
     assert heard >= (195 if tls else 199), seen

@@ -90,7 +90,7 @@ async def _retrieve(client, rng):
 
 async def _upload(client, rng):
     size = rng.choice([1_000, 100_000, 600_000])
-    # The server gives the size back that the query names: an answer of another call would show.
+    # The server gives the size back that the query names: a response of another call would show.
     with suppress(PayloadTooLargeResponseError):
         await client.files.upload(CONTENT[:size], filename="x.bin", workspace_id=str(size))
 
@@ -98,14 +98,14 @@ async def _upload(client, rng):
 async def _upload_pieces(client, rng):
     size = rng.choice([100_000, 300_000])
 
-    async def pieces():
+    async def chunks():
         for start in range(0, size, 50_000):
             yield CONTENT[start : start + 50_000]
             await asyncio.sleep(0)
 
     with suppress(PayloadTooLargeResponseError):
         await client.files.upload(
-            ("x.bin", pieces()), workspace_id=str(size), content_type="text/plain"
+            ("x.bin", chunks()), workspace_id=str(size), content_type="text/plain"
         )
 
 

@@ -3,10 +3,10 @@
 It prints its two ports, plain and TLS, and ends with its standard input. The first segment of
 the path tells:
 
-- ``busy``: answers late or at once, downloads in pieces, sometimes refuses an upload half way.
+- ``busy``: answers late or at once, downloads in chunks, sometimes refuses an upload half way.
 - ``hold-7``: answers when seven calls are there at the same time, or late with their number.
 - ``early-413-reset-half-split``: answers an upload with that status while its body is being
-  sent, after half of it or none, in one piece or with a header line cut in two, and then stays,
+  sent, after half of it or none, in one chunk or with a header line cut in two, and then stays,
   finishes, closes or resets the connection.
 
 It is a process of its own, so that all sockets of the tests' process are the client's.
@@ -37,7 +37,7 @@ HALF = 1_000_000
 held = {}
 
 
-def answer(status, document, *headers):
+def response(status, document, *headers):
     content = document if isinstance(document, bytes) else json.dumps(document).encode()
     lines = [f"HTTP/1.1 {status} Because", f"content-length: {len(content)}", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
@@ -74,20 +74,20 @@ async def busy(reader, writer, method, target, body, _):
     if method == "POST" and random.random() < 0.1:
         await body(65_536)
         refusal = {"error": {"code": 413, "message": "too large"}}
-        writer.write(answer(413, refusal, "connection: close"))
+        writer.write(response(413, refusal, "connection: close"))
         writer.close()
         return
     await body()
     if random.random() < 0.5:
         await asyncio.sleep(random.random() * 0.005)
     if target.endswith("/content"):
-        writer.write(answer(200, CONTENT)[: -len(CONTENT)])
+        writer.write(response(200, CONTENT)[: -len(CONTENT)])
         for start, end in pairwise(range(0, len(CONTENT) + 1, len(CONTENT) // 4)):
             writer.write(CONTENT[start:end])
             await writer.drain()
             await asyncio.sleep(random.choice([0, 0, 0.001]))
     else:
-        writer.write(answer(200, FILE | {"size_bytes": size_in(target)}))
+        writer.write(response(200, FILE | {"size_bytes": size_in(target)}))
     await writer.drain()
 
 
@@ -105,18 +105,18 @@ async def hold(_, writer, method, target, body, rest):
             event.set()
     with suppress(TimeoutError):
         await asyncio.wait_for(there.wait(), 5)
-    writer.write(answer(200, FILE | {"size_bytes": len(waiting)}))
+    writer.write(response(200, FILE | {"size_bytes": len(waiting)}))
     await writer.drain()
 
 
 async def early(reader, writer, method, target, body, rest):
     if method != "POST":
-        writer.write(answer(200, FILE))
+        writer.write(response(200, FILE))
         return
     status, end, much, split = rest
     if much == "half":
         await body(HALF)
-    raw = answer(int(status), {"error": {"code": int(status), "message": "early"}})
+    raw = response(int(status), {"error": {"code": int(status), "message": "early"}})
     cut = raw.index(b"length") if split == "split" else len(raw)
     writer.write(raw[:cut])
     if split == "split":

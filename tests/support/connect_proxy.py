@@ -7,7 +7,7 @@ from contextlib import suppress
 class ConnectProxy:
     """Sends ``("api.example.com", 443)`` to the address that ``routes`` gives for it.
 
-    ``refusal``, an answer in bytes, is given to whoever asks instead; ``stay`` in its place
+    ``refusal``, a response in bytes, is given to whoever asks instead; ``stay`` in its place
     keeps them waiting.
     """
 

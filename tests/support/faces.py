@@ -5,9 +5,9 @@ from typing import Any
 
 import anyio.to_thread
 
-from openrouter_async import AsyncOpenRouter, BlockingDownload, BlockingPager, OpenRouter
+from openrouter_async import AsyncOpenRouter, SyncDownload, SyncPager, OpenRouter
 
-Client = Any  # either face, as tests use it
+Client = Any  # either client, as tests use it
 
 _END = object()
 
@@ -32,7 +32,7 @@ class _Stepped:
 
 
 class _Pager:
-    def __init__(self, pager: BlockingPager):
+    def __init__(self, pager: SyncPager):
         self._pager = pager
 
     def __await__(self):
@@ -49,7 +49,7 @@ class _Pager:
 
 
 class _Download(AbstractAsyncContextManager):
-    def __init__(self, download: BlockingDownload):
+    def __init__(self, download: SyncDownload):
         self._download = download
 
     @property

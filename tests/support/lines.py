@@ -25,7 +25,7 @@ class CountingServer(RawServer):
         try:
             await super()._serve(reader, writer)
         except (OSError, asyncio.LimitOverrunError):
-            writer.transport.abort()  # a client that went away, or sent on after its answer
+            writer.transport.abort()  # a client that went away, or sent on after its response
         finally:
             self.open -= 1
 

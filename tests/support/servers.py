@@ -70,10 +70,10 @@ class RawServer:
                 if getattr(self._handler, "reads_body", True):
                     request.body = await read_body(request)
                 self.requests.append(request)
-                answer = await self._handler(request, len(self.requests))
-                if answer is None:
+                response = await self._handler(request, len(self.requests))
+                if response is None:
                     break
-                writer.write(answer)
+                writer.write(response)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -108,8 +108,8 @@ async def read_body(request: Request) -> bytes:
     return body
 
 
-def answer(status: int = 200, body: object = b"", *headers: str) -> bytes:
-    """An answer with its length; a body that is not bytes is sent as JSON."""
+def response(status: int = 200, body: object = b"", *headers: str) -> bytes:
+    """A response with its length; a body that is not bytes is sent as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
     lines = [

@@ -1,4 +1,4 @@
-"""Ways to answer and to fail, for servers of a test's own, and ways to look at what came."""
+"""Ways to response and to fail, for servers of a test's own, and ways to look at what came."""
 
 import traceback
 
@@ -52,7 +52,7 @@ MEMBER = {
 def replies(*steps):
     """A handler that takes one step per request and repeats the last of them.
 
-    A step is the bytes to answer, or an async function of the request.
+    A step is the bytes to response, or an async function of the request.
     """
 
     async def handler(request, number):
@@ -68,12 +68,12 @@ async def reset(request):
 
 
 async def silence(request):
-    """Never answer; end when the client gives up."""
+    """Never response; end when the client gives up."""
     await request.reader.read()
 
 
 def cut(raw):
-    """Send so much of an answer, and close the connection."""
+    """Send so much of a response, and close the connection."""
 
     async def step(request):
         request.writer.write(raw)

@@ -78,7 +78,7 @@ def test_rich_shows_the_run_and_the_items_under_way(display):
 
 
 def test_rich_gives_small_items_no_tasks(display):
-    """Thousands of files that go in one piece do not flood the display."""
+    """Thousands of files that go in one chunk do not flood the display."""
     tell = rich_progress(display)
     most = 0
     for number in range(1000):

@@ -130,8 +130,8 @@ def test_all_known_formats_are_judged_alike(tmp_path):
     answers = {}
     for signature in signatures:
         answers[signature[:40]] = both(tmp_path, signature)
-    assert {head: answer for head, answer in answers.items() if len(set(answer)) > 1} == {}
-    assert {answer[0] for answer in answers.values()} == {True, False}
+    assert {head: response for head, response in answers.items() if len(set(response)) > 1} == {}
+    assert {response[0] for response in answers.values()} == {True, False}
 
 
 HEADS = st.sampled_from([content[:size] for content in TAKEN[:16] for size in (2, 3, 4, 8, 12, 16)])

@@ -96,7 +96,7 @@ def test_one_of_several_is_enough():
 
 
 def test_no_pattern_fits_nothing_unless_told():
-    """The answer for an empty list is the caller's."""
+    """The response for an empty list is the caller's."""
     assert matcher([])("a") is False
     assert matcher([], if_none=True)("a") is True
 

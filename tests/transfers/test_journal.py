@@ -30,7 +30,7 @@ from openrouter_async.transfers.results import Outcome
 from openrouter_async.transfers.table import Table
 
 FAILED = Outcome(source=None, status="failed", error=UploadSourceError("it is gone"))
-UNKNOWN = Outcome(source=None, status="unknown", error=UploadSourceError("no answer"))
+UNKNOWN = Outcome(source=None, status="unknown", error=UploadSourceError("no response"))
 SKIPPED = Outcome(source=None, status="skipped", reason="a link", file=file(1))
 
 
@@ -231,7 +231,7 @@ async def test_the_time_of_the_last_write_is_told(path):
 
 
 async def test_long_lines_are_read_back_whole(path):
-    """Longer than what is read at once, and than a piece of the file."""
+    """Longer than what is read at once, and than a chunk of the file."""
     numbers = [1, 2, 3]
     async with opened(path) as journal:
         for number in numbers:
@@ -906,7 +906,7 @@ async def test_an_idle_journal_has_no_tasks(path):
 
 MEASURE = """
 import asyncio, sys, time
-from openrouter_async._threads import in_thread
+from openrouter_async._threads import run_in_thread
 from openrouter_async.transfers._journal import Destination, Journal
 
 def peak():
@@ -914,7 +914,7 @@ def peak():
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 
 async def main():
-    await in_thread(RuntimeError, int)
+    await run_in_thread(RuntimeError, int)
     before, start = peak(), time.process_time()
     journal = await Journal.open({path!r}, Destination(server="s"))
     print(peak() - before, time.process_time() - start, journal.is_known("id-99999"))

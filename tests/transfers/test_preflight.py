@@ -39,11 +39,11 @@ def hole(path, size):
 
 
 class Reader(io.BytesIO):
-    """A file object with an answer of its own."""
+    """A file object with a response of its own."""
 
-    def __init__(self, content, answer):
+    def __init__(self, content, response):
         super().__init__(content)
-        self._answer = answer
+        self._answer = response
 
     def read(self, size=-1):
         return self._answer(super().read(size))
@@ -179,7 +179,7 @@ def test_a_disk_that_fails_is_a_problem():
     ("content", "expected"), [(b"words", 0), (b"", 1), (b"\0", 1), (b"PK\x03\x04", 1)]
 )
 def test_file_objects_are_looked_at_from_where_they_are(tmp_path, content, expected):
-    """And put back there, whatever the answer."""
+    """And put back there, whatever the response."""
     with make(tmp_path / "file", b"\0\0" + content).open("rb") as file:
         file.seek(2)
         assert len(problems(("a.txt", file))) == expected

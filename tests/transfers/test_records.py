@@ -75,7 +75,7 @@ def test_an_item_is_read_as_it_was_written(item, began):
             file=FileMetadata(id="f", filename="g", size_bytes=1, created_at=NOW),
         ),
         Record(item=ITEM, status="failed", text="it said\nno"),
-        Record(item=ITEM, status="unknown", text="no answer"),
+        Record(item=ITEM, status="unknown", text="no response"),
         Record(item=ITEM, status="skipped", text="a link"),
         Record(item=ITEM, status="skipped"),
     ],

@@ -16,7 +16,7 @@ import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.servers import FILE, answer
+from support.servers import FILE, response
 
 from openrouter_async import (
     AsyncOpenRouter,
@@ -67,7 +67,7 @@ def now():
 
 def refusal(status, retry_after=None):
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-    return errors.error_from_answer(status, headers, b"", method="POST", url=URL)
+    return errors.error_from_response(status, headers, b"", method="POST", url=URL)
 
 
 class Service:
@@ -78,7 +78,7 @@ class Service:
         self.sent = []
 
     async def attempt(self, status=200, *, took=0.01, number=1, method="POST"):
-        """One request and its answer."""
+        """One request and its response."""
         shown = {"method": method, "url": URL, "attempt": number}
         await self.hooks.on_request(RequestEvent(**shown))
         self.sent.append(now())
@@ -106,7 +106,7 @@ async def many(count, work, *args, **kwargs):
 
 
 async def deal(throttle, service, answers, size=SMALL):
-    """Deal with an item as a worker does; each answer is a status and how long it takes."""
+    """Deal with an item as a worker does; each response is a status and how long it takes."""
     async with throttle.slot(lambda: size):
         for status, took in answers:
             await service.attempt(status, took=took)
@@ -283,7 +283,7 @@ def test_a_retry_that_is_cancelled_gives_nothing_back_twice():
 
 
 def test_many_throttles_of_one_moment_halve_the_limit_once():
-    """They answer what was sent before anyone knew; a later one halves it again."""
+    """They response what was sent before anyone knew; a later one halves it again."""
 
     async def main():
         throttle = Throttle(16)
@@ -867,7 +867,7 @@ async def upload_all(transport, throttle, count, workers=16):
 
 @pytest.mark.parametrize("status", [429, 503])
 async def test_nobody_sends_while_the_service_asks_for_a_pause(raw_server, status):
-    """One answer with a ``Retry-After`` holds all workers, and then everything is uploaded."""
+    """One response with a ``Retry-After`` holds all workers, and then everything is uploaded."""
     arrivals, throttled_at = [], math.inf
 
     async def handler(request, number):
@@ -877,12 +877,12 @@ async def test_nobody_sends_while_the_service_asks_for_a_pause(raw_server, statu
         if number == 20:
             throttled_at = now()
             error = {"error": {"code": status, "message": "later"}}
-            return answer(status, error, "Retry-After: 1.5")
+            return response(status, error, "Retry-After: 1.5")
         size = int(request.headers("content-length")[0])
         assert size > 0
         name = request.body.partition(b'filename="')[2].partition(b'"')[0].decode()
         stored = {"filename": name, "size_bytes": len(name) - len(".txt")}
-        return answer(200, FILE | stored)
+        return response(200, FILE | stored)
 
     server = await raw_server(handler)
     throttle = Throttle(16)
@@ -890,7 +890,7 @@ async def test_nobody_sends_while_the_service_asks_for_a_pause(raw_server, statu
         files = await upload_all(paced(client, throttle), throttle, 100)
     assert len({file.filename for file in files}) == 100
     assert len(arrivals) == 101
-    # What was under way when the answer came may still arrive.
+    # What was under way when the response came may still arrive.
     silent = [at - throttled_at for at in arrivals if 0.6 < at - throttled_at < 1.45]
     assert silent == []
     assert sum(at - throttled_at >= 1.45 for at in arrivals) > 40

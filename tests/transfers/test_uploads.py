@@ -89,7 +89,7 @@ async def test_whatever_can_be_uploaded_can_be_among_many(client, tree):
     """Paths, bytes with a name, files, iterators and what ``walk`` finds, under a prefix."""
     (path,) = tree("own.txt")
 
-    async def pieces():
+    async def chunks():
         yield b"one, "
         yield b"two"
 
@@ -98,7 +98,7 @@ async def test_whatever_can_be_uploaded_can_be_among_many(client, tree):
             path,
             str(path.with_name("own.txt")),
             ("bytes.txt", b"bytes"),
-            ("stream.txt", pieces()),
+            ("stream.txt", chunks()),
             ("list.txt", [b"a", b"b"], "text/plain"),
             ("file.txt", file),
             Entry(path=path, filename="deep/entry.txt"),
@@ -251,11 +251,11 @@ async def test_what_stays_lost_is_told_in_the_end(client, emulator, tree):
 async def test_what_can_be_read_once_is_never_sent_twice(client, emulator):
     """A stream whose upload was lost, and not found, stays unknown."""
 
-    async def pieces():
+    async def chunks():
         yield b"only once"
 
     emulator.faults({"operation": "upload_file", "close_after_bytes": 10_000, "times": 1})
-    sources = [("stream.txt", pieces())]
+    sources = [("stream.txt", chunks())]
     (outcome,) = await gathered(client.files.upload_many(sources, retries=RECONCILE))
     assert outcome.status == "unknown"
     assert await names(client) == []
@@ -263,7 +263,7 @@ async def test_what_can_be_read_once_is_never_sent_twice(client, emulator):
 
 @pytest.mark.parametrize("content", [[b"one, ", b"two"], memoryview(b"12345678").cast("I")])
 async def test_what_is_in_memory_is_looked_for_by_its_size_in_bytes(client, emulator, content):
-    """Of all its pieces together, however wide their items are."""
+    """Of all its chunks together, however wide their items are."""
     emulator.faults({"operation": "upload_file", "truncate": 10, "times": 1})
     sources = [("memory.txt", content)]
     (outcome,) = await gathered(client.files.upload_many(sources, retries=RECONCILE))
@@ -344,7 +344,7 @@ async def test_a_run_to_a_service_that_is_gone_ends(make_client, tree, monkeypat
 
 
 async def test_a_sign_of_life_keeps_a_run_going(client, emulator, tree, monkeypatch):
-    """An answer of any kind is one; a file that cannot be read says nothing."""
+    """A response of any kind is one; a file that cannot be read says nothing."""
     monkeypatch.setattr(_engine, "_PATIENCE", 0.5)
     # Two requests in three break before they are whole; the third is refused.
     broken = {"operation": "upload_file", "close_after_bytes": 10, "times": None}
@@ -743,7 +743,7 @@ async def test_a_missing_root_is_refused(client, tmp_path):
 
 
 async def test_contents_arrive_as_they_are(client, emulator, tree):
-    """Small, large, and of the size of a piece."""
+    """Small, large, and of the size of a chunk."""
     sizes = [1, 524_288, 524_289, 1_500_000]
     paths = [tree(f"{size}.txt", size=size)[0] for size in sizes[1:]] + tree("1.txt", size=1)
     await gathered(client.files.upload_many(paths))
@@ -752,7 +752,7 @@ async def test_contents_arrive_as_they_are(client, emulator, tree):
 
 
 def test_an_interrupted_run_is_over_when_the_interrupt_is_seen(emulator, tree, tmp_path):
-    """On the blocking face: its journal can be used again at once, and nothing more is sent."""
+    """On the sync client: its journal can be used again at once, and nothing more is sent."""
     emulator.faults({"operation": "upload_file", "delay": 0.2, "times": None})
     journal = tmp_path / "run.jsonl"
     code = f"""

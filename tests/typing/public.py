@@ -1,4 +1,4 @@
-"""What both type checkers have to see: exact types on both faces, and mistakes as mistakes.
+"""What both type checkers have to see: exact types on both clients, and mistakes as mistakes.
 
 Checked by ``mypy --strict`` and pyright, never run. An ignore that is no longer needed is an
 error itself, so the lines that hold one show that the mistake beside it is seen.
@@ -15,8 +15,8 @@ from starlette.datastructures import UploadFile
 from openrouter_async import (
     UNSET,
     AsyncOpenRouter,
-    BlockingDownload,
-    BlockingPager,
+    SyncDownload,
+    SyncPager,
     Download,
     FileMetadata,
     FilePage,
@@ -75,7 +75,7 @@ async def files_async(client: AsyncOpenRouter) -> None:
 
 def files_blocking(client: OpenRouter) -> None:
     assert_type(client.files.upload("a.pdf", timeout=3), FileMetadata)
-    assert_type(client.files.list(), BlockingPager[FilePage, FileMetadata])
+    assert_type(client.files.list(), SyncPager[FilePage, FileMetadata])
     assert_type(client.files.list(limit=3).page(), FilePage)
     for file in client.files.list():
         assert_type(file, FileMetadata)
@@ -84,7 +84,7 @@ def files_blocking(client: OpenRouter) -> None:
     assert_type(client.files.retrieve("id"), FileMetadata)
     assert_type(client.files.delete("id"), FileDeleteResponse)
     with client.files.download("id") as download:
-        assert_type(download, BlockingDownload)
+        assert_type(download, SyncDownload)
         assert_type(download.read(), bytes)
         for chunk in download:
             assert_type(chunk, bytes)
