@@ -15,7 +15,7 @@ from ._core.retry import RetryConfig
 from ._core.server_url import parse_server_url
 from ._core.transport import AsyncTransport
 from ._http.connections import Connections, HTTPTransport
-from ._sync.facade import Async, Sync, Mode
+from ._sync.facade import Async, Mode, Sync
 from ._sync.portal import Portal
 from ._version import __version__
 from .errors import InvalidRequestError

@@ -33,7 +33,7 @@ from ._core.hooks import (
     ResultEvent,
     notify,
 )
-from ._http.messages import PoolStats, HasPoolStats
+from ._http.messages import HasPoolStats, PoolStats
 from ._version import __version__
 
 try:

@@ -17,7 +17,7 @@ from support.busy import busy_server
 from support.census import Census
 from support.lines import ENDS, CountingServer, beneath, headless, stay
 from support.loops import loop_class
-from support.servers import FILE, response, read_body
+from support.servers import FILE, read_body, response
 from support.tls import LONG_AGO, authority, environment, server_context, trusted
 from support.wire import KEY, QUICK, raised, replies
 from test_secrecy import texts

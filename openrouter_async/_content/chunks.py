@@ -14,9 +14,9 @@ __all__ = [
     "check_length",
     "from_async",
     "from_iterable",
+    "read_error",
     "reading",
     "split_chunks",
-    "read_error",
     "view_of",
 ]
 
@@ -60,16 +60,16 @@ async def from_iterable(content: Iterable[bytes]) -> Chunks:
     """What a plain iterator gives, which runs in a thread: it may wait for a disk or a socket."""
     iterator: Iterator[bytes] = await run_in_thread(read_error, iter, content)
     while (chunk := await run_in_thread(read_error, next, iterator, _END)) is not _END:
-        async for chunk in split_chunks(view_of(chunk)):
-            yield chunk
+        async for part in split_chunks(view_of(chunk)):
+            yield part
 
 
 async def from_async(content: AsyncIterable[bytes]) -> Chunks:
     """What an async iterator gives."""
     with reading():
         async for chunk in content:
-            async for chunk in split_chunks(view_of(chunk)):
-                yield chunk
+            async for part in split_chunks(view_of(chunk)):
+                yield part
 
 
 @contextmanager

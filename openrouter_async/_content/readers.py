@@ -19,9 +19,9 @@ from .chunks import (
     check_length,
     from_async,
     from_iterable,
+    read_error,
     reading,
     split_chunks,
-    read_error,
     view_of,
 )
 from .threads import run_in_thread

@@ -21,17 +21,17 @@ from unicodedata import category
 from attrs import frozen
 
 from ..errors import InvalidRequestError, UploadSourceError
-from .chunks import CHUNK_SIZE, Chunks, from_async, from_iterable, split_chunks, read_error, view_of
+from .chunks import CHUNK_SIZE, Chunks, from_async, from_iterable, read_error, split_chunks, view_of
 from .readers import AsyncReader, Examined, StreamedAnswer, examine_reader, is_async
-from .threads import run_in_thread, open_in_thread
+from .threads import open_in_thread, run_in_thread
 
 __all__ = [
     "MAX_FILE_SIZE",
     "FileContent",
     "FileSource",
     "Source",
-    "open_source",
     "default_filename",
+    "open_source",
     "read_error",
     "split_source",
 ]

@@ -9,7 +9,7 @@ from typing import IO, Final, TypeVar
 from .._core.response import Response
 from ..errors import DownloadTargetError, IntegrityError
 from .bodies import Progress
-from .threads import run_in_thread, open_in_thread
+from .threads import open_in_thread, run_in_thread
 
 __all__ = [
     "Target",

@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from ..errors import OpenRouterError
 
-__all__ = ["run_in_thread", "open_in_thread", "wait_all"]
+__all__ = ["open_in_thread", "run_in_thread", "wait_all"]
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, Generic
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 from attrs import evolve, field, frozen
@@ -16,16 +16,16 @@ from .headers import check_headers
 from .hooks import Hooks
 from .operation import Operation, Repeat
 from .options import CallOptions, Timeout, check_retries, to_timeout
-from .response import Response, Exchange, Incoming
+from .response import Exchange, Incoming, Response
 from .retry import RetryConfig
 from .server_url import parse_server_url
-from .transport import T
 
 __all__ = [
     "LostResponse",
     "Settings",
 ]
 
+T = TypeVar("T")
 Query = Mapping[str, str | int | bool | None]
 
 Receive = Callable[[Response], Awaitable[T]]

@@ -15,7 +15,7 @@ import attrs
 
 from .. import models
 from .fast_decode import ModelHook, sequence_hook
-from .shapes import strict, parse_time, strict_true
+from .shapes import parse_time, strict, strict_true
 
 if TYPE_CHECKING:  # cattrs takes long to import, and only the first response needs it
     import cattrs

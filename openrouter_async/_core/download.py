@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
-from .._content.targets import T
 from ..errors import NoAnswerError
 from .response import Response
 
@@ -12,6 +11,9 @@ __all__ = [
     "Download",
     "read_all",
 ]
+
+
+T = TypeVar("T")
 
 
 class Fetch(Protocol):

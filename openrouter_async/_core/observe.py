@@ -3,12 +3,14 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from ..errors import OpenRouterError
 from .call import _Call
 from .hooks import RetryEvent, notify
-from .response import Response, Exchange
-from .transport import T
+from .response import Exchange, Response
+
+T = TypeVar("T")
 
 logger = logging.getLogger("openrouter_async")
 

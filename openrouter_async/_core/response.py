@@ -32,7 +32,7 @@ from ..errors import (
 from .api_key import Secret
 from .error_response import error_from_response, redacted_parts
 
-__all__ = ["Response", "Exchange", "Incoming", "connection_error", "deadline_error"]
+__all__ = ["Exchange", "Incoming", "Response", "connection_error", "deadline_error"]
 
 TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.StreamError)
 """What our own connections raise, and what a caller's do."""
@@ -191,8 +191,8 @@ class Response:
             if inflate is None:
                 yield chunk
                 continue
-            for chunk in self._inflate(inflate, chunk):
-                yield chunk
+            for inflated in self._inflate(inflate, chunk):
+                yield inflated
         if inflate is not None and not inflate.eof:
             failure = self._damaged("ends early")
             raise failure

@@ -18,7 +18,7 @@ from ..errors import (
 )
 from .operation import Repeat
 
-__all__ = ["Failure", "RetryConfig", "Backoff", "classify", "may_repeat"]
+__all__ = ["Backoff", "Failure", "RetryConfig", "classify", "may_repeat"]
 
 OnAmbiguousUpload = Literal["raise", "reconcile", "resend"]
 

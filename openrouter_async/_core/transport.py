@@ -24,17 +24,17 @@ from .call import (
     Receive,
     Settings,
     _Call,
-    decode_response,
     _encode,
     _resendable,
+    decode_response,
 )
 from .headers import Headers, check_headers
 from .hooks import CallEvent, DoneEvent, RequestEvent, ResponseEvent, ResultEvent, notify
 from .observe import _announce, _told, logger
 from .operation import UNSET, Operation, Repeat
 from .options import CallOptions
-from .response import TRANSPORT_ERRORS, Response, Exchange, connection_error, deadline_error
-from .retry import Failure, Backoff, classify, is_done, may_repeat
+from .response import TRANSPORT_ERRORS, Exchange, Response, connection_error, deadline_error
+from .retry import Backoff, Failure, classify, is_done, may_repeat
 from .server_url import split_server_url
 
 __all__ = [

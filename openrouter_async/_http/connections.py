@@ -14,7 +14,7 @@ from attrs import define, field
 
 from .._core.codec import prepare
 from ..errors import ClientClosedError, InvalidRequestError, OpenRouterError
-from .messages import Content, PoolStats, Origin, Reply, Request
+from .messages import Content, Origin, PoolStats, Reply, Request
 from .pool import Pool
 from .proxies import proxy_for
 from .tls import tls_context

@@ -7,8 +7,8 @@ from attrs import field, frozen
 
 __all__ = [
     "Content",
-    "PoolStats",
     "Origin",
+    "PoolStats",
     "Reply",
     "Request",
 ]

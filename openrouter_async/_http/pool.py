@@ -17,7 +17,7 @@ import httpx
 
 from .connection import Connection, no_content
 from .dial import Tunnel, connect
-from .messages import PoolStats, Origin, Reply, Request
+from .messages import Origin, PoolStats, Reply, Request
 from .stream import Stream
 
 __all__ = [

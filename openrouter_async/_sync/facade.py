@@ -19,10 +19,10 @@ from .portal import Portal
 
 __all__ = [
     "Async",
+    "Namespace",
     "Sync",
     "SyncDownload",
     "SyncPager",
-    "Namespace",
     "method",
 ]
 

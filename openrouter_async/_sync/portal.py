@@ -10,17 +10,19 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import anyio
 from attrs import define, field
 
 from ..errors import ClientClosedError, ConnectionFailedError
-from .facade import T
 
 __all__ = [
     "Portal",
 ]
+
+
+T = TypeVar("T")
 
 
 @define(eq=False)

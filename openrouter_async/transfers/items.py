@@ -3,17 +3,20 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from functools import partial
 from itertools import islice
+from typing import TypeVar
 
 import anyio.to_thread
 
 from ..errors import InvalidRequestError
 from ..models import FileMetadata
-from .engine import T
 
 __all__ = [
     "pull",
     "stored_file",
 ]
+
+
+T = TypeVar("T")
 
 
 async def pull(items: Iterable[T] | AsyncIterable[T], at_once: int = 1) -> AsyncGenerator[T, None]:

@@ -20,9 +20,9 @@ from .._content.sources import (
     check_content_type,
     check_file_size,
     check_filename,
+    default_filename,
     examine_file,
     open_regular,
-    default_filename,
     split_source,
 )
 from ..errors import InvalidRequestError, OpenRouterError, UploadSourceError

@@ -3,7 +3,7 @@
 import asyncio
 from urllib.parse import urlsplit
 
-from support.servers import FILE, RawServer, Request, response, read_body
+from support.servers import FILE, RawServer, Request, read_body, response
 from support.wire import BUDGET, MEMBER, WORKSPACE, form_of
 
 CONTENT = b"what the file holds\n" * 100

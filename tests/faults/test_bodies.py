@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 from support.lines import close as fin
-from support.servers import FILE, response, read_body
+from support.servers import FILE, read_body, response
 
 from openrouter_async import Hooks, errors
 

@@ -16,7 +16,7 @@ import anyio.to_thread
 import pytest
 from support.faces import BlockingFace
 from support.lines import reset as rst
-from support.servers import FILE, response, read_body
+from support.servers import FILE, read_body, response
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from support.servers import response, read_body
+from support.servers import read_body, response
 
 from openrouter_async import RetryConfig, errors
 

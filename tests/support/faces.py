@@ -5,7 +5,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from openrouter_async import AsyncOpenRouter, SyncDownload, SyncPager, OpenRouter
+from openrouter_async import AsyncOpenRouter, OpenRouter, SyncDownload, SyncPager
 
 Client = Any  # either client, as tests use it
 

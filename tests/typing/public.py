@@ -15,8 +15,6 @@ from starlette.datastructures import UploadFile
 from openrouter_async import (
     UNSET,
     AsyncOpenRouter,
-    SyncDownload,
-    SyncPager,
     Download,
     FileMetadata,
     FilePage,
@@ -25,6 +23,8 @@ from openrouter_async import (
     Operation,
     Pager,
     RetryConfig,
+    SyncDownload,
+    SyncPager,
     Timeout,
     Workspace,
 )
