@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_multipart.multipart import parse_options_header
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 from support.wire import KEY, QUICK, form_of, parse_form, raised, replies, reset
 
 from openrouter_async import RetryConfig, errors
@@ -20,7 +20,7 @@ CONTENT = bytes(range(256)) * 8_000
 
 
 def stored(size):
-    return response(200, FILE | {"size_bytes": size})
+    return http_response(200, FILE | {"size_bytes": size})
 
 
 async def rendered(body):
@@ -152,7 +152,7 @@ async def test_progress_never_runs_backwards_over_a_retry(make_client, raw_serve
     path.write_bytes(CONTENT)
     source = {"bytes": CONTENT, "path": path, "file": io.BytesIO(CONTENT)}[kind]
     calls = []
-    server = await raw_server(replies(response(429), response(429), stored(len(CONTENT))))
+    server = await raw_server(replies(http_response(429), http_response(429), stored(len(CONTENT))))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await client.files.upload(source, filename="x", progress=lambda done, _: calls.append(done))
     assert len(server.requests) == 3
@@ -191,7 +191,7 @@ async def test_another_size_in_the_answer_is_an_integrity_error(
 async def test_the_size_is_compared_in_every_shape(make_client, raw_server):
     """OpenAI calls it ``bytes``."""
     file = {"id": "f", "object": "file", "bytes": 3, "created_at": 1, "filename": "x"}
-    server = await raw_server(replies(response(200, file)))
+    server = await raw_server(replies(http_response(200, file)))
     async with make_client(KEY, server_url=server.url) as client:
         assert (await client.files.upload(b"abc", filename="x")).size_bytes == 3
         await raised(IntegrityError, client.files.upload, b"abcd", filename="x")

@@ -16,7 +16,7 @@ import time
 import anyio
 import httpx
 import pytest
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, Operation, RetryConfig, Timeout
 from openrouter_async.errors import (
@@ -386,7 +386,7 @@ async def test_an_interrupted_client_goes_on(raw_server):
             await request.reader.read()
             gone.set()
         await gone.wait()
-        return response(200, FILE)
+        return http_response(200, FILE)
 
     server = await raw_server(handler)
     script = """
@@ -471,7 +471,7 @@ async def test_an_endpoint_without_a_method_is_called_all_the_same(make_client, 
     """The way out: an `Operation` of the caller's own."""
 
     async def handler(_, __):
-        return response(200, {"data": {"total_credits": 5}})
+        return http_response(200, {"data": {"total_credits": 5}})
 
     server = await raw_server(handler)
     client = AsyncOpenRouter("sk-test", server_url=server.url)
@@ -484,7 +484,7 @@ async def test_with_options_overrides_and_shares(make_client, raw_server):
     """One connection serves both; only the second client sends the header."""
 
     async def handler(_, __):
-        return response(200, FILE)
+        return http_response(200, FILE)
 
     server = await raw_server(handler)
     async with make_client("sk-test", server_url=server.url) as client:
@@ -576,7 +576,7 @@ async def test_the_total_limit_covers_all_attempts_and_waits(make_client, raw_se
 
     async def handler(_, __):
         await asyncio.sleep(0.1)
-        return response(503)
+        return http_response(503)
 
     server = await raw_server(handler)
     retries = RetryConfig(max_attempts=None, initial_interval=0.01, max_interval=0.01)

@@ -12,7 +12,7 @@ import anyio
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 from support.wire import KEY, QUICK, cut, raised, replies, reset, silence
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout
@@ -29,7 +29,7 @@ from openrouter_async.errors import (
 )
 
 CONTENT = bytes(range(256)) * 10_000
-GOOD = response(200, CONTENT)
+GOOD = http_response(200, CONTENT)
 
 
 def head(*headers):
@@ -170,7 +170,7 @@ async def test_a_download_that_is_refused_raises_as_its_block_is_entered(
 ):
     """And leaves no file."""
     server = await raw_server(
-        replies(response(400, {"error": {"code": 400, "message": "not yours"}}))
+        replies(http_response(400, {"error": {"code": 400, "message": "not yours"}}))
     )
 
     async def enter(client):
@@ -186,7 +186,7 @@ async def test_a_download_that_is_refused_raises_as_its_block_is_entered(
 
 async def test_failures_before_the_body_are_tried_again(make_client, raw_server, tmp_path):
     """As those of any GET."""
-    server = await raw_server(replies(response(503), reset, GOOD, response(429), GOOD))
+    server = await raw_server(replies(http_response(503), reset, GOOD, http_response(429), GOOD))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         async with client.files.download("f") as download:
             assert await download.read() == CONTENT
@@ -274,7 +274,7 @@ async def test_a_path_of_either_kind_is_written_and_given_back(
 
 async def test_an_empty_file_is_a_file(make_client, raw_server, tmp_path):
     """Of 0 bytes."""
-    server = await raw_server(replies(response(200, b"")))
+    server = await raw_server(replies(http_response(200, b"")))
     async with make_client(KEY, server_url=server.url) as client:
         assert (await client.files.download_to("f", tmp_path / "x")).read_bytes() == b""
         async with client.files.download("f") as download:
@@ -503,7 +503,7 @@ async def test_a_directory_gets_the_last_part_of_the_services_name(
     """And nothing beside it."""
     inner = tmp_path / "inner"
     inner.mkdir()
-    server = await raw_server(replies(response(200, FILE | {"filename": filename}), GOOD))
+    server = await raw_server(replies(http_response(200, FILE | {"filename": filename}), GOOD))
     async with make_client(KEY, server_url=server.url) as client:
         path = await client.files.download_to("f", directory=inner, workspace_id="w")
     assert path == inner / name
@@ -526,7 +526,7 @@ HOSTILE = [
 @pytest.mark.parametrize("filename", HOSTILE)
 async def test_a_hostile_name_is_refused(make_client, raw_server, tmp_path, filename):
     """Nothing is fetched, nothing is written."""
-    server = await raw_server(replies(response(200, FILE | {"filename": filename}), GOOD))
+    server = await raw_server(replies(http_response(200, FILE | {"filename": filename}), GOOD))
     async with make_client(KEY, server_url=server.url) as client:
         error = await raised(DownloadTargetError, client.files.download_to, "f", directory=tmp_path)
     assert "path=" in str(error)
@@ -560,7 +560,7 @@ async def test_a_directory_keeps_a_file_of_that_name(make_client, raw_server, tm
     """Unless it is to be overwritten; a directory that is missing is not made."""
     (tmp_path / "document.pdf").write_bytes(b"old")
     server = await raw_server(
-        replies(response(200, FILE), response(200, FILE), response(200, FILE), GOOD)
+        replies(http_response(200, FILE), http_response(200, FILE), http_response(200, FILE), GOOD)
     )
     async with make_client(KEY, server_url=server.url) as client:
         await raised(DownloadTargetError, client.files.download_to, "f", directory=tmp_path)
@@ -585,7 +585,7 @@ async def test_a_target_is_a_path_or_a_directory(make_client, raw_server, tmp_pa
 
 async def test_a_servers_own_headers_name_no_file(make_client, raw_server, tmp_path):
     """A ``Content-Disposition`` is not looked at."""
-    evil = response(200, CONTENT, 'Content-Disposition: attachment; filename="../evil"')
+    evil = http_response(200, CONTENT, 'Content-Disposition: attachment; filename="../evil"')
     server = await raw_server(replies(evil))
     inner = tmp_path / "inner"
     inner.mkdir()

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 from support.wire import KEY, QUICK, TRUNCATED, raised, replies, reset, shown, silence
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
@@ -76,7 +76,9 @@ async def test_every_status_has_its_class(make_client, raw_server, status):
         "error": {"code": status, "message": "No way", "metadata": {"error_type": "server"}},
         "user_id": "user_1",
     }
-    error = await fetch(make_client, raw_server, response(status, document, "X-Request-Id: req-7"))
+    error = await fetch(
+        make_client, raw_server, http_response(status, document, "X-Request-Id: req-7")
+    )
     assert type(error) is STATUSES.get(status, errors.OpenRouterDefaultError)
     assert (error.status_code, error.code, error.message) == (status, status, "No way")
     assert error.metadata == {"error_type": "server"}
@@ -93,7 +95,7 @@ async def test_every_status_has_its_class(make_client, raw_server, status):
 @pytest.mark.parametrize("name", BODIES)
 async def test_a_status_picks_its_class_whatever_the_body_is(make_client, raw_server, name):
     """A proxy's words never hide what happened."""
-    error = await fetch(make_client, raw_server, response(413, BODIES[name]))
+    error = await fetch(make_client, raw_server, http_response(413, BODIES[name]))
     assert type(error) is errors.PayloadTooLargeResponseError
     assert error.body == BODIES[name][:65_536]
     assert isinstance(error.message, str)
@@ -140,7 +142,7 @@ def test_any_answer_that_is_no_success_becomes_an_error(status, body):
 async def test_any_answer_over_the_wire_becomes_an_error(make_client, raw_server, status, body):
     """Of its status's class, or one that says that a success is not what was promised."""
     empty = status in {204, 304}
-    error = await fetch(make_client, raw_server, response(status, b"" if empty else body))
+    error = await fetch(make_client, raw_server, http_response(status, b"" if empty else body))
     kind = errors.ResponseValidationError if status < 300 else errors.OpenRouterDefaultError
     assert type(error) is STATUSES.get(status, kind)
     assert error.status_code == status
@@ -156,7 +158,7 @@ async def test_not_modified_is_no_success_either(make_client, raw_server):
 async def test_at_most_64_kib_of_a_body_are_kept(make_client, raw_server):
     """Exactly those at its beginning."""
     body = bytes(range(256)) * 1024
-    error = await fetch(make_client, raw_server, response(500, body))
+    error = await fetch(make_client, raw_server, http_response(500, body))
     assert error.body == body[:65_536]
 
 
@@ -189,14 +191,14 @@ async def test_an_error_whose_body_breaks_off_keeps_its_status(make_client, raw_
 @pytest.mark.parametrize("header", ["X-Request-Id", "request-id", "X-Generation-Id", "CF-Ray"])
 async def test_the_request_id_is_found_under_its_usual_names(make_client, raw_server, header):
     """To be quoted to the service's support."""
-    error = await fetch(make_client, raw_server, response(400, b"", f"{header}: abc"))
+    error = await fetch(make_client, raw_server, http_response(400, b"", f"{header}: abc"))
     assert error.request_id == "abc"
-    assert (await fetch(make_client, raw_server, response(400))).request_id is None
+    assert (await fetch(make_client, raw_server, http_response(400))).request_id is None
 
 
 async def test_retry_after_is_told_in_seconds(make_client, raw_server):
     """Where the service said any."""
-    error = await fetch(make_client, raw_server, response(429, b"", "Retry-After: 7"))
+    error = await fetch(make_client, raw_server, http_response(429, b"", "Retry-After: 7"))
     assert error.retry_after == 7
 
 
@@ -211,7 +213,7 @@ async def test_retry_after_is_told_in_seconds(make_client, raw_server):
 async def test_a_message_says_what_to_do_next(make_client, raw_server, status, said, words):
     """Beside the service's own words, where that is known."""
     body = {"error": {"code": status, "message": said}}
-    server = await raw_server(replies(response(status, body)))
+    server = await raw_server(replies(http_response(status, body)))
     async with make_client(KEY, server_url=server.url) as client:
         error = await raised(errors.ResponseError, client.workspaces.get, "x")
     for word in [said, *words]:
@@ -221,7 +223,7 @@ async def test_a_message_says_what_to_do_next(make_client, raw_server, status, s
 async def test_another_refusal_does_not_speak_of_management_keys(make_client, raw_server):
     """It would send the reader the wrong way."""
     body = {"error": {"code": 403, "message": "Storage quota exceeded"}}
-    error = await fetch(make_client, raw_server, response(403, body))
+    error = await fetch(make_client, raw_server, http_response(403, body))
     assert "quota" in str(error)
     assert "management" not in str(error)
 
@@ -235,7 +237,7 @@ async def test_a_missing_key_names_the_variable(make_client):
 
 async def test_the_url_of_an_error_has_no_query(make_client, raw_server):
     """A query may hold what is nobody's business."""
-    for step in (response(500), reset, TRUNCATED, response(200, b"")):
+    for step in (http_response(500), reset, TRUNCATED, http_response(200, b"")):
         error = await fetch(make_client, raw_server, step)
         assert error.url.endswith("/files/x")
         assert "secret-query" not in f"{error} {error.args} {error.__dict__}"
@@ -311,11 +313,11 @@ async def test_no_report_of_an_answer_shows_the_key(make_client, raw_server, cap
     """Neither words, nor attributes, nor the local variables of any frame, nor the log."""
     caplog.set_level("DEBUG")
     for step in (
-        response(400),
-        response(500),
-        response(302, b"", "Location: /elsewhere"),
-        response(200, b"<html>"),
-        response(200, FILE | {"size_bytes": "x"}),
+        http_response(400),
+        http_response(500),
+        http_response(302, b"", "Location: /elsewhere"),
+        http_response(200, b"<html>"),
+        http_response(200, FILE | {"size_bytes": "x"}),
         TRUNCATED,
         reset,
     ):

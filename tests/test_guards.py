@@ -25,10 +25,10 @@ import httpx
 import pytest
 from support.lines import RESET, headless
 from support.loops import loop_class
-from support.servers import answer
+from support.servers import http_response
 from support.tls import server_context, trusted
 
-REFUSAL = answer(413, b"", "connection: close")
+REFUSAL = http_response(413, b"", "connection: close")
 UNTIL_IT_IS_FULL = b"x" * 10_000_000
 
 
@@ -206,7 +206,7 @@ async def test_httpxs_pool_loses_slots_to_cancellations(raw_server):
 
     async def slow(_, __):
         await asyncio.sleep(0.001)
-        return answer(200)
+        return http_response(200)
 
     server = await raw_server(slow)
     with _told_of():  # it leaves coroutines behind that nobody has awaited

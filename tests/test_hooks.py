@@ -6,7 +6,7 @@ from contextvars import ContextVar
 import anyio
 import httpx
 import pytest
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 from support.wire import KEY, QUICK, raised, replies, reset
 
 from openrouter_async import AsyncOpenRouter, Hooks, errors
@@ -30,7 +30,7 @@ class Seen:
 async def test_hooks_see_a_call_from_its_beginning_to_its_end(make_client, raw_server):
     """And each attempt between, with the endpoint and the time of each."""
     seen = Seen()
-    server = await raw_server(replies(response(503), reset, response(200, FILE)))
+    server = await raw_server(replies(http_response(503), reset, http_response(200, FILE)))
     async with make_client(KEY, server_url=server.url, hooks=seen.hooks, retries=QUICK) as client:
         await client.files.retrieve("x", workspace_id="secret")
     assert [type(event).__name__.removesuffix("Event") for event in seen.events] == [
@@ -69,7 +69,7 @@ def vars_of(event):
 async def test_the_last_failure_is_told_too(make_client, raw_server, status, error):
     """Of the attempt and of the call; a repeated delete's 404 is none of the call's."""
     seen = Seen()
-    server = await raw_server(replies(*([reset] if error is None else []), response(404)))
+    server = await raw_server(replies(*([reset] if error is None else []), http_response(404)))
     async with make_client(KEY, server_url=server.url, hooks=seen.hooks, retries=QUICK) as client:
         if error is None:
             await client.files.delete("x")
@@ -84,8 +84,8 @@ async def test_the_last_failure_is_told_too(make_client, raw_server, status, err
 async def test_bytes_are_counted_as_they_travel(make_client, raw_server, source):
     """Of each attempt its own."""
     seen = Seen()
-    refusal = response(429, b"x" * 1000)
-    server = await raw_server(replies(refusal, response(200, STORED)))
+    refusal = http_response(429, b"x" * 1000)
+    server = await raw_server(replies(refusal, http_response(200, STORED)))
     content = CONTENT if source == "bytes" else [CONTENT[:3], CONTENT[3:]]
     async with make_client(KEY, server_url=server.url, hooks=seen.hooks, retries=QUICK) as client:
         await client.files.upload(content, filename="x.txt")
@@ -94,7 +94,7 @@ async def test_bytes_are_counted_as_they_travel(make_client, raw_server, source)
     bodies = [len(request.body) for request in server.requests]
     assert [upload.sent, again.sent, budget.sent] == bodies
     assert upload.received == 1000
-    stored = response(200, STORED)
+    stored = http_response(200, STORED)
     assert again.received == len(stored.partition(b"\r\n\r\n")[2])
 
 
@@ -112,7 +112,7 @@ async def test_a_hook_may_add_headers_to_an_attempt(make_client, raw_server):
             }
         )
 
-    server = await raw_server(replies(response(503), response(200, STORED)))
+    server = await raw_server(replies(http_response(503), http_response(200, STORED)))
     async with make_client(
         KEY,
         server_url=server.url,
@@ -137,7 +137,7 @@ async def test_a_hook_may_add_headers_to_an_attempt(make_client, raw_server):
 )
 async def test_what_no_hook_may_add_ends_the_call(make_client, raw_server, headers):
     """Before anything is sent."""
-    server = await raw_server(replies(response(200, FILE)))
+    server = await raw_server(replies(http_response(200, FILE)))
     hooks = Hooks(on_request=lambda event: event.headers.update(headers))
     async with make_client(KEY, server_url=server.url, hooks=hooks) as client:
         await raised(errors.InvalidRequestError, client.files.retrieve, "x")
@@ -160,7 +160,7 @@ async def test_what_a_hook_sets_is_there_while_the_call_runs(make_client, raw_se
 
     others = dict.fromkeys(KINDS, lambda _: seen.append(variable.get()))
     hooks = Hooks(**others | {"on_call": begin})
-    server = await raw_server(replies(response(200, STORED)))
+    server = await raw_server(replies(http_response(200, STORED)))
     async with make_client(KEY, server_url=server.url, hooks=hooks) as client:
         await client.files.upload(content(), filename="x.txt")
     assert seen == ["set"] * 5
@@ -199,7 +199,7 @@ async def test_what_the_caller_did_wrong_is_told_of(make_client, raw_server):
         msg = "the tape is torn"
         raise LookupError(msg)
 
-    server = await raw_server(replies(response(200, STORED)))
+    server = await raw_server(replies(http_response(200, STORED)))
     async with make_client(KEY, server_url=server.url, hooks=seen.hooks) as client:
         await raised(LookupError, client.files.upload, content(), filename="x.txt")
     assert isinstance(seen.of("ResultEvent")[0].error, LookupError)
@@ -217,7 +217,7 @@ async def test_what_a_hook_raises_ends_the_call_and_nothing_else(make_client, ra
             msg = "enough"
             raise LookupError(msg)
 
-    server = await raw_server(replies(response(200, CONTENT * 100_000)))
+    server = await raw_server(replies(http_response(200, CONTENT * 100_000)))
     hooks = Hooks(**{"on_done": done.append} | {name: hook})
     async with make_client(
         KEY, server_url=server.url, hooks=hooks, max_connections=1, timeout=5
@@ -240,7 +240,7 @@ async def test_the_time_in_the_queue_is_told(raw_server):
 
     async def slow(request):
         await asyncio.sleep(0.2)
-        return response(200, FILE)
+        return http_response(200, FILE)
 
     server = await raw_server(replies(slow))
     async with AsyncOpenRouter(
@@ -268,7 +268,7 @@ async def test_the_connections_tell_how_they_are_used(raw_server):
     async def hold(request):
         arrived.set()
         await go.wait()
-        return response(200, FILE)
+        return http_response(200, FILE)
 
     server = await raw_server(replies(hold))
 

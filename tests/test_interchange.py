@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from support.faces import BlockingFace
-from support.servers import FILE, answer
+from support.servers import FILE, http_response
 from support.wire import KEY, QUICK, form_of, raised, replies
 
 from openrouter_async import AsyncOpenRouter
@@ -301,8 +301,8 @@ def incoming(content, *, before=b"", rolled=False, **details):
 @pytest.mark.parametrize("rolled", [False, True], ids=["memory", "disk"])
 async def test_an_upload_is_sent_again_from_where_it_stood(make_client, raw_server, rolled):
     """With its length announced, on both clients: it belongs to no event loop."""
-    stored = answer(200, FILE | {"size_bytes": len(LARGE)})
-    server = await raw_server(replies(answer(429), stored))
+    stored = http_response(200, FILE | {"size_bytes": len(LARGE)})
+    server = await raw_server(replies(http_response(429), stored))
     upload = incoming(LARGE, before=b"before", rolled=rolled)
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await client.files.upload(upload)
@@ -401,8 +401,8 @@ async def test_an_async_file_is_sent_again_from_where_it_stood(
     make_client, raw_server, tmp_path, content
 ):
     """With its length announced, on both clients."""
-    stored = answer(200, FILE | {"size_bytes": len(content)})
-    server = await raw_server(replies(answer(429), stored))
+    stored = http_response(200, FILE | {"size_bytes": len(content)})
+    server = await raw_server(replies(http_response(429), stored))
     path = tmp_path / "named.txt"
     path.write_bytes(b"before" + content)
     async with (
@@ -452,7 +452,7 @@ async def test_an_async_file_that_cannot_be_read_is_refused(client, emulator, tm
 
 async def test_a_pipe_is_read_once_by_an_async_file_too(raw_server):
     """It cannot seek, and its file says so."""
-    server = await raw_server(replies(answer(200, FILE | {"size_bytes": len(SMALL)})))
+    server = await raw_server(replies(http_response(200, FILE | {"size_bytes": len(SMALL)})))
     process = await asyncio.create_subprocess_exec(
         "printf", "hello, world\\n", stdout=asyncio.subprocess.PIPE
     )
@@ -486,7 +486,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_answer_is_uploaded_as_it_arrives(raw_server, upload_to, emulator, way, content):
     """With its type; its length is announced where the headers tell."""
-    server = await raw_server(replies(answer(200, content)))
+    server = await raw_server(replies(http_response(200, content)))
     async with fetched(server.url) as response:
         await upload_to.files.upload(WAYS[way](response), filename="a.bin")
     upload = received(emulator)
@@ -498,7 +498,7 @@ async def test_an_answer_is_uploaded_as_it_arrives(raw_server, upload_to, emulat
 
 async def test_a_compressed_answer_is_uploaded_as_its_content(raw_server, upload_to, emulator):
     """Whose length nobody knows beforehand."""
-    head = answer(200, gzip.compress(LARGE), "content-encoding: gzip")
+    head = http_response(200, gzip.compress(LARGE), "content-encoding: gzip")
     server = await raw_server(replies(head))
     async with fetched(server.url) as response:
         await upload_to.files.upload(response, filename="a.txt")
@@ -509,7 +509,7 @@ async def test_an_answer_that_breaks_off_is_the_sources_failure(raw_server, uplo
     """And not one of the way to the service, which would be tried again."""
 
     async def broken(request):
-        request.writer.write(answer(200, LARGE)[:-1000])
+        request.writer.write(http_response(200, LARGE)[:-1000])
         await request.writer.drain()
 
     server = await raw_server(replies(broken))
@@ -541,7 +541,7 @@ async def test_an_answers_length_that_is_not_kept_corrupts_nothing(upload_to, le
 
 async def test_a_plain_answer_is_read_in_a_thread(client, raw_server, emulator):
     """Httpx's sync client goes with either client."""
-    server = await raw_server(replies(answer(200, LARGE)))
+    server = await raw_server(replies(http_response(200, LARGE)))
     with httpx.Client(trust_env=False) as http:
         response = await anyio.to_thread.run_sync(
             lambda: http.send(http.build_request("GET", server.url), stream=True)
@@ -553,7 +553,7 @@ async def test_a_plain_answer_is_read_in_a_thread(client, raw_server, emulator):
 
 async def test_what_was_read_already_is_refused(raw_server, upload_to):
     """Rather than uploaded as nothing."""
-    server = await raw_server(replies(answer(200, SMALL)))
+    server = await raw_server(replies(http_response(200, SMALL)))
     async with fetched(server.url) as response:
         async for _ in response.aiter_bytes():
             pass
@@ -571,7 +571,7 @@ async def test_our_own_download_can_be_uploaded(upload_to, emulator):
 
 async def test_an_answer_that_is_only_read_whole_is_refused_with_advice(raw_server, upload_to):
     """Aiohttp's has its stream beside it."""
-    server = await raw_server(replies(answer(200, SMALL)))
+    server = await raw_server(replies(http_response(200, SMALL)))
     async with aiohttp.ClientSession() as session, session.get(server.url) as response:
         with pytest.raises(UploadSourceError, match="stream"):
             await upload_to.files.upload(response, filename="a.txt")
@@ -638,8 +638,8 @@ async def test_fsspecs_files_are_uploaded_again_and_again(
     make_client, raw_server, tmp_path, opened, content
 ):
     """Wherever they are, with their length and mostly their name."""
-    stored = answer(200, FILE | {"size_bytes": len(content)})
-    server = await raw_server(replies(answer(429), stored))
+    stored = http_response(200, FILE | {"size_bytes": len(content)})
+    server = await raw_server(replies(http_response(429), stored))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         with opened(content, tmp_path) as file:
             name = {"filename": "named.txt"} if opened is cached else {}
@@ -665,8 +665,8 @@ class RemoteStream(AbstractAsyncStreamedFile):
 @CONTENTS
 async def test_fsspecs_async_files_are_awaited(make_client, raw_server, content):
     """And sent again from where they stood."""
-    stored = answer(200, FILE | {"size_bytes": len(content) - 5})
-    server = await raw_server(replies(answer(429), stored))
+    stored = http_response(200, FILE | {"size_bytes": len(content) - 5})
+    server = await raw_server(replies(http_response(429), stored))
     file = RemoteStream(content)
     file.seek(5)
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
@@ -696,7 +696,7 @@ class Bare:
 
 async def test_what_only_reads_is_read_once_in_pieces_in_the_clients_loop(upload_to, raw_server):
     """A part of it may have gone for good."""
-    server = await raw_server(replies(answer(429)))
+    server = await raw_server(replies(http_response(429)))
     bare = Bare(LARGE)
     with pytest.raises(TooManyRequestsResponseError):
         await upload_to.files.upload(bare, filename="x.txt", server_url=server.url)
@@ -762,7 +762,7 @@ async def test_an_answer_of_another_event_loop_is_an_error_of_the_source(emulato
     """Not a ``RuntimeError`` from the depths; and nothing waits for it."""
 
     async def slow(request):
-        request.writer.write(answer(200, LARGE)[:200])
+        request.writer.write(http_response(200, LARGE)[:200])
         await request.writer.drain()
         await asyncio.sleep(0.5)
 

@@ -7,7 +7,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 from support.wire import KEY, QUICK, raised, replies, shown
 
 from openrouter_async import AsyncOpenRouter, OpenRouter, RetryConfig, Timeout, __version__
@@ -21,7 +21,7 @@ from openrouter_async.errors import (
 )
 
 CLIENTS = [AsyncOpenRouter, OpenRouter]
-OK = response(200, FILE)
+OK = http_response(200, FILE)
 
 
 # Where the service is
@@ -134,7 +134,7 @@ async def test_a_call_can_go_to_another_server(make_client, raw_server):
 async def test_redirects_are_not_followed(make_client, raw_server, status):
     """Not even on the same host: the key goes where it was told to go."""
     other = await raw_server(replies(OK))
-    server = await raw_server(replies(response(status, b"", f"Location: {other.url}/files/x")))
+    server = await raw_server(replies(http_response(status, b"", f"Location: {other.url}/files/x")))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         error = await raised(OpenRouterDefaultError, client.files.retrieve, "x")
         await raised(OpenRouterDefaultError, client.files.upload, b"x", filename="x.txt")
@@ -146,7 +146,7 @@ async def test_redirects_are_not_followed(make_client, raw_server, status):
 
 async def test_cookies_are_not_kept(make_client, raw_server):
     """A call says nothing about an earlier one."""
-    server = await raw_server(replies(response(200, FILE, "Set-Cookie: session=1; Path=/")))
+    server = await raw_server(replies(http_response(200, FILE, "Set-Cookie: session=1; Path=/")))
     async with make_client(KEY, server_url=server.url) as client:
         await client.files.retrieve("x")
         await client.files.retrieve("x")
@@ -226,7 +226,7 @@ async def test_a_header_overrides_by_name_and_is_never_a_second_copy(make_client
 
 async def test_a_header_overrides_in_uploads_and_documents_too(make_client, raw_server):
     """Where the SDK sets headers of its own."""
-    server = await raw_server(replies(response(200, FILE | {"size_bytes": 1})))
+    server = await raw_server(replies(http_response(200, FILE | {"size_bytes": 1})))
     async with make_client(KEY, server_url=server.url) as client:
         await client.files.upload(b"x", filename="x", http_headers={"ACCEPT": "a/b", "X-Own": "1"})
     assert server.requests[0].headers("accept") == ["a/b"]
@@ -330,7 +330,7 @@ def test_headers_that_pass_cannot_break_a_message(headers):
 async def test_a_query_cannot_inject_a_header(make_client, raw_server, method, arguments):
     """What a caller passes stays one value of one parameter."""
     page = {"data": [], "has_more": False, "cursor": None}
-    server = await raw_server(replies(response(200, FILE | {"size_bytes": 1} | page)))
+    server = await raw_server(replies(http_response(200, FILE | {"size_bytes": 1} | page)))
     async with make_client(KEY, server_url=server.url) as client:
         if method == "list":
             await client.files.list(**arguments)
@@ -432,7 +432,7 @@ async def test_a_key_callable_is_asked_before_each_request(make_client, raw_serv
             await asyncio.sleep(0)
             return next(keys)
 
-    server = await raw_server(replies(response(503), OK))
+    server = await raw_server(replies(http_response(503), OK))
     async with make_client(source, server_url=server.url, retries=QUICK) as client:
         await client.files.retrieve("x")
         await client.files.retrieve("x")

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 from support.wire import KEY, MEMBER, WORKSPACE, raised, replies
 
 from openrouter_async import FilePage, Pager
@@ -119,7 +119,7 @@ async def test_a_list_follows_its_pages_in_the_words_of_their_shape(
     make_client, raw_server, pages, queries
 ):
     """Past empty pages too, the other parameters staying as they are."""
-    server = await raw_server(replies(*[response(200, page) for page in pages]))
+    server = await raw_server(replies(*[http_response(200, page) for page in pages]))
     async with make_client(KEY, server_url=server.url) as client:
         listing = client.files.list(limit=2, workspace_id="w")
         assert await names(listing) == list("abcde")
@@ -129,7 +129,10 @@ async def test_a_list_follows_its_pages_in_the_words_of_their_shape(
 async def test_what_was_asked_for_first_gives_way_to_the_successor(make_client, raw_server):
     """Never two words for where to begin."""
     server = await raw_server(
-        replies(response(200, anthropic("a", more=True)), response(200, anthropic("b", more=False)))
+        replies(
+            http_response(200, anthropic("a", more=True)),
+            http_response(200, anthropic("b", more=False)),
+        )
     )
     async with make_client(KEY, server_url=server.url) as client:
         assert await names(client.files.list(after_id="start")) == ["a", "b"]
@@ -138,7 +141,7 @@ async def test_what_was_asked_for_first_gives_way_to_the_successor(make_client, 
 
 async def test_an_awaited_list_is_one_page_and_one_request(make_client, raw_server):
     """Even where more follow."""
-    server = await raw_server(replies(response(200, page("ab", "c2"))))
+    server = await raw_server(replies(http_response(200, page("ab", "c2"))))
     async with make_client(KEY, server_url=server.url) as client:
         first = await client.files.list(limit=2, cursor="c1")
     assert isinstance(first, FilePage)
@@ -154,7 +157,7 @@ async def test_an_awaited_list_is_one_page_and_one_request(make_client, raw_serv
 
 async def test_nothing_is_sent_before_a_list_is_read(make_client, raw_server):
     """And each reading starts anew."""
-    server = await raw_server(replies(response(200, page("ab"))))
+    server = await raw_server(replies(http_response(200, page("ab"))))
     async with make_client(KEY, server_url=server.url) as client:
         listing = client.files.list()
         assert server.requests == []
@@ -168,7 +171,7 @@ async def test_cursors_that_go_round_in_circles_end_the_list(make_client, raw_se
     """As soon as one comes back that was used before; no page is read twice."""
 
     async def handler(request, number):
-        return response(200, page([number], f"c{number % length}"))
+        return http_response(200, page([number], f"c{number % length}"))
 
     server = await raw_server(handler)
     async with make_client(KEY, server_url=server.url) as client:
@@ -183,7 +186,7 @@ async def test_a_cursor_that_leads_back_to_where_the_caller_began_ends_the_list(
     make_client, raw_server
 ):
     """That one was used already as well."""
-    server = await raw_server(replies(response(200, page("a", "start"))))
+    server = await raw_server(replies(http_response(200, page("a", "start"))))
     async with make_client(KEY, server_url=server.url) as client:
         with pytest.raises(PaginationError):
             await names(client.files.list(cursor="start"))
@@ -202,7 +205,7 @@ async def test_a_cursor_that_leads_back_to_where_the_caller_began_ends_the_list(
 )
 async def test_more_rows_without_a_way_to_ask_for_them_are_an_error(make_client, raw_server, lost):
     """A list that is silently short is worse; its page alone can be had."""
-    server = await raw_server(replies(response(200, lost)))
+    server = await raw_server(replies(http_response(200, lost)))
     async with make_client(KEY, server_url=server.url) as client:
         listing = client.files.list()
         with pytest.raises(PaginationError):
@@ -214,7 +217,7 @@ async def test_empty_pages_without_end_are_an_error(make_client, raw_server):
     """Each with a cursor of its own."""
 
     async def handler(request, number):
-        return response(200, page("", f"c{number}"))
+        return http_response(200, page("", f"c{number}"))
 
     server = await raw_server(handler)
     async with make_client(KEY, server_url=server.url) as client:
@@ -230,7 +233,7 @@ def offsets(rows, most, total=None):
         query = parse_qs(urlsplit(request.target).query)
         offset = int(query.get("offset", ["0"])[0])
         count = total(number) if total else len(rows)
-        return response(200, {"data": rows[offset : offset + most], "total_count": count})
+        return http_response(200, {"data": rows[offset : offset + most], "total_count": count})
 
     return handler
 
@@ -289,7 +292,9 @@ async def test_members_are_listed_by_the_same_pager(make_client, raw_server):
 
 async def test_a_list_can_be_left_early(make_client, raw_server):
     """No further page is asked for, and the client goes on working."""
-    server = await raw_server(replies(response(200, page("ab", "c1")), response(200, page("cd"))))
+    server = await raw_server(
+        replies(http_response(200, page("ab", "c1")), http_response(200, page("cd")))
+    )
     async with make_client(KEY, server_url=server.url) as client:
         async with aclosing(client.files.list().pages()) as pages:
             async for first in pages:
@@ -334,7 +339,9 @@ async def test_cursor_and_after_do_not_go_together(make_client):
 async def test_an_error_on_a_later_page_is_raised_there(make_client, raw_server):
     """After the rows that came before it."""
     bad = page("c") | {"data": [file("c"), file("d") | {"id": None}]}
-    server = await raw_server(replies(response(200, page("ab", "c1")), response(200, bad)))
+    server = await raw_server(
+        replies(http_response(200, page("ab", "c1")), http_response(200, bad))
+    )
     async with make_client(KEY, server_url=server.url) as client:
         seen = []
         error = await raised(ResponseValidationError, gather, client.files.list(), seen)
@@ -442,7 +449,7 @@ async def test_pages_that_jump_about_are_followed_until_they_repeat(make_client,
         query = parse_qs(urlsplit(request.target).query)
         assert len(query) <= 1
         asked = next((int(values[0]) for values in query.values()), 0) % len(pages)
-        return response(200, jumping(asked, *pages[asked]))
+        return http_response(200, jumping(asked, *pages[asked]))
 
     server = await raw_server(handler)
     expected, ends = walk(pages)

@@ -21,7 +21,7 @@ from packaging.version import Version
 from support.busy import busy_server, cancel_at_random
 from support.census import Census, settles, sockets
 from support.lines import CountingServer, close, headless, peer, stay
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 from support.tls import server_context, trusted
 from support.wire import KEY, raised, replies, shown, silence
 
@@ -30,8 +30,8 @@ from openrouter_async._http.pool import Pool
 from openrouter_async._http.tls import tls_context
 
 ONCE = RetryConfig.none()
-GOOD = response(200, FILE)
-STORED = response(200, FILE | {"size_bytes": 5})
+GOOD = http_response(200, FILE)
+STORED = http_response(200, FILE | {"size_bytes": 5})
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ async def test_never_more_connections_are_open_than_the_limit(serve, make_client
 
     async def handler(request, _):
         await asyncio.sleep(0.005)
-        return response(200, FILE | {"id": request.target.rpartition("/")[2]})
+        return http_response(200, FILE | {"id": request.target.rpartition("/")[2]})
 
     server = await serve(handler)
     client = make_client(server, max_connections=limit)
@@ -261,10 +261,10 @@ async def test_what_the_loop_had_no_time_to_notice_is_noticed_too(end):
 
 
 LAST_WORDS = {
-    "connection: close": response(200, FILE, "connection: close"),
+    "connection: close": http_response(200, FILE, "connection: close"),
     "HTTP/1.0": GOOD.replace(b"HTTP/1.1", b"HTTP/1.0"),
     "surplus": GOOD + b"x",
-    "another response": GOOD + response(200, FILE | {"id": "wrong"}),
+    "another response": GOOD + http_response(200, FILE | {"id": "wrong"}),
     "a line's end": GOOD + b"\r\n",
 }
 
@@ -274,7 +274,7 @@ async def test_a_connection_with_which_something_is_odd_is_not_used_again(
     serve, make_client, words
 ):
     """The next response belongs to the next request."""
-    server = await serve(replies(LAST_WORDS[words], response(200, FILE | {"id": "next"})))
+    server = await serve(replies(LAST_WORDS[words], http_response(200, FILE | {"id": "next"})))
     client = make_client(server)
     assert (await client.files.retrieve("x")).id == FILE["id"]
     assert (await client.files.retrieve("x")).id == "next"
@@ -282,10 +282,10 @@ async def test_a_connection_with_which_something_is_odd_is_not_used_again(
     assert await settles(lambda: server.open == 1)
 
 
-@pytest.mark.parametrize("late", [b"x", response(200, FILE | {"id": "wrong"})])
+@pytest.mark.parametrize("late", [b"x", http_response(200, FILE | {"id": "wrong"})])
 async def test_surplus_bytes_that_come_late_are_noticed(serve, make_client, late):
     """While the connection lies idle."""
-    server = await serve(replies(GOOD, response(200, FILE | {"id": "next"})))
+    server = await serve(replies(GOOD, http_response(200, FILE | {"id": "next"})))
     client = make_client(server)
     await client.files.retrieve("x")
     server.requests[0].writer.write(late)
@@ -331,7 +331,7 @@ async def test_a_download_that_is_left_early_ends_its_connection(serve, make_cli
 
 async def test_a_download_that_is_read_to_its_end_keeps_its_connection(serve, make_client):
     """Also one in chunks, and one that is empty."""
-    bodies = [response(200, b"abc"), response(200, b"")]
+    bodies = [http_response(200, b"abc"), http_response(200, b"")]
     bodies += [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"]
     server = await serve(replies(*bodies))
     client = make_client(server)
@@ -343,7 +343,9 @@ async def test_a_download_that_is_read_to_its_end_keeps_its_connection(serve, ma
 
 async def test_an_error_is_read_and_its_connection_kept(serve, make_client):
     """As with any other response."""
-    server = await serve(replies(response(404, {"error": {"code": 404, "message": "no"}}), GOOD))
+    server = await serve(
+        replies(http_response(404, {"error": {"code": 404, "message": "no"}}), GOOD)
+    )
     client = make_client(server)
     await raised(errors.NotFoundResponseError, client.files.retrieve, "x")
     await client.files.retrieve("x")
@@ -421,8 +423,8 @@ async def test_a_client_of_httpxs_sends_through_the_pool(serve, httpx_client):
 
     async def handler(request, number):
         if request.target == "/moved":
-            return response(302, b"", "location: /here", "set-cookie: a=b")
-        return response(200, request.body, f"x-cookie: {request.headers('cookie')}")
+            return http_response(302, b"", "location: /here", "set-cookie: a=b")
+        return http_response(200, request.body, f"x-cookie: {request.headers('cookie')}")
 
     server = await serve(handler)
     url = server.url.removesuffix("/api/v1")
@@ -442,7 +444,7 @@ async def test_a_client_of_httpxs_sends_through_the_pool(serve, httpx_client):
 
 async def test_a_stream_of_httpxs_that_is_left_early_gives_its_slot_back(serve, httpx_client):
     """And one that is read after its end says so in httpx's words."""
-    server = await serve(replies(response(200, b"x" * 3_000_000), response(200, b"y")))
+    server = await serve(replies(http_response(200, b"x" * 3_000_000), http_response(200, b"y")))
     async with httpx_client.stream("GET", server.url) as found:
         await anext(found.aiter_raw(1000))
     with pytest.raises(httpx.StreamError):
@@ -453,7 +455,7 @@ async def test_a_stream_of_httpxs_that_is_left_early_gives_its_slot_back(serve, 
 
 async def test_the_content_of_an_answer_is_gone_once_it_is_closed(serve_plain):
     """The connection may be another call's by then."""
-    server = await serve_plain(replies(response(200, b"abc")))
+    server = await serve_plain(replies(http_response(200, b"abc")))
     pool = Pool(1, 4.0, tls_context)
     found = await pool.handle_async_request(httpx.Request("GET", server.url))
     await found.aclose()
@@ -628,7 +630,7 @@ async def test_a_timeout_ends_its_connection_and_nothing_else(serve, make_client
     async def handler(request, _):
         if request.target.endswith("slow"):
             await asyncio.sleep(0.35)
-            return response(200, FILE | {"id": "late"})
+            return http_response(200, FILE | {"id": "late"})
         return GOOD
 
     server = await serve(handler)

@@ -10,7 +10,7 @@ import trustme
 from support.census import Census, settles
 from support.connect_proxy import ConnectProxy
 from support.lines import CountingServer
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 from support.tls import server_context, trusted
 from support.wire import KEY, QUICK, raised, replies
 from test_secrecy import texts
@@ -21,7 +21,7 @@ from openrouter_async._http.proxies import proxy_for
 ONCE = RetryConfig.none()
 NAME = "api.example.com"
 URL = f"https://{NAME}/api/v1"
-GOOD = response(200, FILE)
+GOOD = http_response(200, FILE)
 LARGE = random.Random(3).randbytes(5_000_000)
 
 
@@ -131,10 +131,10 @@ async def test_large_transfers_pass_through_a_proxy(server, start_proxy, make_cl
 
     async def handler(request, _):
         if request.method == "GET":
-            return response(200, LARGE)
+            return http_response(200, LARGE)
         content = request.body.partition(b"\r\n\r\n")[2][: len(LARGE)]
         stored = len(content) if hashlib.sha256(content).digest() == expected else 0
-        return response(200, FILE | {"size_bytes": stored})
+        return http_response(200, FILE | {"size_bytes": stored})
 
     server._handler = handler
     proxy = await start_proxy()
@@ -210,9 +210,9 @@ async def test_cancels_leave_the_slots_of_a_way_through_a_proxy_alive(
 @pytest.mark.parametrize(
     "refusal",
     [
-        response(403, b"no", "proxy-connection: close"),
-        response(407, b"", 'proxy-authenticate: Basic realm="x"'),
-        response(502, b""),
+        http_response(403, b"no", "proxy-connection: close"),
+        http_response(407, b"", 'proxy-authenticate: Basic realm="x"'),
+        http_response(502, b""),
         b"",
         b"SSH-2.0-x\r\n",
     ],

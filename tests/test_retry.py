@@ -14,7 +14,7 @@ import pytest
 from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
-from support.servers import FILE, abort, response
+from support.servers import FILE, abort, http_response
 from support.wire import (
     BUDGET,
     KEY,
@@ -61,49 +61,50 @@ def budget(client):
 
 
 KINDS = {
-    "GET": Kind(lambda c: c.files.retrieve("x"), response(200, FILE)),
+    "GET": Kind(lambda c: c.files.retrieve("x"), http_response(200, FILE)),
     "GET list": Kind(
         lambda c: c.files.list().page(),
-        response(200, {"data": [], "has_more": False, "cursor": None}),
+        http_response(200, {"data": [], "has_more": False, "cursor": None}),
     ),
     "DELETE": Kind(
-        lambda c: c.files.delete("x"), response(200, {"id": "x", "type": "file_deleted"})
+        lambda c: c.files.delete("x"), http_response(200, {"id": "x", "type": "file_deleted"})
     ),
     "DELETE budget": Kind(
-        lambda c: c.workspaces.delete_budget("w", "daily"), response(200, {"deleted": True})
+        lambda c: c.workspaces.delete_budget("w", "daily"), http_response(200, {"deleted": True})
     ),
-    "PUT": Kind(budget, response(200, {"data": BUDGET})),
+    "PUT": Kind(budget, http_response(200, {"data": BUDGET})),
     "POST members": Kind(
         lambda c: c.workspaces.bulk_add_members("w", ["u"]),
-        response(200, {"data": [MEMBER], "added_count": 1}),
+        http_response(200, {"data": [MEMBER], "added_count": 1}),
     ),
     "POST members away": Kind(
-        lambda c: c.workspaces.bulk_remove_members("w", ["u"]), response(200, {"removed_count": 1})
+        lambda c: c.workspaces.bulk_remove_members("w", ["u"]),
+        http_response(200, {"removed_count": 1}),
     ),
     "PATCH": Kind(
-        lambda c: c.workspaces.update("w", name="n"), response(200, {"data": WORKSPACE}), 2, 1
+        lambda c: c.workspaces.update("w", name="n"), http_response(200, {"data": WORKSPACE}), 2, 1
     ),
-    "POST files": Kind(upload, response(200, STORED), 1, 1),
-    "POST workspaces": Kind(create, response(201, {"data": WORKSPACE}), 1, 1),
+    "POST files": Kind(upload, http_response(200, STORED), 1, 1),
+    "POST workspaces": Kind(create, http_response(201, {"data": WORKSPACE}), 1, 1),
 }
 
 
 def throttled(status):
-    return response(status, {"error": {"code": status, "message": "later"}}, "Retry-After: 0")
+    return http_response(status, {"error": {"code": status, "message": "later"}}, "Retry-After: 0")
 
 
 FAILURES = {
-    "408": (response(408), None, errors.RequestTimeoutResponseError),
-    "425": (response(425), None, errors.OpenRouterDefaultError),
-    "429": (response(429), None, errors.TooManyRequestsResponseError),
+    "408": (http_response(408), None, errors.RequestTimeoutResponseError),
+    "425": (http_response(425), None, errors.OpenRouterDefaultError),
+    "429": (http_response(429), None, errors.TooManyRequestsResponseError),
     "429 with Retry-After": (throttled(429), None, errors.TooManyRequestsResponseError),
     "503 with Retry-After": (throttled(503), None, errors.ServiceUnavailableResponseError),
-    "500": (response(500), "failed", errors.InternalServerResponseError),
-    "502": (response(502), "failed", errors.BadGatewayResponseError),
-    "503": (response(503), "failed", errors.ServiceUnavailableResponseError),
-    "504": (response(504), "failed", errors.GatewayTimeoutResponseError),
-    "520": (response(520), "failed", errors.OpenRouterDefaultError),
-    "529": (response(529), "failed", errors.OpenRouterDefaultError),
+    "500": (http_response(500), "failed", errors.InternalServerResponseError),
+    "502": (http_response(502), "failed", errors.BadGatewayResponseError),
+    "503": (http_response(503), "failed", errors.ServiceUnavailableResponseError),
+    "504": (http_response(504), "failed", errors.GatewayTimeoutResponseError),
+    "520": (http_response(520), "failed", errors.OpenRouterDefaultError),
+    "529": (http_response(529), "failed", errors.OpenRouterDefaultError),
     "reset": (reset, "failed", errors.NoAnswerError),
     "closed": (cut(b""), "failed", errors.NoAnswerError),
     "half the headers": (cut(b"HTTP/1.1 200 OK\r\ncontent-"), "failed", errors.NoAnswerError),
@@ -162,7 +163,7 @@ async def test_a_refused_connection_is_tried_again_by_every_kind(make_client, ki
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_final_answer_is_not_asked_for_again(make_client, raw_server, kind):
     """It would be the same."""
-    server = await raw_server(replies(*[response(status) for status in FINAL]))
+    server = await raw_server(replies(*[http_response(status) for status in FINAL]))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         for number, status in enumerate(FINAL, 1):
             error = await raised(errors.ResponseError, KINDS[kind].call, client)
@@ -173,7 +174,7 @@ async def test_a_final_answer_is_not_asked_for_again(make_client, raw_server, ki
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_success_that_is_not_one_is_not_asked_for_again(make_client, raw_server, kind):
     """Nothing broke; the service speaks otherwise than it promised."""
-    server = await raw_server(replies(response(200, b"<html>")))
+    server = await raw_server(replies(http_response(200, b"<html>")))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await raised(errors.ResponseValidationError, KINDS[kind].call, client)
     assert len(server.requests) == 1
@@ -217,7 +218,7 @@ async def test_the_total_limit_ends_a_call_for_good(make_client, raw_server):
         error = await raised(errors.RequestTimeoutError, client.files.retrieve, "x")
         assert error.limit == "total"
         assert len(server.requests) == 1
-        server = await raw_server(replies(response(503)))
+        server = await raw_server(replies(http_response(503)))
         slow = RetryConfig(max_attempts=None, initial_interval=0.03, max_interval=0.03)
         began = time.monotonic()
         await raised(
@@ -244,7 +245,7 @@ async def test_an_upload_that_breaks_half_way_is_sent_again_from_its_start(make_
             abort(request)
             return None
         request.body = await request.reader.readexactly(int(request.headers("content-length")[0]))
-        return response(200, FILE | {"size_bytes": len(content)})
+        return http_response(200, FILE | {"size_bytes": len(content)})
 
     handler.reads_body = False
     server = await raw_server(handler)
@@ -267,7 +268,9 @@ async def test_a_repeated_upload_sends_the_same_bytes(make_client, raw_server, t
         thing = {"bytes": CONTENT, "path": path, "file": file, "list": [CONTENT[:5], CONTENT[5:]]}[
             kind
         ]
-        server = await raw_server(replies(throttled(429), throttled(503), response(200, STORED)))
+        server = await raw_server(
+            replies(throttled(429), throttled(503), http_response(200, STORED))
+        )
         async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
             await client.files.upload(thing, filename="a.txt")
     assert len(server.requests) == 3
@@ -279,7 +282,7 @@ async def test_a_refusal_before_the_body_was_read_is_heard(make_client, raw_serv
     """It says 413 and hangs up: the status counts, not the connection that broke."""
 
     async def hang_up(request, number):
-        request.writer.write(response(413, b"", "Connection: close"))
+        request.writer.write(http_response(413, b"", "Connection: close"))
         await request.writer.drain()
         request.writer.close()
 
@@ -325,7 +328,7 @@ async def test_a_body_that_cannot_be_read_again_is_never_sent_twice(
 ):
     """Neither whole nor, as the vendor's client does, as an empty file."""
     step, _, error_type = FAILURES[failure]
-    page = response(200, {"data": [], "has_more": False, "cursor": None})
+    page = http_response(200, {"data": [], "has_more": False, "cursor": None})
 
     async def handler(request, number):
         if request.method == "GET":
@@ -381,7 +384,7 @@ async def test_a_body_that_breaks_half_way_and_cannot_be_read_again_is_not_sent_
 
 async def test_a_body_that_was_never_touched_can_still_be_sent(make_client, raw_server):
     """A refused connection costs it nothing."""
-    server = await raw_server(replies(response(200, STORED)))
+    server = await raw_server(replies(http_response(200, STORED)))
     asked = []
 
     def hook(event):
@@ -441,9 +444,9 @@ class Shelf:
         )
         return self.files[-1]
 
-    def response(self, document):
+    def http_response(self, document):
         date = f"Date: {format_datetime(self.now(), usegmt=True)}"
-        return response(200, document, date)
+        return http_response(200, document, date)
 
     async def __call__(self, request, number):
         if request.method == "GET":
@@ -602,7 +605,7 @@ async def test_reconciling_two_lost_uploads_at_once_gives_two_files(
 
 async def test_reconciling_does_not_resend_what_nobody_looked_for(raw_server):
     """For an endpoint that the SDK lacks there is no way to look."""
-    server = await raw_server(replies(reset, response(200, {})))
+    server = await raw_server(replies(reset, http_response(200, {})))
     config = RetryConfig(initial_interval=0.01, on_ambiguous_upload="reconcile")
     async with AsyncOpenRouter(KEY, server_url=server.url, retries=config) as client:
         pay = Operation("POST", "/payments", dict)
@@ -617,7 +620,7 @@ async def test_a_clock_that_makes_no_sense_does_not_hide_a_lost_upload(
     make_client, raw_server, date
 ):
     """Nonsense of a proxy's is not relied on."""
-    server = await raw_server(replies(response(200, FILE, f"Date: {date}"), reset))
+    server = await raw_server(replies(http_response(200, FILE, f"Date: {date}"), reset))
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
         await client.files.retrieve("x")
         error = await raised(errors.UploadOutcomeUnknown, upload, client)
@@ -628,7 +631,7 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used(make_client, 
     """An upload over it would seem lost."""
 
     async def close_after(request):
-        request.writer.write(response(200, STORED))
+        request.writer.write(http_response(200, STORED))
         await request.writer.drain()
         request.writer.close()
 
@@ -646,7 +649,7 @@ async def test_reconciling_follows_every_page(make_client, raw_server):
     mine = STORED | {"id": "mine", "created_at": now}
     first = {"data": [FILE], "has_more": True, "last_id": "l", "cursor": "c"}
     last = {"data": [mine], "has_more": False, "cursor": None}
-    server = await raw_server(replies(reset, response(200, first), response(200, last)))
+    server = await raw_server(replies(reset, http_response(200, first), http_response(200, last)))
     async with reconciling(make_client, server) as client:
         stored = await upload(client)
     assert stored.id == "mine"
@@ -655,7 +658,7 @@ async def test_reconciling_follows_every_page(make_client, raw_server):
 
 async def test_reconciling_that_fails_leaves_the_outcome_unknown(make_client, raw_server):
     """That is what the caller has to hear of, not that a list could not be had."""
-    server = await raw_server(replies(reset, response(403)))
+    server = await raw_server(replies(reset, http_response(403)))
     async with reconciling(make_client, server) as client:
         await raised(errors.UploadOutcomeUnknown, upload, client)
     assert methods(server) == ["POST", "GET"]
@@ -688,7 +691,7 @@ async def test_reconciling_after_a_broken_answer_finds_the_file(make_client, raw
     """It said 200, and broke off."""
     now = datetime.now(UTC).isoformat()
     page = {"data": [STORED | {"created_at": now}], "has_more": False, "cursor": None}
-    server = await raw_server(replies(TRUNCATED, response(200, page)))
+    server = await raw_server(replies(TRUNCATED, http_response(200, page)))
     async with reconciling(make_client, server) as client:
         assert (await upload(client)).id == STORED["id"]
     assert methods(server) == ["POST", "GET"]
@@ -706,7 +709,7 @@ async def test_resend_sends_again_without_looking(make_client, raw_server):
 
 async def test_an_upload_that_failed_is_not_reconciled(make_client, raw_server):
     """A 500 is a response."""
-    server = await raw_server(replies(response(500)))
+    server = await raw_server(replies(http_response(500)))
     async with reconciling(make_client, server) as client:
         await raised(errors.InternalServerResponseError, upload, client)
     assert methods(server) == ["POST"]
@@ -724,13 +727,13 @@ async def test_an_upload_that_failed_is_not_reconciled(make_client, raw_server):
 )
 async def test_a_lost_workspace_is_looked_up_by_its_slug(make_client, raw_server, found, sent):
     """And compared, for somebody else may have taken the slug."""
-    missing = response(404)
+    missing = http_response(404)
     if found:
         found = WORKSPACE | {"id": "found"} | found
         if found["created_at"] == "now":
             found["created_at"] = datetime.now(UTC).isoformat()
-        missing = response(200, {"data": found})
-    good = response(201, {"data": WORKSPACE})
+        missing = http_response(200, {"data": found})
+    good = http_response(201, {"data": WORKSPACE})
     server = await raw_server(replies(reset, missing, good))
     async with reconciling(make_client, server) as client:
         workspace = await create(client)
@@ -754,7 +757,7 @@ async def test_a_lost_workspace_is_looked_up_by_its_slug(make_client, raw_server
 @pytest.mark.parametrize("failure", ["reset", "broken body", "502"])
 async def test_a_404_to_a_repeated_deletion_counts_as_done(make_client, raw_server, call, failure):
     """The first had done it."""
-    server = await raw_server(replies(FAILURES[failure][0], response(404)))
+    server = await raw_server(replies(FAILURES[failure][0], http_response(404)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         done = await call(client)
     assert getattr(done, "deleted", None) is True or (done.id, done.type) == ("x", "file_deleted")
@@ -764,7 +767,7 @@ async def test_a_404_to_a_repeated_deletion_counts_as_done(make_client, raw_serv
 @pytest.mark.parametrize("first", [None, throttled(429), throttled(503)])
 async def test_a_404_to_a_deletion_that_was_not_begun_is_an_error(make_client, raw_server, first):
     """The first attempt, and one after a refusal, had nothing to delete."""
-    server = await raw_server(replies(*([first] if first else []), response(404)))
+    server = await raw_server(replies(*([first] if first else []), http_response(404)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await raised(errors.NotFoundResponseError, client.files.delete, "x")
     assert len(server.requests) == 1 + bool(first)
@@ -772,7 +775,7 @@ async def test_a_404_to_a_deletion_that_was_not_begun_is_an_error(make_client, r
 
 async def test_a_404_after_a_break_is_an_error_for_all_but_deletions(make_client, raw_server):
     """A retrieval finds nothing."""
-    server = await raw_server(replies(reset, response(404)))
+    server = await raw_server(replies(reset, http_response(404)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await raised(errors.NotFoundResponseError, client.files.retrieve, "x")
 
@@ -799,9 +802,9 @@ async def test_retry_after_is_a_floor(make_client, raw_server, waits, status):
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     server = await raw_server(
         replies(
-            response(status, b"", "Retry-After: 7"),
-            response(status, b"", f"Retry-After: {date}"),
-            response(200, FILE),
+            http_response(status, b"", "Retry-After: 7"),
+            http_response(status, b"", f"Retry-After: {date}"),
+            http_response(200, FILE),
         )
     )
     async with make_client(KEY, server_url=server.url) as client:
@@ -814,7 +817,7 @@ async def test_retry_after_is_a_floor(make_client, raw_server, waits, status):
 async def test_a_wait_that_makes_no_sense_is_ignored(make_client, raw_server, waits, value):
     """The call goes on as if it had not been said."""
     server = await raw_server(
-        replies(response(429, b"", f"Retry-After: {value}"), response(200, FILE))
+        replies(http_response(429, b"", f"Retry-After: {value}"), http_response(200, FILE))
     )
     async with make_client(KEY, server_url=server.url) as client:
         await client.files.retrieve("x")
@@ -837,7 +840,7 @@ async def test_a_wait_that_is_too_long_is_raised_at_once(
     make_client, raw_server, waits, value, config, options
 ):
     """With what was asked for, so that the caller can decide."""
-    server = await raw_server(replies(response(429, b"", f"Retry-After: {value}")))
+    server = await raw_server(replies(http_response(429, b"", f"Retry-After: {value}")))
     async with make_client(KEY, server_url=server.url, retries=RetryConfig(**config)) as client:
         error = await raised(
             errors.TooManyRequestsResponseError, client.files.retrieve, "x", **options
@@ -849,7 +852,7 @@ async def test_a_wait_that_is_too_long_is_raised_at_once(
 
 async def test_waits_grow_and_are_drawn_at_random(make_client, raw_server, waits):
     """From zero to a bound that grows by the exponent, up to its largest."""
-    server = await raw_server(replies(response(500)))
+    server = await raw_server(replies(http_response(500)))
     config = RetryConfig(max_attempts=12, max_elapsed_time=1e6)
     async with make_client(KEY, server_url=server.url, retries=config) as client:
         await raised(errors.InternalServerResponseError, client.files.retrieve, "x")
@@ -888,7 +891,7 @@ def test_no_wait_is_shorter_than_asked_or_longer_than_allowed(
 @pytest.mark.parametrize("attempts", [1, 2, 7])
 async def test_no_more_attempts_than_allowed(make_client, raw_server, waits, attempts):
     """The first included."""
-    server = await raw_server(replies(response(500)))
+    server = await raw_server(replies(http_response(500)))
     config = RetryConfig(max_attempts=attempts)
     async with make_client(KEY, server_url=server.url) as client:
         await raised(errors.OpenRouterError, client.files.retrieve, "x", retries=config)
@@ -900,7 +903,7 @@ async def test_no_attempt_begins_after_the_time_in_all(make_client, raw_server, 
     real = time.time
     jumps = iter(range(10**9))
     monkeypatch.setattr(time, "time", lambda: real() + (-1) ** next(jumps) * 1e6)
-    server = await raw_server(replies(response(500)))
+    server = await raw_server(replies(http_response(500)))
     config = RetryConfig(
         max_attempts=None, initial_interval=0.02, max_interval=0.02, max_elapsed_time=0.15
     )
@@ -913,7 +916,7 @@ async def test_no_attempt_begins_after_the_time_in_all(make_client, raw_server, 
 
 async def test_transfers_have_more_time(make_client, raw_server):
     """Ten minutes where other calls have one."""
-    server = await raw_server(replies(throttled(429), response(200, STORED)))
+    server = await raw_server(replies(throttled(429), http_response(200, STORED)))
     config = RetryConfig(initial_interval=0, max_elapsed_time=0, max_transfer_time=5)
     async with make_client(KEY, server_url=server.url, retries=config) as client:
         await upload(client)
@@ -925,7 +928,7 @@ async def test_transfers_have_more_time(make_client, raw_server):
 
 async def test_none_never_tries_again(make_client, raw_server):
     """Whatever fails."""
-    for step in (response(429), response(500), reset, TRUNCATED):
+    for step in (http_response(429), http_response(500), reset, TRUNCATED):
         server = await raw_server(replies(step))
         async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
             await raised(errors.OpenRouterError, client.files.retrieve, "x")
@@ -935,13 +938,13 @@ async def test_none_never_tries_again(make_client, raw_server):
 async def test_the_vendors_strategy_goes_on_through_5xx_and_not_429(make_client, raw_server, waits):
     """As the service's own clients are documented."""
     server = await raw_server(
-        replies(*[response(500)] * 6, response(599), reset, response(200, FILE))
+        replies(*[http_response(500)] * 6, http_response(599), reset, http_response(200, FILE))
     )
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.vendor()) as client:
         await client.files.retrieve("x")
         assert len(server.requests) == 9
         assert all(wait <= min(60, 0.5 * 1.5**n) for n, wait in enumerate(waits))
-        server = await raw_server(replies(response(429)))
+        server = await raw_server(replies(http_response(429)))
         await raised(
             errors.TooManyRequestsResponseError, client.files.retrieve, "x", server_url=server.url
         )
@@ -955,7 +958,7 @@ async def test_connection_errors_need_not_be_tried_again(make_client, raw_server
     async with make_client(KEY, server_url=server.url, retries=config) as client:
         await raised(errors.ConnectionFailedError, client.files.retrieve, "x")
         assert len(server.requests) == 1
-        server = await raw_server(replies(response(500), response(200, FILE)))
+        server = await raw_server(replies(http_response(500), http_response(200, FILE)))
         await client.files.retrieve("x", server_url=server.url)
         assert len(server.requests) == 2
 
@@ -963,7 +966,7 @@ async def test_connection_errors_need_not_be_tried_again(make_client, raw_server
 async def test_the_statuses_that_are_tried_again_can_be_chosen(make_client, raw_server):
     """All others are final then."""
     config = RetryConfig(initial_interval=0.01, status_codes={418})
-    server = await raw_server(replies(response(418), response(500)))
+    server = await raw_server(replies(http_response(418), http_response(500)))
     async with make_client(KEY, server_url=server.url, retries=config) as client:
         await raised(errors.InternalServerResponseError, client.files.retrieve, "x")
     assert len(server.requests) == 2
@@ -988,7 +991,7 @@ async def test_hooks_see_each_request_answer_and_retry_in_order(
 
     hook = note if way == "plain" else note_later
     hooks = Hooks(on_request=hook, on_response=hook, on_retry=hook)
-    server = await raw_server(replies(response(503), reset, response(200, FILE)))
+    server = await raw_server(replies(http_response(503), reset, http_response(200, FILE)))
     async with make_client(KEY, server_url=server.url, hooks=hooks) as client:
         await client.files.retrieve("x", workspace_id="w")
     told = [(type(e).__name__, e.attempt, getattr(e, "status_code", "none")) for e in events]
@@ -1019,7 +1022,7 @@ async def test_what_a_hook_raises_ends_the_call(make_client, raw_server, name):
         msg = "enough"
         raise LookupError(msg)
 
-    server = await raw_server(replies(response(503), response(200, FILE)))
+    server = await raw_server(replies(http_response(503), http_response(200, FILE)))
     async with make_client(
         KEY, server_url=server.url, retries=QUICK, hooks=Hooks(**{name: hook})
     ) as client:
@@ -1030,7 +1033,7 @@ async def test_what_a_hook_raises_ends_the_call(make_client, raw_server, name):
 async def test_nothing_is_logged_above_debug(make_client, raw_server, caplog):
     """Libraries are quiet; at DEBUG each attempt is told, without key and bodies."""
     caplog.set_level("DEBUG", logger="openrouter_async")
-    server = await raw_server(replies(throttled(429), response(200, STORED)))
+    server = await raw_server(replies(throttled(429), http_response(200, STORED)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await upload(client)
     records = [r for r in caplog.records if r.name.startswith("openrouter_async")]

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from support.servers import response
+from support.servers import http_response
 from support.wire import KEY, raised, replies
 
 from openrouter_async import RetryConfig
@@ -120,7 +120,7 @@ async def test_any_bytes_of_a_server_are_a_wait_or_nothing(make_client, raw_serv
 
 async def test_two_headers_that_contradict_each_other_are_ignored(make_client, raw_server):
     """There is no telling which of them is meant."""
-    throttled = response(429, b"", "Retry-After: 2", "Retry-After: 3")
+    throttled = http_response(429, b"", "Retry-After: 2", "Retry-After: 3")
     server = await raw_server(replies(throttled))
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
         error = await raised(TooManyRequestsResponseError, client.files.retrieve, "x")

@@ -8,7 +8,7 @@ import socket
 import traceback
 
 import pytest
-from support.servers import FILE, abort, response
+from support.servers import FILE, abort, http_response
 
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, RetryConfig, Timeout
 from openrouter_async.errors import InvalidRequestError, OpenRouterError, ResponseError
@@ -53,7 +53,7 @@ async def _truncate(request, _):
 
 def _answers(*args):
     async def handler(_, __):
-        return response(*args)
+        return http_response(*args)
 
     return handler
 
@@ -116,7 +116,7 @@ async def test_a_server_that_echoes_the_request_does_not_bring_the_key_into_an_e
             b"/files/x".ljust(65_526) + request.head.partition(b"Bearer ")[2],
         ]
         line = f"x-echo: {request.headers('authorization')[0]}"
-        return response(status, bodies[number % len(bodies)], line)
+        return http_response(status, bodies[number % len(bodies)], line)
 
     server = await raw_server(echo)
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:

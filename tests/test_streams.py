@@ -17,7 +17,7 @@ from support.busy import busy_server
 from support.census import Census
 from support.lines import ENDS, CountingServer, beneath, headless, stay
 from support.loops import loop_class
-from support.servers import FILE, read_body, response
+from support.servers import FILE, http_response, read_body
 from support.tls import LONG_AGO, authority, environment, server_context, trusted
 from support.wire import KEY, QUICK, raised, replies
 from test_secrecy import texts
@@ -26,7 +26,7 @@ from openrouter_async import AsyncOpenRouter, Hooks, RetryConfig, Timeout, error
 from openrouter_async._http import stream as _streams
 
 ONCE = RetryConfig.none()
-GOOD = response(200, FILE)
+GOOD = http_response(200, FILE)
 
 
 class Content(bytes):
@@ -103,7 +103,7 @@ async def failed(kind, call, *args, **kwargs):
 
 
 def refusal(status=413):
-    return response(status, {"error": {"code": status, "message": "early"}})
+    return http_response(status, {"error": {"code": status, "message": "early"}})
 
 
 # Early answers
@@ -184,7 +184,7 @@ async def test_an_interim_answer_does_not_stop_a_body(serve, make_client, words,
         await asyncio.sleep(0.005)
         request.writer.write(words[cut:])
         body = await read_body(request)
-        return response(200, FILE | {"size_bytes": body.count(BODY) * len(BODY)})
+        return http_response(200, FILE | {"size_bytes": body.count(BODY) * len(BODY)})
 
     server = await serve(handler)
     client = make_client(server.url)
@@ -260,7 +260,7 @@ async def test_the_limit_to_write_is_for_a_stop_and_not_for_the_whole(serve, mak
         while read < length:
             read += len(await request.reader.read(1_000_000))
             await asyncio.sleep(0.002)
-        return response(200, FILE | {"size_bytes": len(LARGE)})
+        return http_response(200, FILE | {"size_bytes": len(LARGE)})
 
     server = await serve(handler)
     client = make_client(server.url, timeout=Timeout(write=0.3))
@@ -319,10 +319,10 @@ async def test_large_transfers_arrive_as_they_were(serve, make_client):
 
     async def handler(request, _):
         if request.method == "GET":
-            return response(200, LARGE)
+            return http_response(200, LARGE)
         content = request.body.partition(b"\r\n\r\n")[2][: len(LARGE)]
         stored = len(content) if hashlib.sha256(content).digest() == expected else 0
-        return response(200, FILE | {"size_bytes": stored})
+        return http_response(200, FILE | {"size_bytes": stored})
 
     server = await serve(handler)
     client = make_client(server.url)
@@ -482,7 +482,7 @@ async def test_a_handshake_that_goes_nowhere_meets_the_limit_to_connect(make_cli
 @pytest.mark.parametrize("size", [1, 7, 1000])
 async def test_tls_comes_in_pieces_of_any_size(start, make_client, size):
     """Records and the handshake are put together again."""
-    server = await start(replies(response(200, FILE)), ssl=server_context())
+    server = await start(replies(http_response(200, FILE)), ssl=server_context())
 
     async def dribble(reader, writer):
         far, back = await asyncio.open_connection("127.0.0.1", server.port)
@@ -523,7 +523,7 @@ async def test_what_comes_in_the_clear_before_tls_is_no_answer(
         return stream
 
     async def forge(reader, writer):
-        writer.write(response(200, FILE | {"id": "forged"}))
+        writer.write(http_response(200, FILE | {"id": "forged"}))
         far, back = await asyncio.open_connection("127.0.0.1", server.port)
         await asyncio.gather(_pump(reader, back), _pump(far, writer))
 
@@ -863,7 +863,7 @@ async def test_a_small_request_goes_out_in_one_packet(make_client):
     async def peek(reader, writer):
         nonlocal first
         first = await reader.read(65_536)
-        writer.write(response(200, FILE | {"size_bytes": 5}))
+        writer.write(http_response(200, FILE | {"size_bytes": 5}))
         writer.close()
 
     async with await asyncio.start_server(peek, V4, 0) as server:

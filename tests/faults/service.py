@@ -3,7 +3,7 @@
 import asyncio
 from urllib.parse import urlsplit
 
-from support.servers import FILE, RawServer, Request, read_body, response
+from support.servers import FILE, RawServer, Request, http_response, read_body
 from support.wire import BUDGET, MEMBER, WORKSPACE, form_of
 
 CONTENT = b"what the file holds\n" * 100
@@ -13,7 +13,7 @@ PAGE = {"data": [FILE], "has_more": False, "cursor": None}
 def healthy(request):
     """What the service answers to this request, whose body has been read."""
     path = urlsplit(request.target).path.split("/")[3:]
-    return response(
+    return http_response(
         201 if _transport_for(request, path) == "POST workspaces" else 200, _body(request, path)
     )
 

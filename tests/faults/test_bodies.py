@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 from support.lines import close as fin
-from support.servers import FILE, read_body, response
+from support.servers import FILE, http_response, read_body
 
 from openrouter_async import Hooks, errors
 
@@ -276,7 +276,7 @@ def test_any_bytes_are_content(stage, status, call):
 @pytest.mark.parametrize("status", STATUSES)
 def test_an_error_is_no_content(stage, status, call):
     """No file appears."""
-    Row(response(status, b"no"), STATUSES[status]).run(stage, call)
+    Row(http_response(status, b"no"), STATUSES[status]).run(stage, call)
     assert list(stage.folder.iterdir()) == []
 
 
@@ -305,7 +305,7 @@ def test_a_swelling_content_is_not_held_in_memory(stage):
 
 def test_the_clock_of_a_service_that_lost_it_harms_nothing(stage):
     """A ``Date`` of nonsense, on every response."""
-    raw = response(200, FILE, "Date: Mon, 99 Foo 0000")
+    raw = http_response(200, FILE, "Date: Mon, 99 Foo 0000")
 
     def check(file):
         assert file.created_at == datetime(2025, 1, 1, tzinfo=UTC)

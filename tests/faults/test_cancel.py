@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 import anyio
 import pytest
 from support.connect_proxy import ConnectProxy
-from support.servers import response
+from support.servers import http_response
 from support.tls import server_context, trusted
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout
@@ -272,7 +272,7 @@ def test_a_wait_between_attempts_can_be_cancelled(stage, call, times):
     """At once, however long it would have been."""
 
     async def play(scene):
-        scene.server.steps = [response(429, b"", "Retry-After: 30")]
+        scene.server.steps = [http_response(429, b"", "Retry-After: 30")]
         task = asyncio.create_task(call(scene))
         while not scene.server.requests:
             await asyncio.sleep(0.005)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from support.lines import ENDS
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 from support.wire import parse_form
 
 from openrouter_async import Timeout, errors
@@ -21,7 +21,7 @@ HALF = 1_000_000
 
 
 def refusal(status):
-    return response(status, {"error": {"code": status, "message": "early"}})
+    return http_response(status, {"error": {"code": status, "message": "early"}})
 
 
 def early(status, end, much, split):
@@ -123,7 +123,7 @@ def test_interim_answers_do_not_stop_a_body(stage, count):
         (length,) = request.headers("content-length")
         body = await request.reader.readexactly(int(length))
         sizes.append(len(parse_form(request.headers("content-type")[0], body).content))
-        return response(200, FILE | {"size_bytes": sizes[0]})
+        return http_response(200, FILE | {"size_bytes": sizes[0]})
 
     Row(step, options={"timeout": Timeout(total=20)}, seconds=(0, 5)).run(stage, large)
     assert sizes == [len(BODY)]

@@ -16,7 +16,7 @@ import anyio.to_thread
 import pytest
 from support.faces import BlockingFace
 from support.lines import reset as rst
-from support.servers import FILE, read_body, response
+from support.servers import FILE, http_response, read_body
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
 
@@ -31,7 +31,7 @@ async def echo(request):
     """Response with the id that was asked for, so that a mixed-up response would show."""
     await read_body(request)
     wanted = urlsplit(request.target).path.rpartition("/")[2]
-    return response(200, FILE | {"id": wanted})
+    return http_response(200, FILE | {"id": wanted})
 
 
 async def script(scene, text, *args):
@@ -352,7 +352,7 @@ def test_an_interrupt_ends_what_runs_and_no_more(stage, name):
             return await stall(request)
         asyncio.get_running_loop().call_later(0.2, running[0].send_signal, signal.SIGINT)
         if fault == "later":
-            return response(429, b"", "Retry-After: 30")
+            return http_response(429, b"", "Retry-After: 30")
         request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf")
         return await stall(request)
 

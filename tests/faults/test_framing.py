@@ -7,7 +7,7 @@ import zlib
 import pytest
 from support.lines import close as fin
 from support.lines import reset as rst
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 from support.wire import WORKSPACE
 
 from openrouter_async import Timeout, errors
@@ -29,7 +29,7 @@ from .stage import (
 
 STEP = 1 if os.environ.get("FAULTS_LONG") else 23
 STORED = FILE | {"size_bytes": len(CONTENT)}
-GOOD = response(200, STORED)
+GOOD = http_response(200, STORED)
 HEAD, _, BODY = GOOD.partition(b"\r\n\r\n")
 UNKNOWN_LENGTH = b"HTTP/1.1 200 OK\r\n\r\n" + BODY
 INVALID = errors.ResponseValidationError
@@ -171,13 +171,13 @@ def test_an_answer_that_is_framed_wrongly_is_an_error_of_ours(stage, name, call)
 # Every place at which a response can break
 
 CALLS = {
-    retrieve: response(200, FILE),
-    listing: response(200, PAGE),
+    retrieve: http_response(200, FILE),
+    listing: http_response(200, PAGE),
     upload: GOOD,
-    delete: response(200, {"id": "x", "type": "file_deleted"}),
-    create: response(201, {"data": WORKSPACE}),
-    download: response(200, b"0123456789" * 20),
-    download_to: response(200, b"0123456789" * 20),
+    delete: http_response(200, {"id": "x", "type": "file_deleted"}),
+    create: http_response(201, {"data": WORKSPACE}),
+    download: http_response(200, b"0123456789" * 20),
+    download_to: http_response(200, b"0123456789" * 20),
 }
 FRAMINGS = {
     "length": lambda raw: raw,

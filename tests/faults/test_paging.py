@@ -1,7 +1,7 @@
 """Lists that turn in a circle, promise what never comes, or say things twice."""
 
 import pytest
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 from support.wire import MEMBER, WORKSPACE
 
 from openrouter_async import errors
@@ -13,7 +13,7 @@ def page(*names, **more):
     """A page of OpenRouter's shape; ``cursor`` promises another."""
     rows = [FILE | {"id": f"or_file_{name}", "filename": name} for name in names]
     promised = bool(more.get("cursor"))
-    return response(200, {"data": rows, "has_more": promised, "cursor": None, **more})
+    return http_response(200, {"data": rows, "has_more": promised, "cursor": None, **more})
 
 
 def circle(length):
@@ -43,8 +43,8 @@ ROWS = {
     "a cursor of another type": Row((page("a", cursor=5),), errors.ResponseValidationError, 1),
     "rows of another type": Row((page("a", data={}),), errors.ResponseValidationError, 1),
     "a page that breaks": Row((page("a", cursor="c"), page("b")[:-9] + b" " * 9), errors.ResponseValidationError, 2),
-    "a page that is refused": Row((page("a", cursor="c"), response(403)), errors.ForbiddenResponseError, 2),
-    "a page that fails once": Row((page("a", cursor="c"), response(500), page("b")), None, 3, {"retries": QUICK}),
+    "a page that is refused": Row((page("a", cursor="c"), http_response(403)), errors.ForbiddenResponseError, 2),
+    "a page that fails once": Row((page("a", cursor="c"), http_response(500), page("b")), None, 3, {"retries": QUICK}),
 }  # fmt: skip
 
 
@@ -68,7 +68,7 @@ async def workspaces(scene):
 @pytest.mark.parametrize("total", [0, 10**9])
 def test_a_total_that_lies_ends_with_an_empty_page(stage, call, row, total):
     """Too small, it ends the list; too large, an empty page does."""
-    steps = [response(200, {"data": [row], "total_count": total})]
+    steps = [http_response(200, {"data": [row], "total_count": total})]
     if total:
-        steps.append(response(200, {"data": [], "total_count": total}))
+        steps.append(http_response(200, {"data": [], "total_count": total}))
     Row(tuple(steps), requests=len(steps)).run(stage, call)

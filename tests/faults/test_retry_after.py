@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from support.servers import read_body, response
+from support.servers import http_response, read_body
 
 from openrouter_async import RetryConfig, errors
 
@@ -24,7 +24,7 @@ def date(seconds):
 
 def busy(status, *headers):
     """A refusal with these headers, which may be bytes that no text holds."""
-    raw = response(status, {"error": {"code": status, "message": "later"}})
+    raw = http_response(status, {"error": {"code": status, "message": "later"}})
     head, _, body = raw.partition(b"\r\n\r\n")
     return b"\r\n".join([head, *headers]) + b"\r\n\r\n" + body
 
@@ -135,7 +135,7 @@ def test_a_failure_is_outlasted_as_far_as_it_is_safe(stage, times, status, call)
     """As the table in the README has it."""
     lasts = times < ATTEMPTS[call]
     Row(
-        (response(status),) * min(times, ATTEMPTS[call]),
+        (http_response(status),) * min(times, ATTEMPTS[call]),
         None if lasts else FAILURES[status],
         requests=min(times + 1, ATTEMPTS[call]),
         options={"retries": QUICK},

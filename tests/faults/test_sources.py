@@ -7,7 +7,7 @@ import stat
 import time
 
 import pytest
-from support.servers import response
+from support.servers import http_response
 
 from openrouter_async import errors
 from openrouter_async._content import sources as _sources
@@ -208,7 +208,7 @@ def test_a_file_that_has_changed_is_not_sent_again(stage, path, change):
     async def step(request):
         await request.reader.readexactly(int(request.headers("content-length")[0]))
         change(path)
-        return response(429)
+        return http_response(429)
 
     async def play(scene):
         await scene.fails(UploadSourceError, lambda s: s.client.files.upload(path))

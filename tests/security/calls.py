@@ -13,7 +13,7 @@ from contextlib import aclosing
 from urllib.parse import parse_qsl, unquote
 
 from attrs import field, frozen
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 from support.wire import BUDGET, MEMBER, WORKSPACE, parse_form
 
 from openrouter_async import errors, models
@@ -197,7 +197,7 @@ async def service(request, _):
     if name == "UPLOAD_FILE":
         (kind,) = request.headers("content-type")
         body = {**FILE, "size_bytes": len(parse_form(kind, request.body).content)}
-    return response(200, body)
+    return http_response(200, body)
 
 
 # What came

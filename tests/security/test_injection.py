@@ -5,7 +5,7 @@ import typing
 from urllib.parse import unquote_plus
 
 import pytest
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 from support.wire import KEY, QUICK, form_of
 
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, Operation
@@ -282,7 +282,7 @@ async def test_what_a_service_says_is_not_believed_to_be_a_path(make_client, raw
     async def handler(request, number):
         if endpoint_of(request) != "LIST_FILES":
             return await service(request, number)
-        return response(200, more if "cursor=" not in request.target else last)
+        return http_response(200, more if "cursor=" not in request.target else last)
 
     server = await raw_server(handler)
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:

@@ -18,7 +18,7 @@ import pytest
 from rich.pretty import pretty_repr
 from rich.traceback import Traceback
 from support.faces import FACES
-from support.servers import FILE, abort, response
+from support.servers import FILE, abort, http_response
 from support.wire import KEY, QUICK, raised
 from test_secrecy import texts
 
@@ -166,7 +166,7 @@ async def _reset(request, _):
 
 def _answers(*args):
     async def handler(*_):
-        return response(*args)
+        return http_response(*args)
 
     return handler
 

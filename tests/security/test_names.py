@@ -7,7 +7,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 import pytest
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 from support.wire import KEY, QUICK
 
 from openrouter_async import FileMetadata, errors
@@ -99,9 +99,11 @@ def serving(names):
         file = {**FILE, "filename": names[-1], "size_bytes": len(CONTENT)}
         page = {"data": [file], "has_more": False, "cursor": None}
         return {
-            "LIST_FILES": response(200, page),
-            "RETRIEVE_FILE": response(200, file),
-            "DOWNLOAD_FILE": response(200, CONTENT, 'Content-Disposition: filename="../../evil"'),
+            "LIST_FILES": http_response(200, page),
+            "RETRIEVE_FILE": http_response(200, file),
+            "DOWNLOAD_FILE": http_response(
+                200, CONTENT, 'Content-Disposition: filename="../../evil"'
+            ),
         }[endpoint_of(request)]
 
     return handler

@@ -4,7 +4,7 @@ import itertools
 
 import httpx
 import pytest
-from support.servers import response
+from support.servers import http_response
 from support.tls import server_context, trusted
 from support.wire import KEY, QUICK, raised, replies, shown
 
@@ -40,7 +40,7 @@ async def test_no_operation_follows_a_redirect(make_client, raw_server, tmp_path
     said = []
 
     async def redirect(*_):
-        return response(said[-1][0], b"", f"Location: {said[-1][1]}", "Refresh: 0; url=/x")
+        return http_response(said[-1][0], b"", f"Location: {said[-1][1]}", "Refresh: 0; url=/x")
 
     server = await raw_server(redirect)
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
@@ -61,7 +61,9 @@ async def test_https_is_not_left_for_http(make_client, raw_server, tmp_path):
     """Where the key would go out for all to read."""
     plain = await raw_server(service)
     with trusted(tmp_path):
-        server = await raw_server(replies(response(302, b"", f"Location: {plain.url}/files/x")))
+        server = await raw_server(
+            replies(http_response(302, b"", f"Location: {plain.url}/files/x"))
+        )
         await server.aclose()
         await server.start(ssl=server_context())
         async with make_client(KEY, server_url=server.url) as client:
@@ -74,7 +76,7 @@ async def test_https_is_not_left_for_http(make_client, raw_server, tmp_path):
 async def test_a_client_of_the_callers_follows_none_either(raw_server, own):
     """Though it was told to, and has credentials of its own to add."""
     other = await raw_server(service)
-    server = await raw_server(replies(response(302, b"", f"Location: {other.url}/files/x")))
+    server = await raw_server(replies(http_response(302, b"", f"Location: {other.url}/files/x")))
     http = httpx.AsyncClient(follow_redirects=True, auth=("user", "pw"), trust_env=False)
     through = http if own == "client" else http._transport
     async with (
@@ -143,7 +145,7 @@ async def test_no_url_hides_another_host(make_client, raw_server, monkeypatch, u
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_no_proxy_gets_what_is_for_this_machine(make_client, raw_server, monkeypatch, host):
     """However the environment names one: the key would go through it in the clear."""
-    server, proxy = await raw_server(service), await raw_server(replies(response(502)))
+    server, proxy = await raw_server(service), await raw_server(replies(http_response(502)))
     there = f"http://user:pw@127.0.0.1:{proxy.port}"
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, there)

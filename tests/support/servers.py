@@ -108,7 +108,7 @@ async def read_body(request: Request) -> bytes:
     return body
 
 
-def response(status: int = 200, body: object = b"", *headers: str) -> bytes:
+def http_response(status: int = 200, body: object = b"", *headers: str) -> bytes:
     """A response with its length; a body that is not bytes is sent as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"

@@ -16,7 +16,7 @@ import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.servers import FILE, response
+from support.servers import FILE, http_response
 
 from openrouter_async import (
     AsyncOpenRouter,
@@ -877,12 +877,12 @@ async def test_nobody_sends_while_the_service_asks_for_a_pause(raw_server, statu
         if number == 20:
             throttled_at = now()
             error = {"error": {"code": status, "message": "later"}}
-            return response(status, error, "Retry-After: 1.5")
+            return http_response(status, error, "Retry-After: 1.5")
         size = int(request.headers("content-length")[0])
         assert size > 0
         name = request.body.partition(b'filename="')[2].partition(b'"')[0].decode()
         stored = {"filename": name, "size_bytes": len(name) - len(".txt")}
-        return response(200, FILE | stored)
+        return http_response(200, FILE | stored)
 
     server = await raw_server(handler)
     throttle = Throttle(16)
