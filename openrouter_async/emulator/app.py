@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from ._operations import OPERATIONS
+from ..operations import find_operations
 from .api import budgets as _budgets
 from .api import files as _files
 from .api import members as _members
@@ -90,7 +90,7 @@ def app_for(
     """The application around a service that somebody opens and closes."""
     routes = [
         Route(API_PREFIX + operation.path, HANDLERS[name], name=name, methods=[operation.method])
-        for name, operation in OPERATIONS.items()
+        for name, operation in find_operations().items()
     ]
     app = Starlette(
         routes=[*routes, *ADMIN_ROUTES],

@@ -11,3 +11,36 @@ Example:
     workspace = await workspaces.get_workspace(client.transport, "default")
     ```
 """
+
+import functools
+import pkgutil
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from .._core.operation import Operation
+
+__all__ = ["find_operations"]
+
+
+@functools.cache
+def find_operations() -> Mapping[str, Operation[Any]]:
+    """Return every operation of this package, by its constant's name in lower case.
+
+    They are found in the modules, not listed: whatever has to cover all operations (the
+    emulator, its fault rules, the tests) walks this, so that a new one cannot be forgotten.
+
+    Example:
+        ```python
+        from openrouter_async.operations import find_operations
+
+        print(find_operations()["upload_file"].path)  # /files
+        ```
+    """
+    modules = [import_module(f".{info.name}", __name__) for info in pkgutil.iter_modules(__path__)]
+    return {
+        name.lower(): value
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, Operation) and name.isupper()
+    }

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen, validators
 
-from .._operations import OPERATIONS
+from ...operations import find_operations
 
 __all__ = ["Fault", "FaultBook"]
 
@@ -40,8 +40,10 @@ def _optional(*checks: Any) -> Any:  # noqa: ANN401
 
 
 def _check_operation(_: object, __: object, value: object) -> None:
-    if not isinstance(value, str) or value not in {"*", *OPERATIONS}:
-        msg = f"operation: must be * or one of {', '.join(sorted(OPERATIONS))}, not {value!r}"
+    if not isinstance(value, str) or value not in {"*", *find_operations()}:
+        msg = (
+            f"operation: must be * or one of {', '.join(sorted(find_operations()))}, not {value!r}"
+        )
         raise ValueError(msg)
 
 
