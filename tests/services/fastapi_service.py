@@ -28,23 +28,23 @@ class Page(BaseModel):
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
-    async with AsyncOpenRouter() as client:  # one for all requests: it pools the connections
+    async with AsyncOpenRouter() as client:  # shared by all requests, for its connection pool
         outbox = Outbox(client, "outbox")
         yield {"client": client, "outbox": outbox}
         await outbox.stop()
 
 
-async def of_lifespan(request: Request) -> AsyncOpenRouter:
+async def get_client(request: Request) -> AsyncOpenRouter:
     return request.state.client
 
 
 app = FastAPI(lifespan=lifespan)
-Client = Annotated[AsyncOpenRouter, Depends(of_lifespan)]
+Client = Annotated[AsyncOpenRouter, Depends(get_client)]
 
 
-async def opened(client: Client, file_id: str) -> AsyncIterator[Download]:
+async def open_download(client: Client, file_id: str) -> AsyncIterator[Download]:
     async with client.files.download(file_id) as download:
-        yield download  # closed when the answer is sent, or its reader gone
+        yield download  # closed when the response is sent or the reader disconnects
 
 
 @app.get("/files", response_model=Page)
@@ -68,7 +68,7 @@ async def retrieve(client: Client, file_id: str):
 
 
 @app.get("/files/{file_id}/content")
-async def content(download: Annotated[Download, Depends(opened)]):
+async def content(download: Annotated[Download, Depends(open_download)]):
     headers = {} if download.size is None else {"content-length": str(download.size)}
     return StreamingResponse(download, headers=headers, media_type=download.content_type)
 
@@ -88,17 +88,17 @@ async def watch(request: Request) -> AsyncIterator[dict[str, object]]:
 @app.exception_handler(errors.OpenRouterError)
 async def explain(request: Request, error: errors.OpenRouterError) -> Response:
     match error:
-        case errors.ResponseError(status_code=status, message=words) if status >= 400:
-            pass  # what the service says of the request
+        case errors.ResponseError(status_code=status, message=detail) if status >= 400:
+            pass  # pass on what the service says about the request
         case errors.InvalidRequestError():
-            status, words = 422, str(error)
+            status, detail = 422, str(error)
         case errors.RequestTimeoutError():
-            status, words = 504, str(error)
+            status, detail = 504, str(error)
         case _:
-            status, words = 502, str(error)
-    return JSONResponse({"detail": words}, status)
+            status, detail = 502, str(error)
+    return JSONResponse({"detail": detail}, status)
 
 
 @app.exception_handler(ClientDisconnect)
-async def forget(request: Request, error: ClientDisconnect) -> Response:
-    return Response(status_code=499)  # nobody is there to read it, and nothing was stored
+async def ignore_disconnect(request: Request, error: ClientDisconnect) -> Response:
+    return Response(status_code=499)  # the sender disconnected; nothing was stored

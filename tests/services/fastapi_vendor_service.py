@@ -19,15 +19,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         yield {"client": client}
 
 
-async def of_lifespan(request: Request) -> OpenRouter:
+async def get_client(request: Request) -> OpenRouter:
     return request.state.client
 
 
 app = FastAPI(lifespan=lifespan)
-Client = Annotated[OpenRouter, Depends(of_lifespan)]
+Client = Annotated[OpenRouter, Depends(get_client)]
 
 
-async def opened(client: Client, file_id: str) -> AsyncIterator[httpx.Response]:
+async def open_download(client: Client, file_id: str) -> AsyncIterator[httpx.Response]:
     response = await client.files.download_async(file_id=file_id)
     yield response
     await response.aclose()
@@ -57,7 +57,7 @@ async def retrieve(client: Client, file_id: str):
 
 
 @app.get("/files/{file_id}/content")
-async def content(response: Annotated[httpx.Response, Depends(opened)]):
+async def content(response: Annotated[httpx.Response, Depends(open_download)]):
     kept = {n: response.headers[n] for n in ("content-length", "content-type")}
     return StreamingResponse(response.aiter_bytes(), headers=kept)
 
@@ -73,5 +73,5 @@ async def explain_silence(request: Request, error: httpx.HTTPError) -> Response:
 
 
 @app.exception_handler(ClientDisconnect)
-async def forget(request: Request, error: ClientDisconnect) -> Response:
+async def ignore_disconnect(request: Request, error: ClientDisconnect) -> Response:
     return Response(status_code=499)

@@ -322,7 +322,7 @@ async def test_the_end_of_the_application_closes_the_client(
     async with lifespan() as (client, outbox):
         outbox.start()
         await client.files.list()
-    assert outbox.state == {"status": "failed", "error": "broken off"}
+    assert outbox.state == {"status": "failed", "error": "interrupted"}
     with pytest.raises(errors.ClientClosedError):
         await client.files.list()
     emulator.faults()
