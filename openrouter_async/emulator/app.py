@@ -1,9 +1,9 @@
 """The emulator as an ASGI application, built from the SDK's own endpoint tables."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Final, Unpack
+from typing import Any, Final, Unpack
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,39 +12,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from .._core.operation import Operation
 from ..operations import find_operations
-from .api import budgets as _budgets
-from .api import files as _files
-from .api import members as _members
-from .api import workspaces as _workspaces
 from .api.errors import ApiError, answer_error
+from .api.registry import Handler, find_handlers
 from .control.admin import ADMIN_ROUTES
 from .control.middleware import Wire
-from .state import EmulatorOptions, Service
+from .state import EmulatorOptions, Service, service_of
 
-__all__ = ["API_PREFIX", "HANDLERS", "app_for", "create_app"]
+__all__ = ["API_PREFIX", "app_for", "create_app"]
 
 API_PREFIX: Final = "/api/v1"
-HANDLERS: Final[Mapping[str, Callable[[Request], Awaitable[Response]]]] = {
-    "list_files": _files.list_files,
-    "upload_file": _files.upload_file,
-    "delete_file": _files.delete_file,
-    "retrieve_file": _files.retrieve_file,
-    "download_file": _files.download_file,
-    "list_workspaces": _workspaces.list_workspaces,
-    "create_workspace": _workspaces.create_workspace,
-    "get_workspace": _workspaces.get_workspace,
-    "update_workspace": _workspaces.update_workspace,
-    "delete_workspace": _workspaces.delete_workspace,
-    "list_budgets": _budgets.list_budgets,
-    "get_budget": _budgets.get_budget,
-    "set_budget": _budgets.set_budget,
-    "delete_budget": _budgets.delete_budget,
-    "list_members": _members.list_members,
-    "add_members": _members.add_members,
-    "remove_members": _members.remove_members,
-}
-"""What serves each operation."""
 
 
 def create_app(data: str | Path | None = None, **options: Unpack[EmulatorOptions]) -> Starlette:
@@ -88,10 +66,7 @@ def app_for(
     lifespan: Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]] | None = None,
 ) -> Starlette:
     """The application around a service that somebody opens and closes."""
-    routes = [
-        Route(API_PREFIX + operation.path, HANDLERS[name], name=name, methods=[operation.method])
-        for name, operation in find_operations().items()
-    ]
+    routes = _api_routes()
     app = Starlette(
         routes=[*routes, *ADMIN_ROUTES],
         middleware=[Middleware(Wire, service=service, routes=routes)],
@@ -102,6 +77,29 @@ def app_for(
     app.router.redirect_slashes = False
     app.state.service = service
     return app
+
+
+def _api_routes() -> list[Route]:
+    handlers = find_handlers()
+    return [
+        Route(
+            API_PREFIX + operation.path,
+            _authenticated(operation, handlers[name]),
+            name=name,
+            methods=[operation.method],
+        )
+        for name, operation in find_operations().items()
+    ]
+
+
+def _authenticated(operation: Operation[Any], handler: Handler) -> Handler:
+    """Check the API key before ``handler`` runs, so that no handler can forget to."""
+
+    async def endpoint(request: Request) -> Response:
+        service_of(request).keys.authorize(request, operation)
+        return await handler(request)
+
+    return endpoint
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -7,27 +7,39 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Message
 
 from openrouter_async import emulator as package
 from openrouter_async._core.operation import Operation
 from openrouter_async.emulator import Emulator, create_app
 from openrouter_async.emulator.api import files as _files
-from openrouter_async.emulator.app import HANDLERS
-from openrouter_async.operations import files, workspaces
+from openrouter_async.emulator.api import registry
+from openrouter_async.operations import find_operations
+from openrouter_async.operations.files import LIST_FILES
 
 from .conftest import client_of, refusal
 
 
-def test_every_operation_has_a_handler() -> None:
+def test_an_operation_without_a_handler_is_an_error_that_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """An endpoint that the SDK gains must be emulated too."""
-    constants = {
-        name.lower()
-        for module in (files, workspaces)
-        for name, value in vars(module).items()
-        if isinstance(value, Operation)
-    }
-    assert constants == set(HANDLERS)
+    operations = {**find_operations(), "fly_away": Operation("POST", "/fly", dict)}
+    monkeypatch.setattr(registry, "find_operations", lambda: operations)
+    with pytest.raises(RuntimeError, match=r"no handler for fly_away: add @handles\(FLY_AWAY\)"):
+        create_app()
+
+
+def test_a_second_handler_of_an_operation_is_an_error_that_names_both() -> None:
+    """Neither of them wins silently."""
+
+    async def another(request: Request) -> Response:
+        raise NotImplementedError
+
+    with pytest.raises(RuntimeError, match=r"GET /files has two handlers: .*list_files and .*anot"):
+        registry.handles(LIST_FILES)(another)
 
 
 def test_the_public_names_are_sorted() -> None:

@@ -4,10 +4,12 @@ import hashlib
 import hmac
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 from attrs import define, field, frozen
 from starlette.requests import Request
 
+from ..._core.operation import Operation
 from .errors import ApiError
 
 __all__ = ["Key", "Keyring", "digest", "same_secret"]
@@ -56,7 +58,7 @@ class Keyring:
             for row in db.execute("SELECT * FROM keys")
         ]
 
-    def authenticate(self, request: Request) -> Key:
+    def _authenticate(self, request: Request) -> Key:
         """The key that the request carries.
 
         Raises:
@@ -70,16 +72,16 @@ class Keyring:
         found = [k for k in (*self.built_in, *self.added) if hmac.compare_digest(k.digest, given)]
         if not found:
             raise ApiError(401, "User not found.")
-        request.state.key = found[-1]
         return found[-1]
 
-    def require_management(self, request: Request) -> Key:
-        """The key that the request carries, if it may manage the account.
+    def authorize(self, request: Request, operation: Operation[Any]) -> None:
+        """Store the request's key in ``request.state.key`` if it may perform the operation.
+
+        Any key may use files; everything else needs a management key.
 
         Raises:
             ApiError: 401, or 403 for an ordinary key.
         """
-        key = self.authenticate(request)
-        if not key.management:
+        request.state.key = key = self._authenticate(request)
+        if not (key.management or operation.path.startswith("/files")):
             raise ApiError(403, "Only management keys can perform this operation")
-        return key

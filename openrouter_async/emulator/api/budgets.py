@@ -9,10 +9,12 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from ...operations.workspaces import DELETE_BUDGET, GET_BUDGET, LIST_BUDGETS, SET_BUDGET
 from ..state import Service, service_of
 from ..store import workspaces as rows
 from ..store.database import iso_time, now_ms
 from .errors import ApiError
+from .registry import handles
 from .validate import json_object
 from .workspace_settings import is_number
 
@@ -28,6 +30,7 @@ _UPSERT = (
 )
 
 
+@handles(LIST_BUDGETS)
 async def list_budgets(request: Request) -> JSONResponse:
     """``GET /workspaces/{id}/budgets``, widest first."""
     service, wanted = _begin(request)
@@ -41,6 +44,7 @@ async def list_budgets(request: Request) -> JSONResponse:
     return JSONResponse(await service.store.transact(work))
 
 
+@handles(GET_BUDGET)
 async def get_budget(request: Request) -> JSONResponse:
     """``GET /workspaces/{id}/budgets/{interval}``."""
     service, wanted = _begin(request)
@@ -56,6 +60,7 @@ async def get_budget(request: Request) -> JSONResponse:
     return JSONResponse(await service.store.transact(work))
 
 
+@handles(SET_BUDGET)
 async def set_budget(request: Request) -> JSONResponse:
     """``PUT /workspaces/{id}/budgets/{interval}``."""
     service, wanted = _begin(request)
@@ -74,6 +79,7 @@ async def set_budget(request: Request) -> JSONResponse:
     return JSONResponse(await service.store.transact(work))
 
 
+@handles(DELETE_BUDGET)
 async def delete_budget(request: Request) -> JSONResponse:
     """``DELETE /workspaces/{id}/budgets/{interval}``, also where there is none."""
     service, wanted = _begin(request)
@@ -90,7 +96,6 @@ async def delete_budget(request: Request) -> JSONResponse:
 
 def _begin(request: Request) -> tuple[Service, str]:
     service = service_of(request)
-    service.keys.require_management(request)
     return service, request.path_params["workspace_id"]
 
 

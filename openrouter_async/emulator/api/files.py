@@ -1,12 +1,20 @@
 """The Files API."""
 
 import sqlite3
-from typing import Any
+from typing import Any, Final, get_args
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from ...operations.files import (
+    DELETE_FILE,
+    DOWNLOAD_FILE,
+    LIST_FILES,
+    RETRIEVE_FILE,
+    UPLOAD_FILE,
+    FileProvider,
+)
 from ..state import Service, service_of
 from ..store import files as rows
 from ..store import workspaces
@@ -17,9 +25,11 @@ from .content_type import detect
 from .errors import ApiError
 from .filenames import filename_problem
 from .multipart import PartReader
+from .registry import handles
 from .validate import choice, integer, uuid_or_none
 
 __all__ = [
+    "PROVIDERS",
     "delete_file",
     "download_file",
     "list_files",
@@ -29,12 +39,14 @@ __all__ = [
     "upload_file",
 ]
 
+PROVIDERS: Final[tuple[str, ...]] = get_args(FileProvider)
+"""Providers that can store the files of an account that has a key there."""
 _OWN = "openrouter"
-_PROVIDERS = ("openai", "anthropic")
 _PAGE, _MAX_PAGE = 100, 1000
 _CHUNK = 256 * 1024
 
 
+@handles(LIST_FILES)
 async def list_files(request: Request) -> JSONResponse:
     """``GET /files``, oldest first."""
     service = service_of(request)
@@ -46,6 +58,7 @@ async def list_files(request: Request) -> JSONResponse:
     return JSONResponse(_page(place, page, has_more=has_more))
 
 
+@handles(UPLOAD_FILE)
 async def upload_file(request: Request) -> JSONResponse:
     """``POST /files``."""
     service = service_of(request)
@@ -56,6 +69,7 @@ async def upload_file(request: Request) -> JSONResponse:
     return JSONResponse(rows.to_json(row))
 
 
+@handles(DELETE_FILE)
 async def delete_file(request: Request) -> JSONResponse:
     """``DELETE /files/{file_id}``."""
     service = service_of(request)
@@ -69,11 +83,13 @@ async def delete_file(request: Request) -> JSONResponse:
     return JSONResponse({**confirmation, "type": "file_deleted"})
 
 
+@handles(RETRIEVE_FILE)
 async def retrieve_file(request: Request) -> JSONResponse:
     """``GET /files/{file_id}``."""
     return JSONResponse(rows.to_json(await _row(request)))
 
 
+@handles(DOWNLOAD_FILE)
 async def download_file(request: Request) -> Response:
     """``GET /files/{file_id}/content``, of files that the service made."""
     store = service_of(request).store
@@ -158,10 +174,11 @@ async def _row(request: Request) -> sqlite3.Row:
 
 async def _place(service: Service, request: Request) -> Place:
     """Whose storage the request is about, if its key reaches there."""
-    key = service.keys.authenticate(request)
     wanted = uuid_or_none(request.query_params, "workspace_id")
-    provider = choice(request.query_params, "provider", *_PROVIDERS)
-    workspace_id = await service.store.transact(lambda db: workspaces.place(db, key, wanted))
+    provider = choice(request.query_params, "provider", *PROVIDERS)
+    workspace_id = await service.store.transact(
+        lambda db: workspaces.place(db, request.state.key, wanted)
+    )
     if provider is not None and provider not in service.switches.providers:
         raise ApiError(400, f"provider: the account has no API key for {provider}")
     return Place(workspace_id, provider or _OWN)

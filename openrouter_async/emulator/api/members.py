@@ -7,10 +7,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from ...operations.workspaces import ADD_MEMBERS, LIST_MEMBERS, REMOVE_MEMBERS
 from ..state import Service, service_of
 from ..store import workspaces as rows
 from ..store.database import iso_time, now_ms
 from .errors import ApiError
+from .registry import handles
 from .validate import json_object
 from .workspaces import page_of
 
@@ -23,6 +25,7 @@ _UPSERT = (
 )
 
 
+@handles(LIST_MEMBERS)
 async def list_members(request: Request) -> JSONResponse:
     """``GET /workspaces/{id}/members``."""
     service, wanted = _begin(request)
@@ -40,6 +43,7 @@ async def list_members(request: Request) -> JSONResponse:
     return JSONResponse({"data": page, "total_count": len(members)})
 
 
+@handles(ADD_MEMBERS)
 async def add_members(request: Request) -> JSONResponse:
     """``POST /workspaces/{id}/members/add``; who is one already is updated."""
     service, wanted = _begin(request)
@@ -61,6 +65,7 @@ async def add_members(request: Request) -> JSONResponse:
     return JSONResponse({"data": added, "added_count": len(added)})
 
 
+@handles(REMOVE_MEMBERS)
 async def remove_members(request: Request) -> JSONResponse:
     """``POST /workspaces/{id}/members/remove``; who is none is not counted."""
     service, wanted = _begin(request)
@@ -78,7 +83,6 @@ async def remove_members(request: Request) -> JSONResponse:
 
 def _begin(request: Request) -> tuple[Service, str]:
     service = service_of(request)
-    service.keys.require_management(request)
     return service, request.path_params["workspace_id"]
 
 

@@ -7,9 +7,17 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from ...operations.workspaces import (
+    CREATE_WORKSPACE,
+    DELETE_WORKSPACE,
+    GET_WORKSPACE,
+    LIST_WORKSPACES,
+    UPDATE_WORKSPACE,
+)
 from ..state import Service, service_of
 from ..store import workspaces as rows
 from .errors import ApiError
+from .registry import handles
 from .validate import choice, integer, json_object
 from .workspace_settings import check_settings
 
@@ -34,10 +42,10 @@ def page_of(service: Service, query: Mapping[str, str]) -> tuple[int, int]:
     return min(limit, service.switches.max_page or limit), offset
 
 
+@handles(LIST_WORKSPACES)
 async def list_workspaces(request: Request) -> JSONResponse:
     """``GET /workspaces``, oldest first."""
     service = service_of(request)
-    service.keys.require_management(request)
     page = page_of(service, request.query_params)
 
     def work(db: sqlite3.Connection) -> dict[str, Any]:
@@ -49,23 +57,26 @@ async def list_workspaces(request: Request) -> JSONResponse:
     return JSONResponse(await service.store.transact(work))
 
 
+@handles(CREATE_WORKSPACE)
 async def create_workspace(request: Request) -> JSONResponse:
     """``POST /workspaces``."""
     service = service_of(request)
-    key = service.keys.require_management(request)
     settings = check_settings(await json_object(request), creating=True)
-    row = await service.store.transact(lambda db: rows.insert(db, settings, created_by=key.user_id))
+    row = await service.store.transact(
+        lambda db: rows.insert(db, settings, created_by=request.state.key.user_id)
+    )
     return JSONResponse({"data": rows.to_json(row)}, 201)
 
 
+@handles(GET_WORKSPACE)
 async def get_workspace(request: Request) -> JSONResponse:
     """``GET /workspaces/{id}``."""
     return await _answer_one(request, lambda _, row: row)
 
 
+@handles(UPDATE_WORKSPACE)
 async def update_workspace(request: Request) -> JSONResponse:
     """``PATCH /workspaces/{id}``."""
-    service_of(request).keys.require_management(request)
     changes = check_settings(await json_object(request), creating=False)
     return await _answer_one(
         request, lambda db, row: rows.update(db, row, changes) if changes else row
@@ -76,16 +87,15 @@ async def _answer_one(
     request: Request, work: Callable[[sqlite3.Connection, sqlite3.Row], sqlite3.Row]
 ) -> JSONResponse:
     service = service_of(request)
-    service.keys.require_management(request)
     wanted = request.path_params["workspace_id"]
     row = await service.store.transact(lambda db: work(db, rows.find(db, wanted)))
     return JSONResponse({"data": rows.to_json(row)})
 
 
+@handles(DELETE_WORKSPACE)
 async def delete_workspace(request: Request) -> JSONResponse:
     """``DELETE /workspaces/{id}``; the default one only if confirmed and enabled for it."""
     service = service_of(request)
-    service.keys.require_management(request)
     flag = "confirm_default_workspace_deletion"
     confirmed = choice(request.query_params, flag, "true", "false") == "true"
     wanted = request.path_params["workspace_id"]

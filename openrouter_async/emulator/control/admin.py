@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from ..api.auth import Key, digest, same_secret
 from ..api.errors import ApiError
-from ..api.files import store_file
+from ..api.files import PROVIDERS, store_file
 from ..api.validate import json_object, uuid_or_none
 from ..state import Service, Switches, service_of
 from ..store import files as file_rows
@@ -25,7 +25,6 @@ from .middleware import ADMIN, is_loopback
 __all__ = ["ADMIN_ROUTES"]
 
 Handler = Callable[[Request, Service], Awaitable[object]]
-_PROVIDERS = frozenset({"openai", "anthropic"})
 _SWITCHES: Mapping[str, Callable[[object], bool]] = {
     "default_workspace_deletion": lambda value: isinstance(value, bool),
     "max_page": lambda value: value is None or (type(value) is int and value >= 1),
@@ -140,15 +139,13 @@ async def _remove_key(request: Request, service: Service) -> object:
 
 async def _set_providers(request: Request, service: Service) -> object:
     body = await json_object(request)
-    wrong = [
-        name for name, on in body.items() if name not in _PROVIDERS or not isinstance(on, bool)
-    ]
+    wrong = [name for name, on in body.items() if name not in PROVIDERS or not isinstance(on, bool)]
     if wrong:
-        names = " and ".join(sorted(_PROVIDERS))
+        names = " and ".join(sorted(PROVIDERS))
         raise ApiError(400, f"{', '.join(wrong)}: only {names} can be set, to true or false")
     current = dict.fromkeys(service.switches.providers, True)
     service.switches.providers = [name for name, on in {**current, **body}.items() if on]
-    return {name: name in service.switches.providers for name in sorted(_PROVIDERS)}
+    return {name: name in service.switches.providers for name in sorted(PROVIDERS)}
 
 
 async def _set_switches(request: Request, service: Service) -> object:

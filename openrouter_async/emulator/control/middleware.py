@@ -113,7 +113,7 @@ class Wire:
 
     async def _read(self, exchange: Exchange, receive: Receive) -> None:
         """Read a body that nothing will be done with, noting what an upload held."""
-        if exchange.operation != "upload_file":
+        if exchange.content_type != "multipart/form-data":
             await _swallow(exchange, receive)
             return
         try:

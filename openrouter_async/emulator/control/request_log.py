@@ -44,10 +44,15 @@ class Exchange:
             name = raw_name.decode("latin-1")
             yield name, "[redacted]" if name in _SECRET else raw_value.decode("latin-1")
 
+    @property
+    def content_type(self) -> str:
+        """The declared media type of the body, in lower case, without parameters."""
+        values = (value for name, value in self.headers() if name == "content-type")
+        return next(values, "").partition(";")[0].strip().lower()
+
     def reading(self, receive: Receive) -> Receive:
         """``receive``, with what comes through noted."""
-        content_types = (value for name, value in self.headers() if name == "content-type")
-        is_json = "json" in next(content_types, "").lower()
+        is_json = "json" in self.content_type
 
         async def noting() -> Message:
             message = await receive()
