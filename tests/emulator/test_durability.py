@@ -101,7 +101,7 @@ def test_one_directory_has_one_emulator(tmp_path: Path) -> None:
     """A second one is told so, and disturbs nothing."""
     with run_emulator(tmp_path) as emulator:
         made = emulator.create_file("a.txt", b"abc")
-        with pytest.raises(RuntimeError, match="perhaps another emulator does"):
+        with pytest.raises(RuntimeError, match="perhaps another emulator uses it"):
             run_emulator(tmp_path).__enter__()
         with client_of(emulator, emulator.api_key) as http:
             assert http.get(f"/files/{made['id']}/content").content == b"abc"

@@ -21,68 +21,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from .schema import migrate
+
 __all__ = ["Store", "iso_time", "new_file_id", "now_ms"]
 
 T = TypeVar("T")
 
 _DATABASE = "emulator.sqlite3"
 _ID_ALPHABET = string.ascii_letters + string.digits
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS workspaces (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    slug TEXT NOT NULL UNIQUE,
-    is_default INTEGER NOT NULL,
-    settings TEXT NOT NULL,
-    include_byok INTEGER NOT NULL DEFAULT 0,
-    created_by TEXT,
-    created_at INTEGER NOT NULL,
-    updated_at INTEGER
-);
-CREATE TABLE IF NOT EXISTS files (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
-    provider TEXT NOT NULL,
-    filename TEXT NOT NULL,
-    mime_type TEXT NOT NULL,
-    size_bytes INTEGER NOT NULL,
-    downloadable INTEGER NOT NULL,
-    blob TEXT NOT NULL UNIQUE,
-    created_at INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS files_by_place ON files (workspace_id, provider, seq);
-CREATE TABLE IF NOT EXISTS deleted_files (
-    id TEXT PRIMARY KEY,
-    seq INTEGER NOT NULL,
-    workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
-    provider TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS budgets (
-    workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
-    interval TEXT NOT NULL,
-    id TEXT NOT NULL,
-    limit_usd REAL NOT NULL,
-    created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL,
-    PRIMARY KEY (workspace_id, interval)
-);
-CREATE TABLE IF NOT EXISTS members (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL,
-    workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
-    user_id TEXT NOT NULL,
-    role TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    UNIQUE (workspace_id, user_id)
-);
-CREATE TABLE IF NOT EXISTS keys (
-    digest BLOB PRIMARY KEY,
-    workspace_id TEXT,
-    user_id TEXT,
-    management INTEGER NOT NULL
-);
-"""
 
 
 class Store:
@@ -106,7 +52,7 @@ class Store:
         self._partial, self._blobs = self.directory / "partial", self.directory / "blobs"
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="openrouter-emulator-store")
         try:
-            self._connection = self._connect()
+            self._connect()
             self.transact_now(seed)
             self._partial.mkdir(exist_ok=True)
             self._blobs.mkdir(exist_ok=True)
@@ -179,23 +125,24 @@ class Store:
         finally:
             os.close(descriptor)
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.directory / _DATABASE, timeout=0, isolation_level=None, check_same_thread=False
-        )
-        connection.row_factory = sqlite3.Row
+    def _connect(self) -> None:
+        """Open and lock the database, and bring its schema up to date."""
         try:
+            self._connection = connection = sqlite3.connect(
+                self.directory / _DATABASE, timeout=0, isolation_level=None, check_same_thread=False
+            )
+            connection.row_factory = sqlite3.Row
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._given else 'OFF'}")
-            # The exclusive lock is what keeps a second emulator, and its sweep, out.
+            # The exclusive lock keeps a second emulator, and its removal of leftovers, out.
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            migrate(connection, self.directory)
+            # Only after the migrations: WAL mode is written to the file, and with foreign keys on
+            # a migration that rebuilds a table would delete the rows that refer to it.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.executescript(_SCHEMA)
         except sqlite3.DatabaseError as error:
-            connection.close()
-            msg = f"{self.directory} cannot be used, perhaps another emulator does: {error}"
+            msg = f"{self.directory} cannot be used, perhaps another emulator uses it: {error}"
             raise RuntimeError(msg) from None
-        return connection
 
     def _sweep(self) -> None:
         """Remove what an earlier process left half done."""
