@@ -139,7 +139,16 @@ def test_a_bug_after_the_answer_has_begun_closes_the_connection(
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:80", "10.0.0.1", "localhost.evil.example", ""]
+    "host",
+    [
+        "evil.example",
+        "evil.example:80",
+        "10.0.0.1",
+        "localhost.evil.example",
+        "evil.example, app.localhost",
+        "evil.example/.localhost",
+        "",
+    ],
 )
 def test_another_host_is_refused(emulator: Emulator, host: str) -> None:
     """A web page whose name was pointed here gets nothing (DNS rebinding)."""
@@ -148,7 +157,18 @@ def test_another_host_is_refused(emulator: Emulator, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:9", "[::1]", "[::1]:80"]
+    "host",
+    [
+        "localhost",
+        "LOCALHOST:1",
+        "localhost.",
+        "app.localhost",
+        "App.Localhost.:8787",
+        "127.0.0.1",
+        "127.0.0.1:9",
+        "[::1]",
+        "[::1]:80",
+    ],
 )
 def test_this_machine_is_welcome_under_all_its_names(http: httpx.Client, host: str) -> None:
     """With any port, or none."""

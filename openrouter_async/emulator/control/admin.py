@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from ..._http.proxies import is_loopback
 from ..api.auth import Key, digest, same_secret
 from ..api.errors import ApiError
 from ..api.files import PROVIDERS, store_file
@@ -20,7 +21,7 @@ from ..store import workspaces as workspace_rows
 from ..store.files import Place
 from ..store.spool import Spool
 from .fault_rules import Fault
-from .middleware import ADMIN, is_loopback
+from .middleware import ADMIN
 
 __all__ = ["ADMIN_ROUTES"]
 

@@ -1,8 +1,8 @@
 """The outermost layer: notes each request, and lets faults strike it."""
 
 import asyncio
-import ipaddress
 import logging
+import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..._http.proxies import is_loopback
 from ..api.errors import ApiError, answer_error, error_message
 from ..api.files import read_upload
 from ..serving import sockets as _sockets
@@ -19,21 +20,13 @@ from ..store.spool import Spool
 from .fault_rules import Fault
 from .request_log import Exchange
 
-__all__ = ["ADMIN", "Wire", "is_loopback"]
+__all__ = ["ADMIN", "Wire"]
 
 ADMIN = "/_emulator"
 _LOG = logging.getLogger("openrouter_async.emulator")
 _NO_BODY = frozenset({204, 304})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or address means this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+?)\.?)(?::\d+)?", re.IGNORECASE)
+"""A Host header: the address in brackets, or the name without its trailing dot; then the port."""
 
 
 class Wire:
@@ -126,10 +119,8 @@ class Wire:
 
 def _names_this_machine(scope: Scope) -> bool:
     host = next((v.decode("latin-1") for n, v in scope["headers"] if n == b"host"), "")
-    name, colon, port = host.rpartition(":")
-    if not colon or not port.isdigit():
-        name = host
-    return is_loopback(name.removeprefix("[").removesuffix("]").lower())
+    match = _HOST.fullmatch(host)
+    return match is not None and is_loopback((match[1] or match[2]).lower())
 
 
 def _answer(fault: Fault, status: int) -> Response:

@@ -12,8 +12,8 @@ from typing import Unpack
 
 import uvicorn
 
+from ..._http.proxies import is_loopback
 from ..app import API_PREFIX, app_for
-from ..control.middleware import is_loopback
 from ..state import EmulatorOptions, Service
 from .handle import Emulator
 from .sockets import ClosableH11Protocol
