@@ -1,1 +1,1 @@
-"""Ours beside the peers, in one run: ``python -m benchmarks``."""
+"""Benchmarks that compare this SDK with other clients: ``python -m benchmarks``."""

@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks [--quick] [--check] [--rows …] [--peers …]``."""
+"""Compare clients: ``python -m benchmarks [--quick] [--check] [--rows …] [--peers …]``."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-from .claims import CLAIMS, ROOM, judge
+from .claims import CLAIMS, TOLERANCE, check_claims
 from .peers import PEERS, Peer
 from .plot import svg
 from .processes import Cores, measure, run_server
@@ -27,11 +27,11 @@ def _names(known: Iterable[str]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round of fewer rows")
-    parser.add_argument("--check", action="store_true", help="exit 1 if what is promised fails")
-    parser.add_argument("--rounds", type=int, help="processes for each figure (3; 5 with --check)")
+    parser.add_argument("--check", action="store_true", help="exit 1 if a claim fails")
+    parser.add_argument("--rounds", type=int, help="processes per figure (3; 5 with --check)")
     parser.add_argument("--rows", help=_names(ROWS))
     parser.add_argument("--peers", help=_names(PEERS))
-    parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="folder to fill")
+    parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="output folder")
     return parser
 
 
@@ -43,12 +43,12 @@ def _select(parser: argparse.ArgumentParser, known: Iterable[str], names: str | 
     return [name for name in known if name in chosen]
 
 
-def _run(rows: list[Row], peers: list[Peer], rounds: int, share: float, *, check: bool) -> Results:
-    recent_upload_ids = {figure[:2] for claim in CLAIMS for figure in claim.figures}
+def _run(rows: list[Row], peers: list[Peer], rounds: int, scale: float, *, check: bool) -> Results:
+    claimed = {figure[:2] for claim in CLAIMS for figure in claim.figures}
     results = Results(rows, peers, machine())
-    cores = Cores.apart()
+    cores = Cores.separate()
     if not cores.client:
-        print("client and server share their cores", file=sys.stderr)
+        print("the client and the server share their cores", file=sys.stderr)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         base = stack.enter_context(run_server(cores))
@@ -56,25 +56,25 @@ def _run(rows: list[Row], peers: list[Peer], rounds: int, share: float, *, check
         if any(row.emulated for row in rows):
             emulated = stack.enter_context(run_server(cores, "benchmarks.emulated"))
         Workload(folder).write()
-        for peer in peers:  # once in vain: fresh sources are compiled on their first import
-            measure(ROWS["start"], peer, base, folder, share, cores)
-        for turn in range(rounds):
+        for peer in peers:  # discarded: the first import compiles the sources
+            measure(ROWS["start"], peer, base, folder, scale, cores)
+        for number in range(rounds):
             for row in rows:
-                _progress(f"round {turn + 1} of {rounds}: {row.label}")
+                _progress(f"round {number + 1} of {rounds}: {row.label}")
                 for peer in peers:
-                    if check and (row.name, peer.name) not in recent_upload_ids:
+                    if check and (row.name, peer.name) not in claimed:
                         continue
                     if row.peers and peer.name not in row.peers:
                         continue
                     server = emulated if row.emulated else base
-                    results.add(row, peer, measure(row, peer, server, folder, share, cores))
+                    results.add(row, peer, measure(row, peer, server, folder, scale, cores))
     _progress("")
     return results
 
 
-def _progress(words: str) -> None:
+def _progress(message: str) -> None:
     if sys.stderr.isatty():
-        print(f"\r\33[K{words}", end="", file=sys.stderr, flush=True)
+        print(f"\r\33[K{message}", end="", file=sys.stderr, flush=True)
 
 
 def _write(results: Results, folder: Path) -> None:
@@ -86,11 +86,11 @@ def _write(results: Results, folder: Path) -> None:
         ("benchmarks.svg", svg(results)),
     ):
         (folder / name).write_text(content, encoding="utf-8")
-    print(f"\nWritten: {folder}/benchmarks.json, .md, .svg")
+    print(f"\nWrote {folder}/benchmarks.json, .md, .svg")
 
 
 def main() -> int:
-    """Measure, print, write; with ``--check``, say whether the promises hold."""
+    """Measure, print and write the results; with ``--check``, test the claims."""
     parser = _parser()
     options = parser.parse_args()
     rows, peers = list(ROWS), list(PEERS)
@@ -108,7 +108,7 @@ def main() -> int:
         1 / 3 if options.quick or options.check else 1,
         check=options.check,
     )
-    verdicts = judge(results)
+    verdicts = check_claims(results)
     print(text(results))
     if verdicts:
         print("\n" + claims_text(verdicts))
@@ -117,7 +117,7 @@ def main() -> int:
         _write(results, options.out)
         return 0
     failed = [verdict.claim.text for verdict in verdicts if not verdict.passes]
-    print(f"\nWith {ROOM:.0%} of room: " + ("; ".join(failed) or "all hold"))
+    print(f"\nWith a tolerance of {TOLERANCE:.0%}: " + ("; ".join(failed) or "all hold"))
     return 1 if failed else 0
 
 

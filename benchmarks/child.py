@@ -1,4 +1,4 @@
-"""One process: one peer does one row's work and prints what it cost."""
+"""Measurement process: one peer does the work of one row and prints the cost."""
 
 import asyncio
 import gc
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from .meters import Ticker, peak_memory, reset_peak_memory, server_busy
-from .peers import AsyncPeer, BlockingPeer
+from .peers import AsyncPeer, SyncPeer
 from .rows import ROWS, Row
 from .samples import Sample
 from .server import CONTENT_SIZE
@@ -24,17 +24,17 @@ from .workload import SMALL_SIZE, Workload
 
 __all__ = ["main"]
 
-_PATIENCE: Final = 6
-"""Seconds for calls that were begun in less than one: longer than httpx waits for a connection."""
+_TIMEOUT: Final = 6
+"""Seconds for calls started within one second; longer than httpx waits for a connection."""
 
-_LONG_PATIENCE: Final = 30
-"""Seconds for a number of calls that all have to be done."""
+_LONG_TIMEOUT: Final = 30
+"""Seconds for a fixed number of calls."""
 
 Call = Callable[[], Awaitable[object]]
 
 
 @contextmanager
-def _costs(sample: Sample, base: str | None) -> Iterator[None]:
+def _costs_of(sample: Sample, base: str | None) -> Iterator[None]:
     gc.collect()
     busy = server_busy(base) if base else 0
     cpu, wall = time.process_time(), time.perf_counter()
@@ -47,17 +47,17 @@ def _costs(sample: Sample, base: str | None) -> Iterator[None]:
 async def _repeat(
     call: Call,
     workers: int,
-    go_on: Callable[[], bool],
+    more: Callable[[], bool],
     sample: Sample,
-    patience: float = _PATIENCE,
+    seconds: float = _TIMEOUT,
 ) -> None:
-    """Keep ``workers`` calls going; how many ended well, and how the others ended."""
+    """Keep ``workers`` calls in progress; count the successes and the kinds of failures."""
     failures: Counter[str] = Counter()
     running = 0
 
     async def work() -> None:
         nonlocal running
-        while go_on():
+        while more():
             running += 1
             try:
                 await call()
@@ -68,24 +68,24 @@ async def _repeat(
             running -= 1
 
     tasks = [asyncio.create_task(work()) for _ in range(workers)]
-    _, unfinished = await asyncio.wait(tasks, timeout=patience)
-    if unfinished:  # left alone: to cancel them can take longer than all before
+    _, unfinished = await asyncio.wait(tasks, timeout=seconds)
+    if unfinished:  # not cancelled: that can take longer than the row itself
         failures["unfinished"] += running
     sample.failures = dict(failures)
 
 
-def _until(seconds: float) -> Callable[[], bool]:
+def _more_until(seconds: float) -> Callable[[], bool]:
     end = time.perf_counter() + seconds
     return lambda: time.perf_counter() < end
 
 
-def _times(count: int) -> Callable[[], bool]:
-    left = iter(range(count))
-    return lambda: next(left, None) is not None
+def _more_times(count: int) -> Callable[[], bool]:
+    remaining = iter(range(count))
+    return lambda: next(remaining, None) is not None
 
 
 async def _calls(row: Row, base: str, peer: AsyncPeer, work: Workload) -> Sample:
-    """Retrieves, pages and small uploads, after one of each task for warming up."""
+    """Retrieve, page and small upload rows; each task makes one warm-up call first."""
     sample = Sample()
     call: Call = peer.retrieve
     if row.kind == "page":
@@ -94,21 +94,21 @@ async def _calls(row: Row, base: str, peer: AsyncPeer, work: Workload) -> Sample
         paths = cycle(work.small)
         call = lambda: peer.upload(next(paths))  # noqa: E731
     warm = Sample()
-    with _costs(warm, base):
-        await _repeat(call, row.concurrency, _times(row.concurrency), warm)
+    with _costs_of(warm, base):
+        await _repeat(call, row.concurrency, _more_times(row.concurrency), warm)
     if "unfinished" in warm.failures:
-        return warm  # it would not get further in the row itself
-    with _costs(sample, base):
-        go_on = _times(row.calls) if row.calls else _until(row.seconds)
-        patience = _LONG_PATIENCE if row.calls else _PATIENCE
-        await _repeat(call, row.concurrency, go_on, sample, patience)
-    for name, times in warm.failures.items():
-        sample.failures[name] = sample.failures.get(name, 0) + times
+        return warm  # the row itself would not finish either
+    with _costs_of(sample, base):
+        more = _more_times(row.calls) if row.calls else _more_until(row.seconds)
+        seconds = _LONG_TIMEOUT if row.calls else _TIMEOUT
+        await _repeat(call, row.concurrency, more, sample, seconds)
+    for name, count in warm.failures.items():
+        sample.failures[name] = sample.failures.get(name, 0) + count
     return sample
 
 
 async def _transfers(row: Row, base: str, peer: AsyncPeer, work: Workload) -> Sample:
-    """Transfers of 100 MiB, with memory and pauses, after a small call."""
+    """Transfers of 100 MiB, with memory and pauses; a small upload comes first as warm-up."""
     sample = Sample(bytes_each=CONTENT_SIZE)
     await peer.upload(work.small[0])
     if row.kind == "upload":
@@ -118,38 +118,38 @@ async def _transfers(row: Row, base: str, peer: AsyncPeer, work: Workload) -> Sa
     gc.collect()
     reset_peak_memory()
     before = peak_memory()
-    with _costs(sample, base):
+    with _costs_of(sample, base):
         async with Ticker() as ticker:
-            await _repeat(call, 1, _times(row.calls), sample, _LONG_PATIENCE)
+            await _repeat(call, 1, _more_times(row.calls), sample, _LONG_TIMEOUT)
     sample.memory, sample.pause = peak_memory() - before, ticker.pause
     return sample
 
 
 async def _bulk(row: Row, base: str, peer: AsyncPeer, work: Workload) -> Sample:
-    """All files in one go: by what the peer has for it, or by a gather behind a semaphore."""
+    """Upload all files with the peer's bulk method, or else with gather and a semaphore."""
     sample = Sample()
     await peer.upload(work.small[0])
     paths = work.many(row.calls)
-    upload_all = getattr(peer, "upload_all", partial(_gathered, peer))
-    with _costs(sample, None if row.emulated else base):  # the emulator does not count
+    upload_all = getattr(peer, "upload_all", partial(_upload_all, peer))
+    with _costs_of(sample, None if row.emulated else base):  # the emulator does not count
         sample.calls = await upload_all(paths, row.concurrency)
     if sample.calls < len(paths):
         sample.failures = {"missing": len(paths) - sample.calls}
     return sample
 
 
-async def _gathered(peer: AsyncPeer, paths: Sequence[Path], concurrency: int) -> int:
-    room = asyncio.Semaphore(concurrency)
+async def _upload_all(peer: AsyncPeer, paths: Sequence[Path], concurrency: int) -> int:
+    slots = asyncio.Semaphore(concurrency)
 
     async def upload(path: Path) -> int:
-        async with room:
+        async with slots:
             return await peer.upload(path)
 
     return (await asyncio.gather(*map(upload, paths))).count(SMALL_SIZE)
 
 
 async def _verify(row: Row, peer: AsyncPeer, work: Workload) -> None:
-    """No peer does less than it is measured for."""
+    """Check that the peer did the work that was measured."""
     if row.kind == "page":
         assert await peer.page() == work.page_rows
     elif row.kind == "uploads":
@@ -172,37 +172,37 @@ async def _async_row(row: Row, base: str, name: str, work: Workload) -> None:
 
 def _report(sample: Sample) -> NoReturn:
     print(json.dumps(sample.as_dict()), flush=True)
-    os._exit(0)  # what a client leaves behind is no part of the row
+    os._exit(0)  # cleaning up is not part of the row
 
 
-def _blocking_row(row: Row, base: str, name: str) -> Sample:
-    peer: BlockingPeer = import_module(f"benchmarks.peers.{name}").BlockingPeer(base)
+def _sync_row(row: Row, base: str, name: str) -> Sample:
+    peer: SyncPeer = import_module(f"benchmarks.peers.{name}").SyncPeer(base)
     sample = Sample()
     for _ in range(20):
         peer.retrieve()
-    go_on = _until(row.seconds)
-    with _costs(sample, base):
-        while go_on():
+    more = _more_until(row.seconds)
+    with _costs_of(sample, base):
+        while more():
             peer.retrieve()
             sample.calls += 1
     return sample
 
 
 def main(arguments: Iterable[str] = tuple(sys.argv[1:])) -> None:
-    """Measure ``row peer base directory share cores`` and print the sample as JSON."""
-    name, peer, base, directory, share, cores = arguments
+    """Measure ``row peer base directory scale cores`` and print the sample as JSON."""
+    name, peer, base, directory, scale, cores = arguments
     if cores:
         os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
-    row = ROWS[name].scaled(float(share))
+    row = ROWS[name].scaled(float(scale))
     work = Workload(Path(directory))
     if row.late:
         base = f"{base}/late"
     try:
-        if row.kind == "blocking":
-            _report(_blocking_row(row, base, peer))
+        if row.kind == "sync":
+            _report(_sync_row(row, base, peer))
         asyncio.run(_async_row(row, base, peer, work))
     except Exception as error:  # noqa: BLE001 - it is the result
-        _report(Sample(refused=f"{type(error).__name__}: {error}"[:200]))
+        _report(Sample(error=f"{type(error).__name__}: {error}"[:200]))
 
 
 if __name__ == "__main__":

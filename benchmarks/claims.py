@@ -1,4 +1,4 @@
-"""What the project promises about its speed, and whether a run bears it out."""
+"""The project's claims about its speed, and how a run is checked against them."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
@@ -6,10 +6,10 @@ from typing import Final, Literal, NamedTuple
 from .results import Results
 from .samples import Spread
 
-__all__ = ["CLAIMS", "ROOM", "Claim", "Verdict", "judge"]
+__all__ = ["CLAIMS", "TOLERANCE", "Claim", "Verdict", "check_claims"]
 
-ROOM: Final = 0.15
-"""What noise may take from a promise before it counts as broken."""
+TOLERANCE: Final = 0.15
+"""Share of a claim's bound by which noise may exceed it."""
 
 
 class Figure(NamedTuple):
@@ -22,15 +22,15 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """A figure of ours, or the ratio of two figures from the same round, and its bound.
+    """A bound on one of our figures, or on the ratio of two figures from the same round.
 
     Attributes:
         text: The claim in words.
         top: The figure.
-        bottom: What it is divided by, if anything.
+        bottom: The figure to divide it by, if any.
         bound: The number to compare with.
-        at_least: Whether more is better.
-        judged: Which of the rounds counts.
+        at_least: Whether the bound is a minimum instead of a maximum.
+        statistic: Which value of the rounds is compared.
     """
 
     text: str
@@ -38,36 +38,36 @@ class Claim:
     bottom: Figure | None
     bound: float
     at_least: bool = False
-    judged: Literal["median", "low", "high"] = "median"
+    statistic: Literal["median", "low", "high"] = "median"
 
     @property
     def figures(self) -> list[Figure]:
-        """What has to be measured."""
+        """The figures to measure."""
         return [self.top, self.bottom] if self.bottom else [self.top]
 
     def values(self, results: Results) -> list[float]:
-        """The ratio, round by round."""
+        """The value for each round."""
         tops = results.figures(*self.top)
         if not self.bottom:
             return [top for top in tops if top is not None]
         pairs = zip(tops, results.figures(*self.bottom), strict=False)
         return [top / bottom for top, bottom in pairs if top is not None and bottom]
 
-    def allows(self, value: float, room: float = 0) -> bool:
-        """Whether the value is within the bound, or out of it by no more than ``room``."""
+    def allows(self, value: float, tolerance: float = 0) -> bool:
+        """Whether the value is within the bound, give or take ``tolerance``."""
         if self.at_least:
-            return value >= self.bound * (1 - room)
-        return value <= self.bound * (1 + room)
+            return value >= self.bound * (1 - tolerance)
+        return value <= self.bound * (1 + tolerance)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a run says about a claim."""
+    """Result of a claim in one run."""
 
     claim: Claim
     spread: Spread | None
     done: bool
-    """Whether ours did the row."""
+    """Whether our client completed the row."""
 
     @property
     def holds(self) -> bool:
@@ -76,54 +76,55 @@ class Verdict:
 
     @property
     def passes(self) -> bool:
-        """Whether it is, with room for noise; a peer that cannot do the row is no obstacle."""
-        return self._allows(ROOM)
+        """Whether it holds with tolerance for noise; also if the peer cannot do the row."""
+        return self._allows(TOLERANCE)
 
-    def _allows(self, room: float) -> bool:
+    def _allows(self, tolerance: float) -> bool:
         if not self.spread:
             return self.done
-        return self.claim.allows(getattr(self.spread, self.claim.judged), room)
+        return self.claim.allows(getattr(self.spread, self.claim.statistic), tolerance)
 
 
-def _less(row: str, peer: str, times: float, metric: str = "cpu") -> Claim:
+def _less_cpu(row: str, peer: str, times: float, metric: str = "cpu") -> Claim:
     text = f"{row}: {times:g}x less CPU than {peer}" if times > 1 else f"{row}: less than {peer}"
     top, bottom = Figure(row, peer, metric), Figure(row, "ours", metric)
     return Claim(text, top, bottom, times, at_least=True)
 
 
-def _most(row: str, peer: str, times: float, metric: str = "cpu") -> Claim:
+def _at_most(row: str, peer: str, times: float, metric: str = "cpu") -> Claim:
     text = f"{row}: at most {times:g}x the CPU of {peer}"
     return Claim(text, Figure(row, "ours", metric), Figure(row, peer, metric), times)
 
 
-def _own(
+def _ours_at_most(
     row: str,
     metric: str,
     bound: float,
     text: str,
-    judged: Literal["median", "low", "high"] = "median",
+    statistic: Literal["median", "low", "high"] = "median",
 ) -> Claim:
-    return Claim(f"{row}: {text}", Figure(row, "ours", metric), None, bound, judged=judged)
+    claim = f"{row}: at most {bound:g} {text}"
+    return Claim(claim, Figure(row, "ours", metric), None, bound, statistic=statistic)
 
 
 CLAIMS: Final = (
-    _less("sequential", "openrouter", 8),
-    _less("sequential", "openai", 2.5),
-    _less("sequential", "httpx", 2),
-    _less("concurrent-64", "openrouter", 10),
-    _less("concurrent-64", "httpx", 4),
-    _most("concurrent-64", "aiohttp", 2.2),
-    _own("concurrent-512", "failures", 0, "no call fails", "high"),
+    _less_cpu("sequential", "openrouter", 8),
+    _less_cpu("sequential", "openai", 2.5),
+    _less_cpu("sequential", "httpx", 2),
+    _less_cpu("concurrent-64", "openrouter", 10),
+    _less_cpu("concurrent-64", "httpx", 4),
+    _at_most("concurrent-64", "aiohttp", 2.2),
+    _ours_at_most("concurrent-512", "failures", 0, "failed calls", "high"),
     Claim(
         "concurrent-512: at most 1.6x the CPU at 64",
         Figure("concurrent-512", "ours"),
         Figure("concurrent-64", "ours"),
         1.6,
     ),
-    _less("page", "openrouter", 2),
-    _less("page", "openai", 10),
-    _less("uploads-64", "openrouter", 8),
-    _most("uploads-64", "aiohttp", 1.6),
+    _less_cpu("page", "openrouter", 2),
+    _less_cpu("page", "openai", 10),
+    _less_cpu("uploads-64", "openrouter", 8),
+    _at_most("uploads-64", "aiohttp", 1.6),
     Claim(
         "bulk: 4x the files/s of openrouter",
         Figure("bulk", "ours", "rate"),
@@ -131,9 +132,9 @@ CLAIMS: Final = (
         4,
         at_least=True,
     ),
-    _own("upload", "memory", 8, "MiB of memory"),
-    # Whatever else the machine does only ever adds to a pause.
-    _own("upload", "pause", 10, "ms of pause in the calmest round", "low"),
+    _ours_at_most("upload", "memory", 8, "MiB of memory"),
+    # Other load on the machine can only lengthen a pause, so the shortest counts.
+    _ours_at_most("upload", "pause", 10, "ms of pause in the calmest round", "low"),
     Claim(
         "upload: 1.2x the throughput of openrouter",
         Figure("upload", "ours", "throughput"),
@@ -141,17 +142,17 @@ CLAIMS: Final = (
         1.2,
         at_least=True,
     ),
-    _own("download", "memory", 8, "MiB of memory"),
-    _most("download", "httpx", 1, "transfer"),
-    _less("blocking", "openrouter", 5),
-    _less("blocking", "openai", 1),
-    _own("start", "construct", 1, "ms to construct"),
-    _less("start", "openrouter", 1, "import"),
+    _ours_at_most("download", "memory", 8, "MiB of memory"),
+    _at_most("download", "httpx", 1, "transfer"),
+    _less_cpu("sync", "openrouter", 5),
+    _less_cpu("sync", "openai", 1),
+    _ours_at_most("start", "construct", 1, "ms to construct"),
+    _less_cpu("start", "openrouter", 1, "import"),
 )
 
 
-def judge(results: Results) -> list[Verdict]:
-    """The claims whose rows and peers were measured, against the run."""
+def check_claims(results: Results) -> list[Verdict]:
+    """Check the claims whose rows and peers were measured."""
     verdicts = []
     for claim in CLAIMS:
         if any(figure[:2] not in results.samples for figure in claim.figures):
@@ -159,5 +160,5 @@ def judge(results: Results) -> list[Verdict]:
         values = claim.values(results)
         ours = next(figure for figure in claim.figures if figure.peer == "ours")
         done = results.spread(*ours) is not None
-        verdicts.append(Verdict(claim, Spread.over(values) if values else None, done))
+        verdicts.append(Verdict(claim, Spread.of(values) if values else None, done))
     return verdicts

@@ -1,4 +1,4 @@
-"""The emulator as a server of the benchmark: real storage behind the API."""
+"""The emulator as a benchmark server, with real storage."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ __all__ = ["main"]
 
 
 def main(cores: str = "") -> None:
-    """Serve until standard input ends; the port goes to standard output."""
+    """Serve until standard input ends; print the port."""
     if cores:
         os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
     with run_emulator(api_key=KEY) as emulator:

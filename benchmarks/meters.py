@@ -1,4 +1,4 @@
-"""Reading what a process costs: memory, pauses of its loop, the server's share."""
+"""Measure memory, pauses of the event loop, and the CPU time of the server."""
 
 import asyncio
 import resource
@@ -16,7 +16,7 @@ _TICK = 0.001
 
 
 def reset_peak_memory() -> None:
-    """Make the present memory the peak, where the system can."""
+    """Reset the peak to the current memory, if the system supports it."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
@@ -24,7 +24,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory() -> int:
-    """The highest memory so far, in bytes."""
+    """Return the peak memory so far, in bytes."""
     try:
         status = _STATUS.read_text(encoding="ascii")
     except OSError:
@@ -34,7 +34,7 @@ def peak_memory() -> int:
 
 
 def server_busy(base: str) -> float:
-    """CPU seconds that the server has used so far."""
+    """Return the CPU seconds that the server has used so far."""
     split = urlsplit(base)
     with socket.create_connection((split.hostname, split.port)) as sock:
         sock.sendall(b"GET /busy HTTP/1.1\r\n\r\n")
@@ -42,7 +42,7 @@ def server_busy(base: str) -> float:
 
 
 class Ticker:
-    """Wakes every millisecond and keeps the longest time that it had to wait."""
+    """Wake every millisecond and record the longest delay."""
 
     def __init__(self) -> None:
         self.pause = 0.0
@@ -62,6 +62,6 @@ class Ticker:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.sleep(_TICK)  # a pause up to the very end counts too
+        await asyncio.sleep(_TICK)  # include a pause at the very end
         if self._task:
             self._task.cancel()

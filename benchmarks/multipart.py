@@ -1,4 +1,4 @@
-"""Counting the file in an upload's body, without keeping or searching the body."""
+"""Measure the file in an upload's body without storing or parsing the whole body."""
 
 import re
 from typing import Final
@@ -10,14 +10,14 @@ _TAIL: Final = 256
 
 
 class UploadCounter:
-    """The size of the last part that has a file name, from the framing around it."""
+    """Computes the size of the last part with a file name from the framing around it."""
 
     def __init__(self, head: bytes) -> None:
-        """Take the request's head: lengths and the boundary stand in it."""
+        """Read the lengths and the boundary from the request's head."""
         boundary = re.search(rb'boundary="?([^";\r\n]+)', head)
         length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
         self._closing = b"\r\n--" + (boundary[1] if boundary else b"") + b"--"
-        self._left = int(length[1]) if length else 0
+        self._remaining = int(length[1]) if length else 0
         self._chunked = length is None
         self._line = b""
         self._last = False
@@ -32,19 +32,19 @@ class UploadCounter:
         return self._total - self._start - (len(self._tail) - self._tail.rfind(self._closing))
 
     def feed(self, data: memoryview) -> bool:
-        """Count some more; True when the body is complete."""
+        """Count a chunk; return True when the body is complete."""
         if self._chunked:
             return self._feed_chunks(data)
-        self._take(data)
-        self._left -= len(data)
-        return self._left <= 0
+        self._count(data)
+        self._remaining -= len(data)
+        return self._remaining <= 0
 
     def _feed_chunks(self, data: memoryview) -> bool:
         while data:
-            if self._left:
-                part = data[: self._left]
-                self._take(part)
-                self._left -= len(part)
+            if self._remaining:
+                part = data[: self._remaining]
+                self._count(part)
+                self._remaining -= len(part)
                 data = data[len(part) :]
                 continue
             probe = bytes(data[:64])
@@ -56,11 +56,11 @@ class UploadCounter:
                 if self._last and not line:
                     return True
                 if line and not self._last:
-                    self._left = int(line.split(b";")[0], 16)
-                    self._last = not self._left
+                    self._remaining = int(line.split(b";")[0], 16)
+                    self._last = not self._remaining
         return False
 
-    def _take(self, part: memoryview) -> None:
+    def _count(self, part: memoryview) -> None:
         if not self._start and self._total < _HEAD_LIMIT:
             self._head += part
             name = self._head.find(b"filename=")

@@ -1,4 +1,4 @@
-"""The CPU figures as an SVG drawing, light or dark as the reader's page is."""
+"""CPU figures as an SVG plot that follows the reader's light or dark mode."""
 
 from html import escape
 from typing import Final
@@ -15,7 +15,7 @@ _PANELS: Final = (
     "concurrent-512",
     "page",
     "uploads-64",
-    "blocking",
+    "sync",
     "upload",
     "download",
 )
@@ -42,8 +42,8 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 """
 
 
-def _text(x: float, y: float, words: str, kind: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}">{escape(words)}</text>'
+def _text(x: float, y: float, text: str, kind: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}">{escape(text)}</text>'
 
 
 def _bar(y: float, spread: Spread, scale: float, kind: str, note: str) -> list[str]:
@@ -63,23 +63,23 @@ def _panel(results: Results, row: Row) -> list[str]:
     largest = max((spread.high for spread in spreads.values() if spread), default=0)
     if not largest:
         return []
-    unit = "ms" if metric == "transfer" else "µs a call"
+    unit = "ms" if metric == "transfer" else "µs per call"
     parts = [_text(0, 14, f"{row.label}: CPU, {unit}", "title")]
     y = 24
     for peer in results.peers:
         parts.append(_text(_LABEL - 6, y + 12, peer.label, "peer"))
-        spread, trouble = spreads[peer.name], results.trouble(row.name, peer.name).partition(":")[0]
+        spread, problem = spreads[peer.name], results.problem(row.name, peer.name).partition(":")[0]
         if spread:
             kind = "ours" if peer.name == "ours" else "bar"
-            parts += _bar(y, spread, _BAR / largest, kind, trouble)
+            parts += _bar(y, spread, _BAR / largest, kind, problem)
         else:
-            parts.append(_text(_LABEL, y + 12, trouble or "-", "note"))
+            parts.append(_text(_LABEL, y + 12, problem or "-", "note"))
         y += _LINE
     return parts
 
 
 def svg(results: Results) -> str:
-    """Panels of bars, one for each of the main rows."""
+    """Return the plot: one panel of bars for each main row."""
     panels = [_panel(results, row) for row in results.rows if row.name in _PANELS]
     panels = [panel for panel in panels if panel]
     height = 24 + _LINE * len(results.peers) + 20

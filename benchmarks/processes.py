@@ -1,4 +1,4 @@
-"""The server and the fresh processes around each measurement."""
+"""Start the servers, and a fresh process for each measurement."""
 
 import json
 import os
@@ -17,31 +17,31 @@ from .samples import Sample
 __all__ = ["Cores", "measure", "run_server"]
 
 _ROOT: Final = Path(__file__).parent.parent
-_PATIENCE: Final = 60
+_TIMEOUT: Final = 60
 _START: Final = """
 import time
-began = time.process_time()
+start_time = time.process_time()
 {imports}
 imported = time.process_time()
 import asyncio
 async def main():
     started = time.process_time()
     client = {construct}
-    print(imported - began, time.process_time() - started)
+    print(imported - start_time, time.process_time() - started)
 asyncio.run(main())
 """
 
 
 @dataclass(frozen=True)
 class Cores:
-    """Which cores the server and the clients run on; empty where that cannot be said."""
+    """CPU cores of the server and of the clients; empty if they cannot be set."""
 
     server: str = ""
     client: str = ""
 
     @classmethod
-    def apart(cls) -> "Cores":
-        """One core for the clients, the others for the server."""
+    def separate(cls) -> "Cores":
+        """Reserve one core for the clients and the others for the server."""
         if not hasattr(os, "sched_getaffinity"):
             return cls()
         cores = sorted(os.sched_getaffinity(0))
@@ -51,7 +51,7 @@ class Cores:
 
 
 def _environment() -> dict[str, str]:
-    """Without proxies and development switches, which would slow some clients down."""
+    """The environment without proxies and development modes, which slow some clients down."""
     kept = {
         key: value
         for key, value in os.environ.items()
@@ -63,7 +63,7 @@ def _environment() -> dict[str, str]:
 
 @contextmanager
 def run_server(cores: Cores, module: str = "benchmarks.server") -> Iterator[str]:
-    """The service in a process of its own; its address."""
+    """Run a server in its own process and yield its URL."""
     command = [sys.executable, "-m", module, *filter(None, [cores.server])]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(), text=True
@@ -77,15 +77,15 @@ def run_server(cores: Cores, module: str = "benchmarks.server") -> Iterator[str]
             process.terminate()
 
 
-def measure(row: Row, peer: Peer, base: str, directory: Path, share: float, cores: Cores) -> Sample:
-    """Do the row's work in a fresh process."""
+def measure(row: Row, peer: Peer, base: str, directory: Path, scale: float, cores: Cores) -> Sample:
+    """Measure one peer on one row in a fresh process."""
     if row.kind == "start":
         code = _START.format(imports=peer.imports, construct=peer.construct)
         command = [sys.executable, "-c", code]
-    elif row.kind == "blocking" and not peer.blocking:
-        return Sample(refused="no sync client")
+    elif row.kind == "sync" and not peer.sync:
+        return Sample(error="no sync client")
     else:
-        options = (row.name, peer.name, base, str(directory), str(share), cores.client)
+        options = (row.name, peer.name, base, str(directory), str(scale), cores.client)
         command = [sys.executable, "-m", "benchmarks.child", *options]
     try:
         done = subprocess.run(
@@ -93,13 +93,13 @@ def measure(row: Row, peer: Peer, base: str, directory: Path, share: float, core
             env=_environment(),
             capture_output=True,
             text=True,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Sample(refused=f"no end within {_PATIENCE} s")
+        return Sample(error=f"timed out after {_TIMEOUT} s")
     if done.returncode:
-        return Sample(refused=done.stderr.strip().rpartition("\n")[2] or f"exit {done.returncode}")
+        return Sample(error=done.stderr.strip().rpartition("\n")[2] or f"exit {done.returncode}")
     line = done.stdout.splitlines()[-1]
     if row.kind == "start":
         imported, constructed = map(float, line.split())

@@ -1,4 +1,4 @@
-"""All samples of a run, and the figures that follow."""
+"""The samples of a run, and the figures computed from them."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ __all__ = ["Results", "machine"]
 
 
 def machine() -> str:
-    """Where the figures are from."""
+    """Describe the machine of the run."""
     model = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -40,7 +40,7 @@ def _version(peer: Peer) -> str:
 
 @dataclass
 class Results:
-    """Samples by row and peer, in the order of the rounds."""
+    """Samples by row and peer, one per round."""
 
     rows: list[Row]
     peers: list[Peer]
@@ -48,20 +48,20 @@ class Results:
     samples: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
 
     def add(self, row: Row, peer: Peer, sample: Sample) -> None:
-        """Keep what one process measured."""
+        """Add the sample of one process."""
         self.samples.setdefault((row.name, peer.name), []).append(sample)
 
     def figures(self, row: str, peer: str, metric: str) -> list[float | None]:
-        """One figure, round by round."""
+        """Return one figure for each round."""
         return [METRICS[metric].of(sample) for sample in self.samples.get((row, peer), [])]
 
     def spread(self, row: str, peer: str, metric: str) -> Spread | None:
-        """One figure over the rounds that have it."""
+        """Return the spread of one figure over the rounds that have it."""
         values = [value for value in self.figures(row, peer, metric) if value is not None]
-        return Spread.over(values) if values else None
+        return Spread.of(values) if values else None
 
     def metrics(self, row: Row) -> list[str]:
-        """The figures that this row has."""
+        """Return the names of the metrics that this row has."""
         return [
             metric
             for metric in METRICS
@@ -69,19 +69,19 @@ class Results:
             and any(self.spread(row.name, p.name, metric) for p in self.peers)
         ]
 
-    def trouble(self, row: str, peer: str) -> str:
-        """How calls failed, or why there are none."""
+    def problem(self, row: str, peer: str) -> str:
+        """Return how calls failed, or why there were none."""
         samples = self.samples.get((row, peer), [])
-        refused = next((sample.refused for sample in samples if sample.refused), None)
-        if refused:
-            return refused
+        error = next((sample.error for sample in samples if sample.error), None)
+        if error:
+            return error
         failures = sum((Counter(sample.failures) for sample in samples), Counter[str]())
         calls = sum(sample.calls for sample in samples) + failures.total()
         named = sorted(failures.items(), key=lambda item: item[0] == "unfinished")
         return ", ".join(f"{name}: {count} of {calls}" for name, count in named)
 
     def noise(self) -> tuple[float, float]:
-        """The median and the largest spread of the CPU figures."""
+        """Return the median and the largest spread of the CPU figures."""
         spreads = [
             spread.noise
             for row, peer in self.samples
@@ -92,18 +92,18 @@ class Results:
 
     @property
     def versions(self) -> str:
-        """What was compared."""
+        """The versions of the clients."""
         return ", ".join(
             f"{peer.label} {_version(peer)}" for peer in self.peers if peer.distribution
         )
 
     @property
     def rounds(self) -> int:
-        """How many processes each figure is from."""
+        """Number of processes per figure."""
         return max(map(len, self.samples.values()), default=0)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: everything that was measured."""
+        """Return all measurements as JSON values."""
         return {
             "machine": self.machine,
             "versions": {p.name: _version(p) for p in self.peers},

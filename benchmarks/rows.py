@@ -1,11 +1,11 @@
-"""What is measured: one row is one kind of work, done by each peer in a process of its own."""
+"""The rows of the table: each is one kind of work, which each peer does in its own process."""
 
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 __all__ = ["ROWS", "Kind", "Row"]
 
-Kind = Literal["start", "retrieve", "page", "uploads", "bulk", "upload", "download", "blocking"]
+Kind = Literal["start", "retrieve", "page", "uploads", "bulk", "upload", "download", "sync"]
 
 
 @dataclass(frozen=True)
@@ -13,16 +13,16 @@ class Row:
     """One row of the table.
 
     Attributes:
-        name: Its name in options and results.
-        label: Its name in tables.
-        kind: What is done.
-        concurrency: By how many tasks at the same time.
-        late: Whether the answers come 20 ms late.
-        seconds: For how long calls are begun.
-        calls: How many calls instead.
-        quick: Whether it belongs to a quick run.
-        emulated: Whether the emulator serves it, with real storage, instead of a sink.
-        peers: Names of those that do it, if not all.
+        name: The name in options and results.
+        label: The name in tables.
+        kind: The kind of work.
+        concurrency: Number of concurrent tasks.
+        late: Whether the responses are delayed by 20 ms.
+        seconds: Time during which calls are started.
+        calls: Number of calls, instead of a time.
+        quick: Whether a quick run includes it.
+        emulated: Whether the server is the emulator, which stores the files.
+        peers: Names of the peers that do it, if not all.
     """
 
     name: str
@@ -36,23 +36,25 @@ class Row:
     emulated: bool = False
     peers: tuple[str, ...] = ()
 
-    def scaled(self, share: float) -> "Row":
-        """The same with a share of the time and of the calls, but at least one."""
-        calls = max(1, round(self.calls * share)) if self.calls else 0
-        return replace(self, seconds=self.seconds * share, calls=calls)
+    def scaled(self, scale: float) -> "Row":
+        """Return the row with its time and number of calls scaled; at least one call."""
+        calls = max(1, round(self.calls * scale)) if self.calls else 0
+        return replace(self, seconds=self.seconds * scale, calls=calls)
 
 
 ROWS: Final = {
     row.name: row
     for row in (
         Row("start", "import and construct", "start"),
-        Row("sequential", "retrieve, one after the other", "retrieve"),
+        Row("sequential", "retrieve, sequential", "retrieve"),
         Row("concurrent-64", "retrieve, 64 at a time", "retrieve", 64),
         Row("concurrent-512", "retrieve, 512 at a time", "retrieve", 512),
-        Row("late-64", "retrieve, 64 at a time, answers 20 ms late", "retrieve", 64, late=True),
+        Row(
+            "late-64", "retrieve, 64 at a time, responses delayed 20 ms", "retrieve", 64, late=True
+        ),
         Row(
             "late-512",
-            "retrieve, 512 at a time, answers 20 ms late",
+            "retrieve, 512 at a time, responses delayed 20 ms",
             "retrieve",
             512,
             late=True,
@@ -71,7 +73,7 @@ ROWS: Final = {
         Row("bulk", "a folder of 2,000 files of 64 KiB, 64 at a time", "bulk", 64, calls=2000),
         Row(
             "bulk-emulator",
-            "the same into the emulator, which stores them",
+            "the same folder into the emulator, which stores it",
             "bulk",
             64,
             calls=2000,
@@ -81,6 +83,6 @@ ROWS: Final = {
         ),
         Row("upload", "upload of 100 MiB", "upload", calls=3),
         Row("download", "download of 100 MiB to disk", "download", calls=3),
-        Row("blocking", "blocking retrieve, one after the other", "blocking"),
+        Row("sync", "retrieve, sync client, sequential", "sync"),
     )
 }

@@ -1,4 +1,4 @@
-"""What one process measured, and what several make of it."""
+"""Measurements of one process, and statistics over several."""
 
 from dataclasses import asdict, dataclass, field
 from statistics import median
@@ -9,19 +9,19 @@ __all__ = ["METRICS", "Metric", "Sample", "Spread"]
 
 @dataclass
 class Sample:
-    """One peer, one row, one process.
+    """Measurements of one peer on one row in one process.
 
     Attributes:
-        calls: Calls that succeeded.
+        calls: Number of successful calls.
         cpu: CPU seconds of the client, all threads.
-        wall: Seconds.
-        bytes_each: Content per call, if the row is about throughput.
-        failures: Calls that failed, by the error's name.
+        wall: Elapsed seconds.
+        bytes_each: Bytes per call, if the row measures throughput.
+        failures: Number of failed calls by the error's name.
         memory: Growth of the peak memory in bytes.
-        pause: Longest time in seconds between two ticks of a 1 ms ticker in the loop.
+        pause: Longest time in seconds between two ticks of a 1 ms ticker in the event loop.
         server: Share of the time that the server was busy.
         start: CPU seconds of import and of construction.
-        refused: Why there is nothing to measure, if so.
+        error: Why nothing was measured, if so.
     """
 
     calls: int = 0
@@ -33,30 +33,30 @@ class Sample:
     pause: float | None = None
     server: float | None = None
     start: tuple[float, float] | None = None
-    refused: str | None = None
+    error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, without what was not measured."""
+        """Return the measured values for JSON."""
         return {key: value for key, value in asdict(self).items() if value not in (None, {}, 0)}
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure that follows from a sample."""
+    """A figure computed from a sample."""
 
     name: str
     unit: str
     less_is_better: bool = True
 
     def of(self, sample: Sample) -> float | None:
-        """The figure, or None if the sample has no such thing."""
+        """Return the figure, or None if the sample does not have it."""
         if sample.start:
             return {
                 "import": sample.start[0] * 1e3,
                 "construct": sample.start[1] * 1e3,
             }.get(self.name)
         if self.name == "failures":
-            return None if sample.refused else sum(sample.failures.values())
+            return None if sample.error else sum(sample.failures.values())
         if not sample.calls:
             return None
         rate = sample.calls / sample.wall
@@ -76,34 +76,34 @@ METRICS: Final = {
     for metric in (
         Metric("import", "ms CPU, import"),
         Metric("construct", "ms CPU, construct"),
-        Metric("cpu", "µs CPU a call"),
+        Metric("cpu", "µs CPU per call"),
         Metric("rate", "calls/s", less_is_better=False),
         Metric("transfer", "ms CPU"),
         Metric("throughput", "MB/s", less_is_better=False),
-        Metric("memory", "MiB more at the peak"),
+        Metric("memory", "MiB growth of peak memory"),
         Metric("pause", "ms longest pause"),
         Metric("server", "% server busy"),
-        Metric("failures", "calls that failed"),
+        Metric("failures", "failed calls"),
     )
 }
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over the rounds."""
+    """Median and range of a figure over the rounds."""
 
     median: float
     low: float
     high: float
 
     @classmethod
-    def over(cls, values: list[float]) -> "Spread":
-        """Of at least one value."""
+    def of(cls, values: list[float]) -> "Spread":
+        """Return the spread of at least one value."""
         return cls(median(values), min(values), max(values))
 
     @property
     def noise(self) -> float:
-        """Half of what lies between the extremes, as a share of the median."""
+        """Half of the range, relative to the median."""
         return (self.high - self.low) / 2 / self.median if self.median else 0
 
     def __str__(self) -> str:
@@ -113,8 +113,8 @@ class Spread:
 
 
 def number(value: float) -> str:
-    """Three digits, or all that stand before the point."""
-    for limit, form in ((10, "{:.2f}"), (100, "{:.1f}")):
+    """Format with three significant digits, or all digits of the integer part."""
+    for limit, template in ((10, "{:.2f}"), (100, "{:.1f}")):
         if abs(value) < limit:
-            return form.format(value)
+            return template.format(value)
     return f"{value:,.0f}"

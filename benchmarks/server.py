@@ -1,7 +1,7 @@
-"""The service: canned bytes over uvloop, one shared buffer, no HTTP parser in the way.
+"""The benchmark server: prepared responses, one shared buffer, no HTTP parser, on uvloop.
 
-A path's first segments say what is wanted: ``/late`` answers 20 ms later, ``/openai/v1`` has
-OpenAI's shapes and ``/api/v1`` OpenRouter's.
+The path selects the response: ``/late`` delays it by 20 ms, ``/openai/v1`` has the formats of
+OpenAI's API and ``/api/v1`` those of OpenRouter's.
 """
 
 import asyncio
@@ -12,20 +12,20 @@ from functools import cache
 from itertools import count
 from typing import Final, NamedTuple, cast
 
-from .answers import OK, Shape, file_answer, page_answer
 from .multipart import UploadCounter
+from .responses import OK, Shape, file_response, page_response
 
 __all__ = ["CONTENT_SIZE", "main"]
 
 CONTENT_SIZE: Final = 100 * 1024 * 1024
-_LATE: Final = 0.02
+_DELAY: Final = 0.02
 _BLOCK: Final = memoryview(bytes(1024 * 1024))
 _BUFFER: Final = memoryview(bytearray(1024 * 1024))
 _numbers: Final = count()
 
 
 class Route(NamedTuple):
-    """What a request's first line asks for."""
+    """The response to a request line."""
 
     shape: Shape
     delay: float
@@ -34,10 +34,10 @@ class Route(NamedTuple):
 
 
 @cache
-def route(line: bytes) -> Route:
-    """Read a request's first line."""
+def find_route(line: bytes) -> Route:
+    """Parse a request line."""
     method, target, _ = line.decode().split(" ")
-    delay = _LATE if target.startswith("/late/") else 0
+    delay = _DELAY if target.startswith("/late/") else 0
     path = target.removeprefix("/late").partition("?")[0]
     shape = "openai" if path.startswith("/openai/") else "openrouter"
     if method == "POST":
@@ -46,8 +46,8 @@ def route(line: bytes) -> Route:
         head = OK % (b"application/octet-stream", CONTENT_SIZE)
         return Route(shape, delay, head, CONTENT_SIZE)
     if path.endswith("/files"):
-        return Route(shape, delay, page_answer(shape))
-    return Route(shape, delay, file_answer(shape))
+        return Route(shape, delay, page_response(shape))
+    return Route(shape, delay, file_response(shape))
 
 
 def _busy() -> bytes:
@@ -55,15 +55,15 @@ def _busy() -> bytes:
     return OK % (b"text/plain", len(text)) + text
 
 
-class Exchange(asyncio.BufferedProtocol):
-    """One connection; its client waits for each response before it asks again."""
+class Connection(asyncio.BufferedProtocol):
+    """One connection, without pipelining: the client waits for each response."""
 
     _transport: asyncio.Transport
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._head = b""
-        self._transport_for: Route | None = None
+        self._route: Route | None = None
         self._counter: UploadCounter | None = None
         self._resumed = asyncio.Event()
         self._resumed.set()
@@ -83,7 +83,7 @@ class Exchange(asyncio.BufferedProtocol):
         self._resumed.set()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return _BUFFER  # one for all: it is read out before the loop turns to another
+        return _BUFFER  # shared: buffer_updated consumes it before the next read
 
     def buffer_updated(self, nbytes: int) -> None:
         data = _BUFFER[:nbytes]
@@ -96,26 +96,26 @@ class Exchange(asyncio.BufferedProtocol):
             return
         head, rest = self._head[: end + 4], self._head[end + 4 :]
         self._head = b""
-        self._answer(head, rest)
+        self._respond(head, rest)
 
-    def _answer(self, head: bytes, rest: bytes) -> None:
+    def _respond(self, head: bytes, rest: bytes) -> None:
         if head.startswith(b"GET /busy "):
             self._transport.write(_busy())
             return
-        self._transport_for = wanted = route(head[: head.index(b"\r\n")])
-        if wanted.response is None:
+        self._route = route = find_route(head[: head.index(b"\r\n")])
+        if route.response is None:
             self._counter = UploadCounter(head)
             self._count(memoryview(rest))
-        elif wanted.content:
-            self._sending = self._loop.create_task(self._send(wanted.response, wanted.content))
+        elif route.content:
+            self._sending = self._loop.create_task(self._send(route.response, route.content))
         else:
-            self._write(wanted.response, wanted.delay)
+            self._write(route.response, route.delay)
 
     def _count(self, data: memoryview) -> None:
-        if self._counter and self._transport_for and self._counter.feed(data):
+        if self._counter and self._route and self._counter.feed(data):
             size, self._counter = self._counter.size, None
-            response = file_answer(self._transport_for.shape, next(_numbers), size)
-            self._write(response, self._transport_for.delay)
+            response = file_response(self._route.shape, next(_numbers), size)
+            self._write(response, self._route.delay)
 
     def _write(self, response: bytes, delay: float) -> None:
         if delay:
@@ -132,9 +132,9 @@ class Exchange(asyncio.BufferedProtocol):
 
 async def _serve() -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Exchange, "127.0.0.1", 0, backlog=2048)
+    server = await loop.create_server(Connection, "127.0.0.1", 0, backlog=2048)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)  # until whoever started this is gone
+    await loop.run_in_executor(None, sys.stdin.read)  # until the parent process exits
 
 
 def main() -> None:
@@ -144,7 +144,7 @@ def main() -> None:
     try:
         import uvloop  # ty: ignore[unresolved-import]
     except ImportError:
-        print("uvloop is missing: the server is slower than it should be", file=sys.stderr)
+        print("uvloop is not installed: the server is slower", file=sys.stderr)
         asyncio.run(_serve())
     else:
         uvloop.run(_serve())

@@ -1,4 +1,4 @@
-"""The results as text for a terminal, and as Markdown for the README."""
+"""The results as plain text and as Markdown."""
 
 from collections.abc import Iterator
 
@@ -19,15 +19,15 @@ def _columns(lines: list[list[str]]) -> Iterator[str]:
 
 def _block(results: Results, row: Row) -> Iterator[str]:
     metrics = results.metrics(row)
-    lines = [[row.label, *(METRICS[metric].unit for metric in metrics), "of ours"]]
+    lines = [[row.label, *(METRICS[metric].unit for metric in metrics), "vs ours"]]
     for peer in results.peers:
         spreads = [results.spread(row.name, peer.name, metric) for metric in metrics]
         main, ours = spreads[0] if spreads else None, _ours(results, row, metrics)
-        share = f"{main.median / ours:.2f}" if main and ours else ""
-        lines.append([f"  {peer.label}", *(str(spread or "-") for spread in spreads), share])
-    troubles = ["", *(results.trouble(row.name, peer.name) for peer in results.peers)]
-    for line, trouble in zip(_columns(lines), troubles, strict=True):
-        yield f"{line}  {trouble}".rstrip()
+        ratio = f"{main.median / ours:.2f}" if main and ours else ""
+        lines.append([f"  {peer.label}", *(str(spread or "-") for spread in spreads), ratio])
+    problems = ["", *(results.problem(row.name, peer.name) for peer in results.peers)]
+    for line, problem in zip(_columns(lines), problems, strict=True):
+        yield f"{line}  {problem}".rstrip()
 
 
 def _ours(results: Results, row: Row, metrics: list[str]) -> float:
@@ -36,36 +36,36 @@ def _ours(results: Results, row: Row, metrics: list[str]) -> float:
 
 
 def text(results: Results) -> str:
-    """Every figure of every row: median (min-max)."""
+    """Return every figure of every row: median (min-max)."""
     blocks = ["\n".join(_block(results, row)) for row in results.rows]
     return "\n\n".join([*blocks, _notes(results)])
 
 
 def _notes(results: Results) -> str:
     typical, largest = results.noise()
-    how = (
-        f"Medians of {results.rounds} fresh processes each (min-max), taking turns.\n"
+    method = (
+        f"Medians of {results.rounds} fresh processes each (min-max), alternating.\n"
         f"Noise of the CPU figures: ±{typical:.0%} typically, ±{largest:.0%} at worst."
         if results.rounds > 1
-        else "One fresh process each: their noise is unknown."
+        else "One fresh process each: the noise is unknown."
     )
-    return f"{results.machine}.\n{results.versions}.\n{how}"
+    return f"{results.machine}.\n{results.versions}.\n{method}"
 
 
 def _cell(results: Results, row: Row, peer: str, metric: str) -> str:
     spread = results.spread(row.name, peer, metric)
-    trouble = results.trouble(row.name, peer)
-    name = trouble.partition(":")[0]
+    problem = results.problem(row.name, peer)
+    name = problem.partition(":")[0]
     if not spread:
         return name or "-"
     cell = str(spread)
-    if trouble and metric in {"cpu", "transfer"}:
+    if problem and metric in {"cpu", "transfer"}:
         return f"{cell}, {name}"
     return cell
 
 
 def markdown(results: Results) -> str:
-    """One table: a line for each figure, a column for each client."""
+    """Return one table with a line per figure and a column per client."""
     lines = [
         "| | " + " | ".join(peer.label for peer in results.peers) + " |",
         "|---" * (len(results.peers) + 1) + "|",
@@ -83,11 +83,11 @@ def markdown(results: Results) -> str:
 
 
 def claims_text(verdicts: list[Verdict]) -> str:
-    """What was promised beside what was measured."""
-    lines = [["promised", "measured", ""]]
+    """Return the claims with what was measured."""
+    lines = [["claim", "measured", ""]]
     for verdict in verdicts:
         bound = f"{'at least' if verdict.claim.at_least else 'at most'} {verdict.claim.bound:g}"
-        measured = str(verdict.spread) if verdict.spread else "not done by both"
-        state = "holds" if verdict.holds else "within the noise" if verdict.passes else "FAILS"
+        measured = str(verdict.spread) if verdict.spread else "not measured for both"
+        state = "holds" if verdict.holds else "within tolerance" if verdict.passes else "FAILS"
         lines.append([verdict.claim.text, f"{measured}, {bound}", state])
     return "\n".join(_columns(lines))

@@ -1,4 +1,4 @@
-"""The files that are sent and received."""
+"""The files to upload and download."""
 
 import base64
 import os
@@ -6,7 +6,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Final
 
-from .answers import PAGE_ROWS
+from .responses import PAGE_ROWS
 
 __all__ = ["SMALL_SIZE", "Workload"]
 
@@ -16,12 +16,12 @@ _BIG_SIZE: Final = 100 * 1024 * 1024
 
 
 def _text(size: int) -> bytes:
-    """Random text, which is a type that the service takes."""
+    """Return random text, which the service accepts as a type."""
     return base64.b64encode(os.urandom(size))[:size]
 
 
 class Workload:
-    """Paths below one directory."""
+    """The files below one directory."""
 
     page_rows = PAGE_ROWS
 
@@ -31,7 +31,7 @@ class Workload:
         self.target = directory / "received.bin"
 
     def many(self, count: int) -> list[Path]:
-        """So many different small files: links to those that there are."""
+        """Return ``count`` different paths: hard links to the small files."""
         folder = self.big.with_name("many")
         folder.mkdir(exist_ok=True)
         paths = [folder / f"{number}.bin" for number in range(count)]

@@ -1,4 +1,4 @@
-"""The benchmark itself: what it counts, how it judges, and that it runs."""
+"""The benchmark: how it counts, checks claims, and that it runs."""
 
 import json
 import subprocess
@@ -42,17 +42,17 @@ def count(head, data, step):
 
 @pytest.mark.parametrize("step", [1, 7, 300, 100_000])
 @pytest.mark.parametrize("content", [b"", b"x", b"\r\n--", b"abc" * 1000])
-def test_the_server_counts_the_files_own_bytes(content, step):
-    """However the body is framed, and wherever the socket cuts it."""
+def test_the_server_counts_only_the_bytes_of_the_file(content, step):
+    """For both framings, and for chunks of any size from the socket."""
     data = body(content)
     assert count(HEAD % b"content-length: %d" % len(data), data, step) == len(content)
     sent = chunked(data, 100)
     assert count(HEAD % b"Transfer-Encoding: chunked", sent, step) == len(content)
 
 
-def test_a_claim_is_judged_round_by_round():
-    """The median of the rounds' ratios counts; what we cannot do fails, what a peer cannot passes."""
-    from benchmarks.claims import CLAIMS, judge
+def test_a_claim_is_checked_with_the_ratio_of_each_round():
+    """The median of the ratios counts; a row that only a peer cannot do passes, ours fails."""
+    from benchmarks.claims import CLAIMS, check_claims
     from benchmarks.peers import PEERS
     from benchmarks.results import Results
     from benchmarks.rows import ROWS
@@ -63,22 +63,22 @@ def test_a_claim_is_judged_round_by_round():
     for ours, theirs in ((1, 2), (10, 25), (1, 1)):
         results.add(row, PEERS["ours"], Sample(calls=1, cpu=ours, wall=1))
         results.add(row, PEERS["httpx"], Sample(calls=1, cpu=theirs, wall=1))
-        results.add(row, PEERS["openai"], Sample(refused="PoolTimeout"))
+        results.add(row, PEERS["openai"], Sample(error="PoolTimeout"))
         results.add(row, PEERS["openrouter"], Sample(calls=1, cpu=ours * 7, wall=1))
-    verdicts = {verdict.claim.text: verdict for verdict in judge(results)}
+    verdicts = {verdict.claim.text: verdict for verdict in check_claims(results)}
     assert len(verdicts) == len([claim for claim in CLAIMS if claim.top.row == "sequential"])
     httpx = verdicts["sequential: 2x less CPU than httpx"]
     assert (httpx.spread.median, httpx.holds) == (2, True)
     assert verdicts["sequential: 2.5x less CPU than openai"].passes
     openrouter = verdicts["sequential: 8x less CPU than openrouter"]
     assert (openrouter.holds, openrouter.passes) == (False, True)
-    results.samples["sequential", "ours"] = [Sample(refused="ReadError")] * 3
-    assert not any(verdict.passes for verdict in judge(results))
+    results.samples["sequential", "ours"] = [Sample(error="ReadError")] * 3
+    assert not any(verdict.passes for verdict in check_claims(results))
 
 
-def test_a_run_leaves_a_table_a_plot_and_its_figures(tmp_path):
-    """One command, whatever the clients are."""
-    options = ["--quick", "--peers", "raw,ours", "--rows", "start,page,uploads-16,blocking"]
+def test_a_run_writes_a_table_a_plot_and_its_figures(tmp_path):
+    """For the clients that are installed with the tests."""
+    options = ["--quick", "--peers", "raw,ours", "--rows", "start,page,uploads-16,sync"]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", *options, "--out", tmp_path],
         cwd=ROOT,
@@ -91,6 +91,6 @@ def test_a_run_leaves_a_table_a_plot_and_its_figures(tmp_path):
     assert table in done.stdout
     assert "<svg" in (tmp_path / "benchmarks.svg").read_text()
     rows = json.loads((tmp_path / "benchmarks.json").read_text())["rows"]
-    assert set(rows) == {"start", "page", "uploads-16", "blocking"}
+    assert set(rows) == {"start", "page", "uploads-16", "sync"}
     for row in rows.values():
-        assert not any("refused" in sample for samples in row.values() for sample in samples)
+        assert not any("error" in sample for samples in row.values() for sample in samples)

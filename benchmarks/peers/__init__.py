@@ -1,26 +1,26 @@
-"""The clients under test, each in a module of its own that imports its library and no other."""
+"""The clients to compare, each in its own module that imports only that library."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-__all__ = ["FILE_ID", "KEY", "PEERS", "AsyncPeer", "BlockingPeer", "Peer"]
+__all__ = ["FILE_ID", "KEY", "PEERS", "AsyncPeer", "Peer", "SyncPeer"]
 
 KEY: Final = "sk-or-v1-benchmark"
 FILE_ID: Final = "file_011CNha8iCJcU1wXN000000"
 
 
 class AsyncPeer(Protocol):
-    """What a peer's module offers as ``AsyncPeer(base)``, made inside the running loop."""
+    """Interface of ``AsyncPeer(base)`` in a peer's module, constructed in the running loop."""
 
     async def retrieve(self) -> object:
-        """One file's metadata, decoded."""
+        """Return one file's decoded metadata."""
 
     async def page(self) -> int:
-        """A page of files, decoded; how many there are on it."""
+        """Decode a page of files and return the number of files."""
 
     async def upload(self, path: Path) -> int:
-        """Upload a file; the size that the service gives it."""
+        """Upload a file and return the size that the service reports."""
 
     async def download(self, path: Path) -> None:
         """Download the content into a file."""
@@ -29,11 +29,11 @@ class AsyncPeer(Protocol):
         """Close the connections."""
 
 
-class BlockingPeer(Protocol):
-    """What a peer's module offers as ``BlockingPeer(base)``."""
+class SyncPeer(Protocol):
+    """Interface of ``SyncPeer(base)`` in a peer's module."""
 
     def retrieve(self) -> object:
-        """One file's metadata, decoded."""
+        """Return one file's decoded metadata."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -41,15 +41,15 @@ class BlockingPeer(Protocol):
 
 @dataclass(frozen=True)
 class Peer:
-    """A client under test.
+    """A client to compare.
 
     Attributes:
-        name: Its name in options and results, and of its module.
-        label: Its name in tables.
-        distribution: The package whose version is told.
-        imports: Python that brings the client into a fresh interpreter.
-        construct: Python, inside a running loop, up to the attribute that calls begin with.
-        blocking: Whether it has a sync client.
+        name: The name in options and results, and of its module.
+        label: The name in tables.
+        distribution: The package whose version is reported.
+        imports: Code that imports the client.
+        construct: Expression, evaluated in a running loop, that creates the client.
+        sync: Whether it has a sync client.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Peer:
     distribution: str | None
     imports: str
     construct: str
-    blocking: bool = True
+    sync: bool = True
 
 
 PEERS: Final = {
@@ -70,7 +70,7 @@ PEERS: Final = {
             "aiohttp",
             "import aiohttp",
             "aiohttp.ClientSession()",
-            blocking=False,
+            sync=False,
         ),
         Peer("httpx", "httpx", "httpx", "import httpx", "httpx.AsyncClient()"),
         Peer(

@@ -20,15 +20,15 @@ class AsyncPeer:
             return await response.json()
 
     async def retrieve(self) -> object:
-        """One file's metadata."""
+        """Return one file's metadata."""
         return await self._get(f"/{FILE_ID}")
 
     async def page(self) -> int:
-        """A page of files."""
+        """Return the number of files on a page."""
         return len((await self._get("?limit=1000"))["data"])
 
     async def upload(self, path: Path) -> int:
-        """An open file in a form: aiohttp reads it in threads."""
+        """Upload an open file in a form; aiohttp reads it in threads."""
         form = aiohttp.FormData()
         with path.open("rb") as file:
             form.add_field("file", file, filename=path.name)
@@ -36,7 +36,7 @@ class AsyncPeer:
                 return int((await response.json())["size_bytes"])
 
     async def download(self, path: Path) -> None:
-        """Chunks of 1 MiB at most, blocking writes."""
+        """Download in chunks of at most 1 MiB, with blocking writes."""
         url = f"{self._url}/{FILE_ID}/content"
         async with self._session.get(url, raise_for_status=True) as response:
             with path.open("wb") as file:

@@ -21,21 +21,21 @@ class AsyncPeer:
         return response.raise_for_status().json()
 
     async def retrieve(self) -> object:
-        """One file's metadata."""
+        """Return one file's metadata."""
         return await self._get(f"/files/{FILE_ID}")
 
     async def page(self) -> int:
-        """A page of files."""
+        """Return the number of files on a page."""
         return len((await self._get("/files?limit=1000"))["data"])
 
     async def upload(self, path: Path) -> int:
-        """An open file as multipart: httpx reads it in the loop."""
+        """Upload an open file as multipart; httpx reads it in the event loop."""
         with path.open("rb") as file:
             response = await self._client.post("/files", files={"file": (path.name, file)})
         return int(response.raise_for_status().json()["size_bytes"])
 
     async def download(self, path: Path) -> None:
-        """``aiter_raw`` and blocking writes."""
+        """Download with ``aiter_raw`` and blocking writes."""
         url = f"/files/{FILE_ID}/content"
         with path.open("wb") as file:
             async with self._client.stream("GET", url) as response:
@@ -47,14 +47,14 @@ class AsyncPeer:
         await self._client.aclose()
 
 
-class BlockingPeer:
+class SyncPeer:
     """One ``Client``."""
 
     def __init__(self, base: str) -> None:
         self._client = httpx.Client(base_url=f"{base}/api/v1", headers=_HEADERS)
 
     def retrieve(self) -> object:
-        """One file's metadata."""
+        """Return one file's metadata."""
         return self._client.get(f"/files/{FILE_ID}").raise_for_status().json()
 
     def close(self) -> None:

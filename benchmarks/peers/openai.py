@@ -1,4 +1,4 @@
-"""openai with its defaults, on the shapes of OpenAI's own Files API."""
+"""openai with its defaults, with the formats of OpenAI's own Files API."""
 
 from pathlib import Path
 
@@ -14,19 +14,19 @@ class AsyncPeer:
         self._client = AsyncOpenAI(api_key=KEY, base_url=f"{base}/openai/v1")
 
     async def retrieve(self) -> object:
-        """One file's metadata, as a model."""
+        """Return one file's metadata as a model."""
         return await self._client.files.retrieve(FILE_ID)
 
     async def page(self) -> int:
-        """A page of files, as models."""
+        """Return the number of models on a page of files."""
         return len((await self._client.files.list(limit=1000)).data)
 
     async def upload(self, path: Path) -> int:
-        """A path, as its documentation advises."""
+        """Upload a path, as its documentation recommends."""
         return (await self._client.files.create(file=path, purpose="user_data")).bytes
 
     async def download(self, path: Path) -> None:
-        """Its streaming answer, written by itself."""
+        """Download with its streaming response, which writes the file."""
         streaming = self._client.files.with_streaming_response
         async with streaming.content(FILE_ID) as response:
             await response.stream_to_file(path)
@@ -36,14 +36,14 @@ class AsyncPeer:
         await self._client.close()
 
 
-class BlockingPeer:
+class SyncPeer:
     """``OpenAI``."""
 
     def __init__(self, base: str) -> None:
         self._client = OpenAI(api_key=KEY, base_url=f"{base}/openai/v1")
 
     def retrieve(self) -> object:
-        """One file's metadata, as a model."""
+        """Return one file's metadata as a model."""
         return self._client.files.retrieve(FILE_ID)
 
     def close(self) -> None:

@@ -8,32 +8,32 @@ from openrouter import OpenRouter
 from . import FILE_ID, KEY
 
 
-def _client(base: str) -> Any:  # noqa: ANN401 - its types want casts everywhere
+def _client(base: str) -> Any:  # noqa: ANN401 - its types need casts everywhere
     return OpenRouter(api_key=KEY, server_url=f"{base}/api/v1")
 
 
 class AsyncPeer:
-    """Its ``…_async`` methods."""
+    """The ``…_async`` methods."""
 
     def __init__(self, base: str) -> None:
         self._client = _client(base)
 
     async def retrieve(self) -> object:
-        """One file's metadata, as a model."""
+        """Return one file's metadata as a model."""
         return await self._client.files.retrieve_async(file_id=FILE_ID)
 
     async def page(self) -> int:
-        """A page of files, as models."""
+        """Return the number of models on a page of files."""
         return len((await self._client.files.list_async(limit=1000)).result.data)
 
     async def upload(self, path: Path) -> int:
-        """An open file, as its documentation has it."""
+        """Upload an open file, as its documentation shows."""
         with path.open("rb") as file:
             content = {"file_name": path.name, "content": file}
             return int((await self._client.files.upload_async(file=content)).size_bytes)
 
     async def download(self, path: Path) -> None:
-        """The httpx response that it returns, and blocking writes."""
+        """Download from the httpx response that it returns, with blocking writes."""
         response = await self._client.files.download_async(file_id=FILE_ID)
         with path.open("wb") as file:
             async for chunk in response.aiter_bytes():
@@ -45,14 +45,14 @@ class AsyncPeer:
         await self._client.__aexit__(None, None, None)
 
 
-class BlockingPeer:
-    """Its blocking methods."""
+class SyncPeer:
+    """The sync methods."""
 
     def __init__(self, base: str) -> None:
         self._client = _client(base)
 
     def retrieve(self) -> object:
-        """One file's metadata, as a model."""
+        """Return one file's metadata as a model."""
         return self._client.files.retrieve(file_id=FILE_ID)
 
     def close(self) -> None:

@@ -16,25 +16,25 @@ class AsyncPeer:
         self._client = AsyncOpenRouter(KEY, server_url=f"{base}/api/v1")
 
     async def retrieve(self) -> object:
-        """One file's metadata, as a model."""
+        """Return one file's metadata as a model."""
         return await self._client.files.retrieve(FILE_ID)
 
     async def page(self) -> int:
-        """A page of files, as models."""
+        """Return the number of models on a page of files."""
         return len((await self._client.files.list(limit=1000)).data)
 
     async def upload(self, path: Path) -> int:
-        """A path, read in threads."""
+        """Upload a path, which is read in threads."""
         return (await self._client.files.upload(path)).size_bytes
 
     async def upload_all(self, paths: Sequence[Path], concurrency: int) -> int:
-        """One bulk run; how many arrived."""
+        """Run one bulk upload and return the number of stored files."""
         outcomes = self._client.files.upload_many(paths, concurrency=concurrency)
         async with aclosing(outcomes):
             return sum([outcome.status == "uploaded" async for outcome in outcomes])
 
     async def download(self, path: Path) -> None:
-        """Into a file, written in threads and renamed when it is complete."""
+        """Download to a file that is written in threads and renamed when complete."""
         await self._client.files.download_to(FILE_ID, path, overwrite=True)
 
     async def aclose(self) -> None:
@@ -42,14 +42,14 @@ class AsyncPeer:
         await self._client.aclose()
 
 
-class BlockingPeer:
+class SyncPeer:
     """``OpenRouter``."""
 
     def __init__(self, base: str) -> None:
         self._client = OpenRouter(KEY, server_url=f"{base}/api/v1")
 
     def retrieve(self) -> object:
-        """One file's metadata, as a model."""
+        """Return one file's metadata as a model."""
         return self._client.files.retrieve(FILE_ID)
 
     def close(self) -> None:

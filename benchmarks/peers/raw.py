@@ -1,4 +1,4 @@
-"""The floor: bare sockets, and HTTP of the few words that this service speaks."""
+"""The lower bound: plain sockets, and the minimum of HTTP that the benchmark server needs."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from . import FILE_ID, KEY
 
 _HEADERS = f"Host: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n"
-_BLOCK = 262_144
+_CHUNK_SIZE = 262_144
 _PREAMBLE = (
     b'--boundary\r\nContent-Disposition: form-data; name="file"; filename="report.pdf"\r\n'
     b"Content-Type: application/pdf\r\n\r\n"
@@ -22,14 +22,14 @@ def _get(url: str, rest: str) -> bytes:
     return f"GET {urlsplit(url).path}/api/v1/files{rest} HTTP/1.1\r\n{_HEADERS}\r\n".encode()
 
 
-def _length(answer: bytes | bytearray, body: int) -> int:
-    mark = answer.rindex(b"Content-Length: ", 0, body) + 16
-    return int(answer[mark : answer.index(b"\r", mark)])
+def _length(response: bytes | bytearray, body: int) -> int:
+    mark = response.rindex(b"Content-Length: ", 0, body) + 16
+    return int(response[mark : response.index(b"\r", mark)])
 
 
 class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
-        self._answer = bytearray()
+        self._received = bytearray()
         self._body = 0
         self._end = 0
         self._waiter: asyncio.Future[bytes]
@@ -47,16 +47,16 @@ class _Connection(asyncio.Protocol):
         self.resumed.set()
 
     def data_received(self, data: bytes) -> None:
-        self._answer += data
+        self._received += data
         if not self._end:
-            self._body = self._answer.find(b"\r\n\r\n") + 4
+            self._body = self._received.find(b"\r\n\r\n") + 4
             if self._body < 4:  # noqa: PLR2004 - nothing found
                 return
-            self._end = self._body + _length(self._answer, self._body)
-        if len(self._answer) >= self._end:
-            body = bytes(self._answer[self._body :])
+            self._end = self._body + _length(self._received, self._body)
+        if len(self._received) >= self._end:
+            body = bytes(self._received[self._body :])
             self._end = 0
-            self._answer.clear()
+            self._received.clear()
             self._waiter.set_result(body)
 
     def send(self, request: bytes) -> asyncio.Future[bytes]:
@@ -66,11 +66,11 @@ class _Connection(asyncio.Protocol):
 
 
 class AsyncPeer:
-    """Connections are taken from a list and put back."""
+    """A list of idle connections."""
 
     def __init__(self, base: str) -> None:
         split = urlsplit(base)
-        self._where = (str(split.hostname), int(split.port or 80))
+        self._address = (str(split.hostname), int(split.port or 80))
         self._path = split.path
         self._idle: list[_Connection] = []
         self._retrieve = _get(base, f"/{FILE_ID}")
@@ -81,7 +81,7 @@ class AsyncPeer:
         if self._idle:
             return self._idle.pop()
         loop = asyncio.get_running_loop()
-        return (await loop.create_connection(_Connection, *self._where))[1]
+        return (await loop.create_connection(_Connection, *self._address))[1]
 
     async def _call(self, request: bytes) -> Any:  # noqa: ANN401
         connection = await self._connection()
@@ -90,15 +90,15 @@ class AsyncPeer:
         return json.loads(body)
 
     async def retrieve(self) -> object:
-        """One file's metadata."""
+        """Return one file's metadata."""
         return await self._call(self._retrieve)
 
     async def page(self) -> int:
-        """A page of files."""
+        """Return the number of files on a page."""
         return len((await self._call(self._page))["data"])
 
     async def upload(self, path: Path) -> int:
-        """Blocking reads, and writes that wait for the socket."""
+        """Upload with blocking reads, and writes that respect back-pressure."""
         connection = await self._connection()
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -108,30 +108,30 @@ class AsyncPeer:
                 f"POST {self._path}/api/v1/files HTTP/1.1\r\n{_HEADERS}Content-Type: "
                 f"multipart/form-data; boundary=boundary\r\nContent-Length: {length}\r\n\r\n"
             )
-            answer = connection.send(head.encode() + _PREAMBLE + file.read(_BLOCK))
-            while block := file.read(_BLOCK):
+            response = connection.send(head.encode() + _PREAMBLE + file.read(_CHUNK_SIZE))
+            while chunk := file.read(_CHUNK_SIZE):
                 await connection.resumed.wait()
-                connection.transport.write(block)
+                connection.transport.write(chunk)
             connection.transport.write(_CLOSING)
-        stored = json.loads(await answer)
+        stored = json.loads(await response)
         self._idle.append(connection)
         return int(stored["size_bytes"])
 
     async def download(self, path: Path) -> None:
-        """A socket of its own, one buffer, blocking writes."""
+        """Download on a new socket with one buffer and blocking writes."""
         loop = asyncio.get_running_loop()
         buffer = memoryview(bytearray(1024 * 1024))
         with socket.socket() as sock, path.open("wb") as file:
             sock.setblocking(False)
-            await loop.sock_connect(sock, self._where)
+            await loop.sock_connect(sock, self._address)
             await loop.sock_sendall(sock, self._content)
             size = await loop.sock_recv_into(sock, buffer)
             first = bytes(buffer[:size])
             body = first.index(b"\r\n\r\n") + 4
-            left = _length(first, body) - file.write(first[body:])
-            while left:
+            remaining = _length(first, body) - file.write(first[body:])
+            while remaining:
                 size = await loop.sock_recv_into(sock, buffer)
-                left -= file.write(buffer[:size])
+                remaining -= file.write(buffer[:size])
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -139,7 +139,7 @@ class AsyncPeer:
             connection.transport.abort()
 
 
-class BlockingPeer:
+class SyncPeer:
     """One blocking socket."""
 
     def __init__(self, base: str) -> None:
@@ -149,10 +149,10 @@ class BlockingPeer:
         self._retrieve = _get(base, f"/{FILE_ID}")
 
     def retrieve(self) -> object:
-        """One file's metadata."""
+        """Return one file's metadata."""
         self._socket.sendall(self._retrieve)
-        answer = self._socket.recv(65536)
-        return json.loads(answer[answer.index(b"\r\n\r\n") + 4 :])
+        response = self._socket.recv(65536)
+        return json.loads(response[response.index(b"\r\n\r\n") + 4 :])
 
     def close(self) -> None:
         """Close the connection."""

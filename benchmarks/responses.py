@@ -1,9 +1,9 @@
-"""What the benchmark's service answers, each client in the shape it was made for."""
+"""Responses of the benchmark server, in the format that each client expects."""
 
 import json
 from typing import Any, Final
 
-__all__ = ["OK", "PAGE_ROWS", "Shape", "file_answer", "page_answer"]
+__all__ = ["OK", "PAGE_ROWS", "Shape", "file_response", "page_response"]
 
 PAGE_ROWS: Final = 1000
 OK: Final = (
@@ -44,12 +44,12 @@ def _json(value: object) -> bytes:
     return OK % (b"application/json", len(body)) + body
 
 
-def file_answer(shape: Shape, number: int = 0, size: int = 65536) -> bytes:
+def file_response(shape: Shape, number: int = 0, size: int = 65536) -> bytes:
     """One file's metadata, as a whole HTTP response."""
     return _json(_file(shape, number, size))
 
 
-def page_answer(shape: Shape) -> bytes:
+def page_response(shape: Shape) -> bytes:
     """A page of files, as a whole HTTP response."""
     rows = [_file(shape, number, 1024 + number) for number in range(PAGE_ROWS)]
     ends = {"first_id": rows[0]["id"], "last_id": rows[-1]["id"], "has_more": False}
