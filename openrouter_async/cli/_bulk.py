@@ -20,13 +20,12 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from .. import FileMetadata
 from .. import Progress as Report
 from ..transfers import OnProgress, Outcome, TransferProgress, rich_progress
 from ._output import Output, Row, human_size, visible
 from ._status import FAILED, UNAUTHENTICATED, explain, status_of
 
-__all__ = ["Start", "Totals", "one_bar", "outcome_row", "run"]
+__all__ = ["Start", "Totals", "file_bars", "outcome_row", "run"]
 
 Start = Callable[[OnProgress | None], AsyncGenerator[Outcome, None]]
 """Begins a run that tells its progress."""
@@ -144,15 +143,21 @@ def _size_of(outcome: Outcome) -> int | None:
 
 
 @contextmanager
-def one_bar(output: Output, file: FileMetadata) -> Iterator[Report | None]:
-    """A bar for a single file, where there is a terminal to show it on."""
+def file_bars(output: Output) -> Iterator[Callable[[str, int], Report | None]]:
+    """Yield a function that adds a bar for a file and returns its ``progress=`` callback.
+
+    Without a terminal there is no bar, and the callback is None.
+    """
     if not output.live:
-        yield None
+        yield lambda _name, _size: None
         return
-    with _display(output, in_bytes=True) as progress:
-        name = escape(visible(file.filename.rpartition("/")[2]))
-        task = progress.add_task(name, total=file.size_bytes)
-        yield lambda done, _: progress.update(task, completed=done)
+    with _display(output, in_bytes=True) as display:
+
+        def add(name: str, size: int) -> Report:
+            task = display.add_task(escape(visible(name)), total=size)
+            return lambda done, _: display.update(task, completed=done)
+
+        yield add
 
 
 @contextmanager

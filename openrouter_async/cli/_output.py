@@ -24,7 +24,7 @@ from rich.text import Text
 from ..errors import ConnectionFailedError, TLSError
 from ._status import DeclinedError, OutputError, UsageError, explain, status_of
 
-__all__ = ["Output", "Row", "Terminal", "human_size", "to_row", "visible"]
+__all__ = ["Output", "Row", "Terminal", "human_size", "table", "to_row", "visible"]
 
 Row = Mapping[str, Any]
 
@@ -88,7 +88,7 @@ class Output:
             if rows or complete:
                 wide = self.out.width >= _WIDE  # else names need the room
                 shown = [name for name in columns if wide or name != "mime_type"]
-                self.out.print(_table(shown, rows))
+                self.out.print(table(shown, rows))
 
     def show(self, row: Row) -> None:
         """One thing, with all that is known of it."""
@@ -230,6 +230,8 @@ def _text(value: object) -> str:
 def _human(name: str, value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
     if name == "size_bytes" and value is not None:
         return human_size(value)
+    if name == "seconds" and value is not None:
+        return f"{value:.2f}"
     if name.endswith("_at") and isinstance(value, str):
         return visible(value[:_SECONDS].replace("T", " "))
     return _text(value)
@@ -240,10 +242,11 @@ def _cell(name: str, value: object) -> str:
     return text[:_MINUTES] if name.endswith("_at") else text
 
 
-def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
+def table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
+    """Return a table with these keys of each row as columns."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
-        number = name in {"size_bytes", "limit_usd"}
+        number = name in {"size_bytes", "limit_usd", "seconds"}
         title = name.removesuffix("_bytes").replace("_", " ")
         table.add_column(
             title,

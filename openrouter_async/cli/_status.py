@@ -1,5 +1,6 @@
 """What the command's exit status says, and which failure has which."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Final
 
@@ -57,6 +58,8 @@ _WORDS: Final = (
 
 def status_of(error: BaseException) -> int:
     """The exit status of a command that this has ended."""
+    if isinstance(error, asyncio.CancelledError):
+        return INTERRUPTED
     if isinstance(error, TransferStoppedError):
         return status_of(error.reason)
     if isinstance(error, UnauthorizedResponseError | MissingAPIKeyError):

@@ -10,7 +10,7 @@ import typer
 
 from .. import FileMetadata
 from ..transfers import Outcome
-from ._bulk import Totals, one_bar, outcome_row, run
+from ._bulk import Totals, file_bars, outcome_row, run
 from ._output import Output, human_size
 from ._run import Concurrency, FileIds, Workspace, command, new_client, workspace_id
 from ._status import UsageError
@@ -75,7 +75,8 @@ async def _to_path(
         place = await workspace_id(client, workspace)
         file = await client.files.retrieve(file_id, workspace_id=place)
         began = time.monotonic()
-        with one_bar(output, file) as progress:
+        with file_bars(output) as add_bar:
+            progress = add_bar(file.filename.rpartition("/")[2], file.size_bytes)
             written = await client.files.download_to(
                 file_id, path, overwrite=overwrite, progress=progress, workspace_id=place
             )

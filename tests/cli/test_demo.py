@@ -9,8 +9,8 @@ import pytest
 
 from openrouter_async import AsyncOpenRouter, OpenRouter
 from openrouter_async.cli.demo import steps_workspaces as workspace_steps
-from openrouter_async.cli.demo.context import Scene
-from openrouter_async.cli.demo.runner import CheckFailedError, Step, exit_status, expect, perform
+from openrouter_async.cli.demo.context import Context
+from openrouter_async.cli.demo.runner import CheckFailedError, Report, Step, expect, run_steps
 from openrouter_async.emulator import run_emulator
 
 STEPS = [
@@ -31,9 +31,9 @@ STEPS = [
 
 
 def table(output):
-    """The steps of the table at the end, by name, with their marks."""
+    """The status of each step in the table at the end, by name."""
     rows = re.findall(r"^ ?(ok|failed|not run) +(\S+(?: \S+)*)", output, re.MULTILINE)
-    return {name: mark for mark, name in rows}
+    return {name: status for status, name in rows}
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def live(run, emulator):
 
 @pytest.fixture
 def names(emulator):
-    """What is stored in the emulator."""
+    """Lists the filenames in the emulator."""
 
     def listing():
         with OpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
@@ -55,49 +55,54 @@ def names(emulator):
 
 
 @pytest.fixture
-async def scene(emulator):
-    """A demo that has got as far as its workspace."""
+async def context(emulator):
+    """The state of a demo that has just created its workspace."""
     async with AsyncOpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
-        scene = Scene(emulator=emulator)
-        scene.client = client
-        scene.workspace = await client.workspaces.create(name="Demo", slug="demo")
-        yield scene
+        context = Context(emulator=emulator)
+        context.client = client
+        context.workspace = await client.workspaces.create(name="Demo", slug="demo")
+        yield context
+
+
+@pytest.fixture
+def wrong_sample(monkeypatch):
+    """The demo's PDF is plain text."""
+    files = {"report.pdf": ("application/pdf", b"Not a PDF at all.\n", 1)}
+    monkeypatch.setattr("openrouter_async.cli.demo.samples._FILES", files)
 
 
 def test_demo_runs_and_leaves_nothing_behind(execute, temporary):
-    """Every step is in the table as well done, and every temporary file is gone."""
+    """Every step is ok in the table, and every temporary file is removed."""
     status, output, errors = execute("-m", "openrouter_async", "demo")
     assert (status, errors) == (0, "")
     assert table(output) == dict.fromkeys(STEPS, "ok")
-    assert "All 13 steps went as they should" in output
+    assert "All 13 steps succeeded: " in output
     assert list(temporary.iterdir()) == []
 
 
-def test_demo_shows_what_happens_in_plain_lines(run, temporary):
-    """Where there is no terminal, progress is a line for each quarter."""
+def test_demo_prints_plain_lines_without_a_terminal(run, temporary):
+    """The progress of an upload is a line for each quarter."""
     result = run("demo")
     assert result.exit_code == 0
     for quarter in ("25 %", "50 %", "75 %", "100 %"):
-        assert re.search(rf"server.log +{quarter} of 20,971,520 bytes", result.output)
+        assert re.search(rf"server.log +{quarter} of 20,971,536 bytes", result.output)
     assert "page 3:" in result.output
-    assert "attempt 1: 429; the next follows in 1.00 s" in result.output
+    assert "attempt 1: 429; retrying in 1.00 s" in result.output
     assert "monthly limit ($500) must be greater than the weekly limit ($600)" in result.output
     assert "\x1b" not in result.output
     assert list(temporary.iterdir()) == []
 
 
 def test_demo_shows_bars_on_a_terminal(run):
-    """On a terminal each file has a bar that ends full."""
+    """Each file has a bar that ends full."""
     result = run("demo", FORCE_COLOR="1", TERM="xterm-256color")
     assert result.exit_code == 0
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.output)
-    assert re.search(r"server.log +\S+ +20.0/20.0 MiB +100 %", plain)
+    assert re.search(r"server.log +\S+ +20.0/20.0 MiB", plain)
 
 
-def test_demo_prints_json_for_each_step(run, monkeypatch):
-    """Its name, how it went, what happened, and how long it took."""
-    kinds = {"report.pdf": ("application/pdf", lambda: b"Not a PDF at all.\n")}
-    monkeypatch.setattr("openrouter_async.cli._samples._KINDS", kinds)
+def test_demo_prints_json_for_each_step(run, wrong_sample):
+    """Name, status, detail and duration; errors go to stderr in one line."""
     result = run("demo", "--json")
     assert result.exit_code == 1
     steps = [json.loads(line) for line in result.stdout.splitlines()]
@@ -108,8 +113,8 @@ def test_demo_prints_json_for_each_step(run, monkeypatch):
     assert result.stderr.count("\n") == 1
 
 
-def test_quiet_demo_says_only_what_failed(run, monkeypatch):
-    """In a line."""
+def test_quiet_demo_prints_only_the_failure(run, monkeypatch):
+    """In one line on stderr."""
     broken = Mock(side_effect=OSError("no room for a socket"))
     monkeypatch.setattr("openrouter_async.emulator.run_emulator", broken)
     result = run("demo", "--quiet")
@@ -117,16 +122,14 @@ def test_quiet_demo_says_only_what_failed(run, monkeypatch):
     assert result.stderr == ("openrouter-async: Start an emulator: OSError: no room for a socket\n")
 
 
-def test_environment_does_not_lead_the_demo_astray(run):
-    """The demo without ``--live`` speaks to its own emulator, whatever is set."""
+def test_demo_without_live_ignores_the_environment(run):
+    """It uses its own emulator, whatever server and key are set."""
     env = {"OPENROUTER_BASE_URL": "https://example.invalid/api/v1", "OPENROUTER_API_KEY": "sk-real"}
     assert run("demo", **env).exit_code == 0
 
 
-def test_failed_step_is_shown_and_the_rest_not_run(run, monkeypatch, temporary):
-    """Status 1, the step and its reason, and still nothing left behind."""
-    kinds = {"report.pdf": ("application/pdf", lambda: b"Not a PDF at all.\n")}
-    monkeypatch.setattr("openrouter_async.cli._samples._KINDS", kinds)
+def test_failed_step_is_shown_and_the_rest_not_run(run, wrong_sample, temporary):
+    """Status 1, the step and its reason, and nothing is left behind."""
     result = run("demo")
     assert result.exit_code == 1
     assert table(result.output) == {
@@ -138,12 +141,12 @@ def test_failed_step_is_shown_and_the_rest_not_run(run, monkeypatch, temporary):
         "Clean up": "ok",
     }
     assert "Failed: Upload them all at once" in result.output
-    assert "report.pdf is application/pdf, but was taken for text/plain" in result.output
+    assert "report.pdf is application/pdf, but was detected as text/plain" in result.output
     assert list(temporary.iterdir()) == []
 
 
-def test_service_that_misbehaves_fails_the_demo(run, monkeypatch, temporary):
-    """An error of the service's is told in its words."""
+def test_error_response_fails_the_demo(run, monkeypatch, temporary):
+    """The service's message is shown."""
 
     @contextmanager
     def faulty():
@@ -161,20 +164,20 @@ def test_service_that_misbehaves_fails_the_demo(run, monkeypatch, temporary):
 
 
 def test_emulator_that_does_not_start_fails_the_demo(run, monkeypatch):
-    """There is nothing to delete then, and that is no second failure."""
+    """Having nothing to delete is not a second failure."""
     broken = Mock(side_effect=OSError("no room for a socket"))
     monkeypatch.setattr("openrouter_async.emulator.run_emulator", broken)
     result = run("demo")
     assert result.exit_code == 1
     assert "Failed: Start an emulator: OSError: no room for a socket" in result.output
-    assert "there is nothing to delete" in result.output
+    assert "nothing to delete" in result.output
 
 
 def test_interrupted_demo_cleans_up(start, temporary):
-    """Ctrl-C names the step that it came in, and leaves nothing behind."""
+    """Ctrl-C fails the current step and leaves nothing behind."""
     process = start("-m", "openrouter_async", "demo")
     for line in process.stdout:
-        if "the next follows in" in line:
+        if "retrying in" in line:
             break
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=20)
@@ -185,8 +188,8 @@ def test_interrupted_demo_cleans_up(start, temporary):
 
 
 @pytest.mark.parametrize("last", ["Start an emulator", "25 %", "Delete the files"])
-def test_demo_goes_on_when_nobody_reads(start, temporary, last):
-    """A pipe that is closed early, as by ``head``, keeps nothing from being cleaned up."""
+def test_demo_finishes_when_its_output_is_closed(start, temporary, last):
+    """A pipe that is closed early, as by ``head``, does not prevent the clean-up."""
     process = start("-m", "openrouter_async", "demo")
     for line in process.stdout:
         if last in line:
@@ -198,12 +201,12 @@ def test_demo_goes_on_when_nobody_reads(start, temporary, last):
 
 
 def test_live_demo_deletes_only_what_it_uploaded(live, emulator, names, temporary):
-    """Files only, and those of others stay."""
+    """It uses the files API only, and leaves other files alone."""
     emulator.create_file("theirs.txt", b"keep me")
     result = live()
     assert result.exit_code == 0
     assert set(table(result.output).values()) == {"ok"}
-    assert f"{emulator.base_url}/files takes the key" in result.output
+    assert f"{emulator.base_url}: key accepted" in result.output
     assert names() == ["theirs.txt"]
     assert {r["operation"] for r in emulator.requests()} == {
         "list_files",
@@ -215,17 +218,17 @@ def test_live_demo_deletes_only_what_it_uploaded(live, emulator, names, temporar
 
 
 def test_live_demo_deletes_when_a_step_fails(live, emulator, names):
-    """Whatever fails, nothing stays in the service."""
+    """A failure leaves nothing in the service."""
     emulator.faults({"operation": "list_files", "skip": 1, "status": 400})
     result = live()
     assert result.exit_code == 1
     assert table(result.output)["List page by page"] == "failed"
-    assert "6 files, each 404 from now on" in result.output
+    assert "6 files, each now a 404" in result.output
     assert names() == []
 
 
-def test_live_demo_deletes_an_upload_whose_answer_was_lost(live, emulator, names):
-    """What may have been stored is looked for by its name."""
+def test_live_demo_deletes_an_upload_whose_response_was_lost(live, emulator, names):
+    """It is found in the list by its filename."""
     emulator.faults({"operation": "upload_file", "skip": 5, "drop_answer": True})
     result = live()
     assert result.exit_code == 1
@@ -233,8 +236,8 @@ def test_live_demo_deletes_an_upload_whose_answer_was_lost(live, emulator, names
     assert names() == []
 
 
-def test_live_demo_names_what_it_could_not_delete(live, emulator, names):
-    """One refusal does not keep the others from being deleted."""
+def test_live_demo_names_the_file_that_it_could_not_delete(live, emulator, names):
+    """The other files are deleted all the same."""
     emulator.faults({"operation": "delete_file", "status": 403})
     result = live()
     assert result.exit_code == 1
@@ -243,23 +246,23 @@ def test_live_demo_names_what_it_could_not_delete(live, emulator, names):
 
 
 @pytest.mark.parametrize("key", [None, "  "])
-def test_live_demo_without_a_key_says_so(run, key):
-    """One line, with the status of an authentication that failed."""
+def test_live_demo_without_a_key_is_an_authentication_error(run, key):
+    """One line that names the variable to set."""
     result = run("demo", "--live", OPENROUTER_API_KEY=key)
     assert (result.exit_code, result.stdout) == (3, "")
     assert "set OPENROUTER_API_KEY" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
-def test_live_demo_without_a_key_says_so_in_a_process_of_its_own(execute):
-    """The same as users see it."""
+def test_live_demo_without_a_key_is_an_authentication_error_in_a_subprocess(execute):
+    """The same, as users see it."""
     status, output, errors = execute("-m", "openrouter_async", "demo", "--live")
     assert (status, output) == (3, "")
     assert "set OPENROUTER_API_KEY" in errors
 
 
-def test_live_demo_with_a_wrong_key_says_so(live):
-    """Nothing but the first step is tried, and the key is not shown."""
+def test_live_demo_with_a_wrong_key_fails_at_its_first_step(live):
+    """The key is not shown."""
     result = live(OPENROUTER_API_KEY="sk-or-v1-wrong")
     assert result.exit_code == 3
     assert "Failed: Reach the service: UnauthorizedResponseError: 401" in result.output
@@ -267,9 +270,9 @@ def test_live_demo_with_a_wrong_key_says_so(live):
     assert "sk-or-v1-wrong" not in result.output
 
 
-async def test_budget_out_of_order_must_be_refused(scene, emulator):
-    """A service without the ordering rule does not pass."""
-    budget = (await scene.client.workspaces.set_budget("demo", "daily", 1)).data
+async def test_accepted_budget_out_of_order_fails_the_step(context, emulator):
+    """The service must enforce the ordering rule."""
+    budget = (await context.client.workspaces.set_budget("demo", "daily", 1)).data
     body = (
         f'{{"data": {{"id": "{budget.id}", "workspace_id": "{budget.workspace_id}",'
         ' "limit_usd": 600, "reset_interval": "weekly", "created_at": "2026-01-01T00:00:00Z",'
@@ -277,43 +280,43 @@ async def test_budget_out_of_order_must_be_refused(scene, emulator):
     )
     emulator.faults({"operation": "set_budget", "skip": 2, "status": 200, "body": body})
     with pytest.raises(CheckFailedError, match="a weekly budget of \\$600 was accepted"):
-        await workspace_steps.set_budgets(scene)
+        await workspace_steps.set_budgets(context)
 
 
-async def test_deleted_workspace_must_be_gone(scene, emulator):
-    """A service that only says that it deleted does not pass."""
+async def test_workspace_that_outlives_its_deletion_fails_the_step(context, emulator):
+    """A response that claims success is not enough."""
     emulator.faults({"operation": "delete_workspace", "status": 200, "body": '{"deleted": true}'})
     with pytest.raises(CheckFailedError, match="still there"):
-        await workspace_steps.delete_workspace(scene)
+        await workspace_steps.delete(context)
 
 
-async def test_step_that_is_interrupted_is_no_success():
-    """What is done always is done all the same, and the status is that of an interrupt."""
+async def test_interrupted_step_fails_with_the_status_of_an_interrupt():
+    """Later steps are skipped, except those that always run."""
     skipped = AsyncMock()
     steps = [
         Step("Interrupted", AsyncMock(side_effect=asyncio.CancelledError)),
         Step("Skipped", skipped),
-        Step("Last", AsyncMock(return_value="well"), always=True),
+        Step("Last", AsyncMock(return_value="done"), always=True),
     ]
-    scene = Scene()
-    outcomes = await perform(scene.stage, steps, scene)
-    assert [outcome.detail for outcome in outcomes] == ["interrupted", "", "well"]
-    assert exit_status(outcomes) == 4
+    report = Report()
+    await run_steps(report, steps, None)
+    assert [row["detail"] for row in report.rows] == ["interrupted", "", "done"]
+    assert [row["status"] for row in report.rows] == ["failed", "not run", "ok"]
+    assert report.finish(requests=0, seconds=0) == 4
     skipped.assert_not_called()
 
 
-async def test_first_of_several_failures_is_told():
-    """Errors of tasks that ran together are not hidden behind their group."""
+async def test_first_error_of_a_group_is_reported():
+    """Errors of concurrent tasks are not hidden behind their group."""
     group = ExceptionGroup("several", [ValueError("the first"), ValueError("the second")])
-    scene = Scene()
-    failing = Step("Failing", AsyncMock(side_effect=group))
-    (outcome,) = await perform(scene.stage, [failing], scene)
-    assert outcome.detail == "ValueError: the first"
-    assert exit_status([outcome]) == 1
+    report = Report()
+    await run_steps(report, [Step("Failing", AsyncMock(side_effect=group))], None)
+    assert report.rows[0]["detail"] == "ValueError: the first"
+    assert report.finish(requests=0, seconds=0) == 1
 
 
-def test_what_holds_is_no_failure():
-    """`expect` raises only for what does not hold."""
-    expect([1], "there is one")
-    with pytest.raises(CheckFailedError, match="there is none"):
-        expect([], "there is none")
+def test_expect_raises_only_if_the_condition_is_false():
+    """An empty list is false."""
+    expect([1], "empty")
+    with pytest.raises(CheckFailedError, match="empty"):
+        expect([], "empty")

@@ -1,173 +1,135 @@
-"""The demo's steps with files."""
+"""The demo's steps with files; each returns a one-line summary."""
 
 import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
-from ... import FileMetadata, Progress
+from ... import FileMetadata, OpenRouterError, Progress
 from ...errors import NotFoundResponseError
-from .context import Scene
-from .runner import expect
+from .._output import human_size
+from .context import Context
+from .runner import CheckFailedError, expect, expect_error
 from .samples import Sample, write_samples
 
-__all__ = [
-    "delete_files",
-    "list_pages",
-    "read_back",
-    "retrieve_files",
-    "upload_files",
-    "wait_out",
-    "write_files",
-]
-
-_MAX_PAGE: Final = 1000
-_MADE: Final = 1024 * 1024
-_TOO_MANY_REQUESTS: Final = 429
+__all__ = ["delete", "download", "list_pages", "retrieve", "upload", "wait_for_retry", "write"]
 
 
-async def write_files(scene: Scene) -> str:
-    """Write real files to upload."""
+async def write(context: Context) -> str:
+    """Write the sample files to a temporary directory."""
     directory = TemporaryDirectory(prefix="openrouter-async-demo-")
-    scene.directory = Path(scene.stack.enter_context(directory))
-    scene.samples = await asyncio.to_thread(write_samples, scene.directory)
-    for sample in scene.samples:
-        scene.stage.say(f"{sample.path.name:<12} {sample.mime_type:<17} {sample.size:>10,} bytes")
-    return f"{len(scene.samples)} files, {_mebibytes(_total(scene))}"
+    context.directory = Path(context.stack.enter_context(directory))
+    context.samples = await asyncio.to_thread(write_samples, context.directory)
+    for sample in context.samples:
+        line = f"{sample.path.name:<12} {sample.mime_type:<17} {sample.size:>10,} bytes"
+        context.report.say(line)
+    return f"{len(context.samples)} files, {human_size(_total_size(context))}"
 
 
-async def upload_files(scene: Scene) -> str:
-    """Upload them all at once."""
-    began = time.perf_counter()
-    with scene.stage.bars() as watch:
+async def upload(context: Context) -> str:
+    """Upload the samples concurrently, with the progress of each."""
+    started = time.perf_counter()
+    with context.report.file_progress() as progress_of:
         async with asyncio.TaskGroup() as group:
-            for sample in scene.samples:
-                group.create_task(_upload(scene, sample, watch(sample.path.name, sample.size)))
-    speed = _total(scene) / (time.perf_counter() - began)
-    return f"{len(scene.stored)} files at {_mebibytes(speed)}/s, each taken for what it is"
+            for sample in context.samples:
+                progress = progress_of(sample.path.name, sample.size)
+                group.create_task(_upload(context, sample, progress))
+    speed = human_size(_total_size(context) / (time.perf_counter() - started))
+    return f"{len(context.stored)} files at {speed}/s, each with the right type detected"
 
 
-async def _upload(scene: Scene, sample: Sample, progress: Progress) -> None:
-    name = f"{scene.folder}/{sample.path.name}"
-    scene.unanswered.add(name)
-    stored = await scene.client.files.upload(sample.path, filename=name, progress=progress)
-    scene.unanswered.remove(name)
-    scene.stored[name] = stored
-    expect(stored.filename == name, f"{name} is stored as {stored.filename}")
-    expect(
-        stored.mime_type == sample.mime_type,
-        f"{name} is {sample.mime_type}, but was taken for {stored.mime_type}",
-    )
+async def _upload(context: Context, sample: Sample, progress: Progress | None) -> None:
+    name, expected = f"{context.folder}/{sample.path.name}", sample.mime_type
+    stored = await context.client.files.upload(sample.path, filename=name, progress=progress)
+    context.stored[name] = stored
+    expect(stored.filename == name, f"{name} was stored as {stored.filename}")
+    detected = stored.mime_type
+    expect(detected == expected, f"{name} is {expected}, but was detected as {detected}")
 
 
-async def list_pages(scene: Scene, limit: int) -> str:
-    """List them page by page; what else is in the workspace is passed over."""
+async def list_pages(context: Context, limit: int) -> str:
+    """List page by page, ignoring files that the demo did not upload."""
     found: list[str] = []
     pages = 0
-    async for page in scene.client.files.list(limit=limit).pages():
+    async for page in context.client.files.list(limit=limit).pages():
         pages += 1
-        ours = [file.filename for file in page.data if file.filename in scene.stored]
-        found += ours
-        names = ", ".join(map(_short, ours)) or "none of ours"
-        scene.stage.say(f"page {pages}: {names}")
-    expect(
-        sorted(found) == sorted(scene.stored),
-        f"{len(scene.stored)} files were uploaded, {len(found)} are listed",
-    )
+        names = [file.filename for file in page.data if file.filename in context.stored]
+        found += names
+        shown = ", ".join(Path(name).name for name in names) or "none of the demo's files"
+        context.report.say(f"page {pages}: {shown}")
+    uploaded = sorted(context.stored)
+    expect(sorted(found) == uploaded, f"{len(uploaded)} uploaded, but {len(found)} listed")
     return f"{len(found)} files on {pages} page{'s' * (pages > 1)} of up to {limit}"
 
 
-async def retrieve_files(scene: Scene) -> str:
-    """Look each of them up by its id."""
-    files = scene.stored.values()
-    found = await asyncio.gather(*(scene.client.files.retrieve(file.id) for file in files))
-    expect(
-        list(map(_identity, found)) == list(map(_identity, files)),
-        "what is retrieved differs from what was uploaded",
-    )
+async def retrieve(context: Context) -> str:
+    """Retrieve each file by its id, and compare it with the upload's response."""
+    files = context.stored.values()
+    found = await asyncio.gather(*(context.client.files.retrieve(file.id) for file in files))
+    fields = attrgetter("id", "filename", "size_bytes")
+    expect([*map(fields, found)] == [*map(fields, files)], "the metadata differs from the upload's")
     return f"{len(found)} files, the same as uploaded"
 
 
-async def read_back(scene: Scene) -> str:
-    """Download a file that the service made, and compare its hash with the original's."""
-    content = secrets.token_bytes(_MADE)
-    name = f"{scene.folder}/made.bin"
-    assert scene.emulator is not None
-    made = await asyncio.to_thread(scene.emulator.create_file, name, content)
-    scene.stored[name] = await scene.client.files.retrieve(made["id"])
+async def download(context: Context) -> str:
+    """Download a file that the service created, and compare its hash."""
+    content, name = secrets.token_bytes(1024 * 1024), f"{context.folder}/created.bin"
+    assert context.emulator is not None
+    created = await asyncio.to_thread(context.emulator.create_file, name, content)
+    context.stored[name] = await context.client.files.retrieve(created["id"])
     received = hashlib.sha256()
-    async with scene.client.files.download(made["id"]) as download:
-        async for chunk in download:
+    async with context.client.files.download(created["id"]) as chunks:
+        async for chunk in chunks:
             received.update(chunk)
     digest = hashlib.sha256(content).hexdigest()
-    expect(received.hexdigest() == digest, "the hash of what came back is another")
-    scene.stage.say(f"SHA-256 {digest}")
-    return f"{_mebibytes(_MADE)} made by the service, the same SHA-256 here"
+    expect(received.hexdigest() == digest, f"the SHA-256 is not {digest}")
+    context.report.say(f"SHA-256 {digest}")
+    return f"{human_size(len(content))} created by the service, the same SHA-256 here"
 
 
-async def wait_out(scene: Scene) -> str:
-    """Let the service ask for patience once, and see the client wait."""
-    assert scene.emulator is not None
-    await asyncio.to_thread(
-        scene.emulator.faults,
-        {"operation": "list_files", "status": _TOO_MANY_REQUESTS, "retry_after": 1},
-    )
-    scene.retries.clear()
-    page = await scene.client.files.list()
-    expect(len(page.data) == len(scene.stored), f"{len(page.data)} files are listed")
-    expect([retry.status_code for retry in scene.retries] == [_TOO_MANY_REQUESTS], "no 429 came")
-    retry = scene.retries[0]
-    expect(retry.wait >= 1, f"the client waited {retry.wait:.2f} s only")
-    return f"waited {retry.wait:.2f} s as asked; attempt {retry.attempt + 1} was answered"
+async def wait_for_retry(context: Context) -> str:
+    """Make the service answer 429 once, and check that the client waits as requested."""
+    assert context.emulator is not None
+    fault = {"operation": "list_files", "status": 429, "retry_after": 1}
+    await asyncio.to_thread(context.emulator.faults, fault)
+    context.retries.clear()
+    page = await context.client.files.list()
+    expect(len(page.data) == len(context.stored), f"{len(page.data)} files are listed")
+    statuses = [retry.status_code for retry in context.retries]
+    expect(statuses == [fault["status"]], f"expected one 429, got {statuses}")
+    (retry,) = context.retries
+    expect(retry.wait >= 1, f"the client waited only {retry.wait:.2f} s")
+    return f"waited {retry.wait:.2f} s as requested; attempt {retry.attempt + 1} succeeded"
 
 
-async def delete_files(scene: Scene) -> str:
-    """Delete whatever was uploaded, also where no answer said that it is stored."""
-    files = list(scene.stored.values())
+async def delete(context: Context) -> str:
+    """Delete the uploaded files, including those whose upload got no response."""
+    files = list(context.stored.values())
     try:
-        files += await _unanswered(scene)
-    finally:  # what is known of goes, whether or not the list can be read
-        await _delete(scene, files)
-    lookups = (scene.client.files.retrieve(file.id) for file in files)
-    results = await asyncio.gather(*lookups, return_exceptions=True)
-    gone = [result for result in results if isinstance(result, NotFoundResponseError)]
-    expect(len(gone) == len(files), "a file is still there after its deletion")
-    return f"{len(files)} files, each 404 from now on" if files else "there is nothing to delete"
+        if len(files) < len(context.samples):
+            listing = context.client.files.list(limit=1000)
+            ours = [file async for file in listing if file.filename.startswith(context.folder)]
+            files += [file for file in ours if file.filename not in context.stored]
+    finally:  # the stored files are deleted even if the list cannot be read
+        results = await asyncio.gather(*(_delete(context, file) for file in files))
+        failures = "; ".join(filter(None, results))
+        expect(not failures, f"not deleted: {failures}")
+    return f"{len(files)} files, each now a 404" if files else "nothing to delete"
 
 
-async def _unanswered(scene: Scene) -> list[FileMetadata]:
-    if not scene.unanswered:
-        return []
-    listing = scene.client.files.list(limit=_MAX_PAGE)
-    return [file async for file in listing if file.filename in scene.unanswered]
+async def _delete(context: Context, file: FileMetadata) -> str | None:
+    """Delete a file, check that it is gone, and return what went wrong."""
+    try:
+        await context.client.files.delete(file.id)
+        lookup = context.client.files.retrieve(file.id)
+        await expect_error(NotFoundResponseError, lookup, "still there after its deletion")
+    except (OpenRouterError, CheckFailedError) as error:
+        return f"{file.filename} ({file.id}): {error}"
+    return None
 
 
-async def _delete(scene: Scene, files: Sequence[FileMetadata]) -> None:
-    deletions = (scene.client.files.delete(file.id) for file in files)
-    results = await asyncio.gather(*deletions, return_exceptions=True)
-    kept = [
-        f"{file.filename} ({file.id}): {result}"
-        for file, result in zip(files, results, strict=True)
-        if isinstance(result, BaseException)
-    ]
-    expect(not kept, f"not deleted: {'; '.join(kept)}")
-
-
-def _identity(file: FileMetadata) -> tuple[str, str, int]:
-    return file.id, file.filename, file.size_bytes
-
-
-def _total(scene: Scene) -> int:
-    return sum(sample.size for sample in scene.samples)
-
-
-def _short(filename: str) -> str:
-    return filename.rpartition("/")[2]
-
-
-def _mebibytes(size: float) -> str:
-    return f"{size / 1024 / 1024:.1f} MiB"
+def _total_size(context: Context) -> int:
+    return sum(sample.size for sample in context.samples)
