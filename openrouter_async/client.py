@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Generic, Self, Unpack
+from typing import Self, Unpack
 
 import anyio.to_thread
 
 from ._core.api_key import Secret, conceal
 from ._core.call import Settings
+from ._core.codec import prepare
 from ._core.headers import check_headers
 from ._core.hooks import Hooks
 from ._core.options import CallOptions, Timeout, check_retries, to_timeout
@@ -19,18 +20,15 @@ from ._sync.facade import Async, Mode, Sync
 from ._sync.portal import Portal
 from ._version import __version__
 from .errors import InvalidRequestError
-from .namespaces import Files, Workspaces
+from .namespaces import NAMESPACES, Namespaces
 
 __all__ = ["AsyncOpenRouter", "OpenRouter"]
 
 APIKeySource = str | Callable[[], str | Awaitable[str]]
 
 
-class _Client(Generic[Mode]):
+class _Client(Namespaces[Mode]):
     """What the two clients share; the signature is written here, once."""
-
-    files: Files[Mode]
-    workspaces: Workspaces[Mode]
 
     def __init__(
         self,
@@ -59,14 +57,14 @@ class _Client(Generic[Mode]):
             x_open_router_categories: Your app's categories, comma-separated.
             timeout: Seconds for a whole call, or a `Timeout`.
             retries: When to try again.
-            max_connections: Connections open at the same time; further calls wait their turn.
+            max_connections: Connections open at the same time; further calls wait.
             default_headers: Headers for every request.
             hooks: What to call on each request, response and retry.
             http_transport: An ``httpx.AsyncBaseTransport`` or ``httpx.AsyncClient`` of your own to
                 send through; it stays yours to close.
 
         Raises:
-            InvalidRequestError: An argument cannot be right. No message repeats a key.
+            InvalidRequestError: An argument cannot be right. No message contains a key.
         """
         concealed = conceal(api_key)
         api_key = None  # a traceback shows local variables
@@ -90,7 +88,7 @@ class _Client(Generic[Mode]):
                 "x_open_router_categories": x_open_router_categories,
             }
         )
-        connections = Connections(max_connections, http_transport)
+        connections = Connections(max_connections, http_transport, prepare)
         self._bind(AsyncTransport(settings, connections), self._new_portal(connections))
 
     def _new_portal(self, connections: Connections) -> Portal | None:
@@ -99,8 +97,8 @@ class _Client(Generic[Mode]):
     def _bind(self, transport: AsyncTransport, portal: Portal | None) -> None:
         self.transport = transport
         self._portal = portal
-        self.files = Files(transport, portal)
-        self.workspaces = Workspaces(transport, portal)
+        for name, namespace in NAMESPACES.items():
+            setattr(self, name, namespace(transport, portal))
 
     def __repr__(self) -> str:
         # A traceback with local variables shows a client whose construction failed, too.
@@ -108,7 +106,7 @@ class _Client(Generic[Mode]):
         return f"<{type(self).__name__} {transport and transport.settings.server_url}>"
 
     def with_options(self, **options: Unpack[CallOptions]) -> Self:
-        """A client with other defaults that shares this one's connections.
+        """Return a client with other defaults that shares this one's connections.
 
         Closing either closes both.
 
@@ -176,7 +174,7 @@ class OpenRouter(_Client[Sync]):
         return Portal(connections.aclose)
 
     def close(self) -> None:
-        """Cancel what runs and close the connections.
+        """Cancel the running calls and close the connections.
 
         Example:
             ```python

@@ -42,11 +42,11 @@ Example:
     ```
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, Final
+
+from ._dates import parse_retry_after
 
 __all__ = [
     "BadGatewayResponseError",
@@ -83,35 +83,13 @@ __all__ = [
     "UnauthorizedResponseError",
     "UploadOutcomeUnknown",
     "UploadSourceError",
-    "parse_retry_after",
 ]
-
-_SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
-
-
-def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """Seconds to wait, never negative; None for nothing and for nonsense.
-
-    Fractions are not in the RFC, but gateways send them.
-    """
-    if value is None:
-        return None
-    text = value.strip()
-    if _SECONDS.fullmatch(text):
-        return float(text)
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, OverflowError, IndexError):
-        return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - (now or datetime.now(UTC))).total_seconds())
 
 
 MAX_BODY: Final = 65_536
 """Bytes of an error's body that are read and kept."""
 
-_WORDLESS = "no words of the service's own"
+NO_MESSAGE = "no words of the service's own"
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-generation-id", "cf-ray")
 
@@ -315,7 +293,7 @@ class ResponseError(OpenRouterError):
         method: str = "",
         url: str = "",
     ) -> None:
-        fits = self.advice and (self.advice_if in message.lower() or message.startswith(_WORDLESS))
+        fits = self.advice and (self.advice_if in message.lower() or message.startswith(NO_MESSAGE))
         advice = f" ({self.advice})" if fits else ""
         super().__init__(f"{status_code} for {method} {url}: {message}{advice}")
         self.status_code = status_code
@@ -420,7 +398,7 @@ class ResponseValidationError(ResponseError):
         self.path = path
 
 
-_BY_STATUS: dict[int, type[ResponseError]] = {
+BY_STATUS: dict[int, type[ResponseError]] = {
     400: BadRequestResponseError,
     401: UnauthorizedResponseError,
     402: PaymentRequiredResponseError,

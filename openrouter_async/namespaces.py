@@ -1,10 +1,12 @@
-"""What ``client.files`` and ``client.workspaces`` offer, on either client."""
+"""What ``client.files`` and ``client.workspaces`` offer, on both clients."""
+
+from typing import Any, Final, Generic, cast, get_origin
 
 from . import transfers
 from ._sync.facade import Mode, Namespace, method
 from .operations import files, workspaces
 
-__all__ = ["Files", "Workspaces"]
+__all__ = ["NAMESPACES", "Files", "Namespaces", "Workspaces"]
 
 
 class Files(Namespace[Mode]):
@@ -54,3 +56,17 @@ class Workspaces(Namespace[Mode]):
     list_members = method(workspaces.list_members)
     bulk_add_members = method(workspaces.bulk_add_members)
     bulk_remove_members = method(workspaces.bulk_remove_members)
+
+
+class Namespaces(Generic[Mode]):
+    """The namespaces of a client: each attribute that is declared here is there on both clients."""
+
+    files: Files[Mode]
+    workspaces: Workspaces[Mode]
+
+
+NAMESPACES: Final[dict[str, type[Namespace[Any]]]] = {
+    name: cast("type[Namespace[Any]]", get_origin(kind))
+    for name, kind in Namespaces.__annotations__.items()
+}
+"""The namespaces by their attributes' names."""

@@ -12,7 +12,7 @@ from support.servers import FILE, http_response
 from support.wire import KEY, QUICK, form_of, parse_form, raised, replies, reset
 
 from openrouter_async import RetryConfig, errors
-from openrouter_async._content.bodies import JSONBody, MultipartBody, Outgoing
+from openrouter_async._content.bodies import BodyProgress, JSONBody, MultipartBody
 from openrouter_async._content.sources import Source, open_source
 from openrouter_async.errors import IntegrityError
 
@@ -24,7 +24,7 @@ def stored(size):
 
 
 async def rendered(body):
-    return b"".join([chunk async for chunk in body.chunks(Outgoing())])
+    return b"".join([chunk async for chunk in body.chunks(BodyProgress())])
 
 
 def form_from(body, cut=None):
@@ -224,8 +224,8 @@ def test_an_attempt_knows_when_all_of_it_was_handed_out():
     """Not before its last chunk, and of every kind of body."""
 
     async def watch(body):
-        outgoing = Outgoing()
-        return [outgoing.whole async for _ in body.chunks(outgoing)]
+        progress = BodyProgress()
+        return [progress.complete async for _ in body.chunks(progress)]
 
     async def run():
         source = await open_source(CONTENT, "x", None, check_size=True)

@@ -13,7 +13,7 @@ from ..errors import InvalidRequestError
 from .chunks import read_error
 from .sources import Source
 
-__all__ = ["Body", "JSONBody", "MultipartBody", "NoBody", "Outgoing", "Progress"]
+__all__ = ["Body", "BodyProgress", "EmptyBody", "JSONBody", "MultipartBody", "Progress"]
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes done and the bytes in all (None if unknown); never runs backwards."""
@@ -22,15 +22,15 @@ Progress = Callable[[int, int | None], None]
 _ESCAPES: Final = {"\n": "%0A", "\r": "%0D", '"': "%22"}
 
 
-class Outgoing:
-    """How far the body of one attempt has gone."""
+class BodyProgress:
+    """How much of a request's body one attempt has handed to the connection."""
 
-    begun = False
+    started = False
     """Whether any of it was asked for."""
-    whole = False
-    """Whether its last chunk was handed out: from here on the service may act on it."""
+    complete = False
+    """Whether its last chunk was handed over: from here on the service may act on it."""
     sent = 0
-    """Bytes of it that were handed out."""
+    """Bytes of it that were handed over."""
 
 
 class Body(Protocol):
@@ -39,22 +39,22 @@ class Body(Protocol):
     headers: dict[str, str]
     replayable: bool
 
-    def chunks(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
-        """The bytes to send; marks ``outgoing.whole`` before the last of them."""
+    def chunks(self, progress: BodyProgress) -> AsyncGenerator[bytes, None]:
+        """The bytes to send; marks ``progress.complete`` before the last of them."""
         ...
 
 
-class NoBody:
+class EmptyBody:
     """What is sent where there is nothing to send; asked for once there is a connection."""
 
-    def __init__(self, outgoing: Outgoing) -> None:
-        self._outgoing = outgoing
+    def __init__(self, progress: BodyProgress) -> None:
+        self._progress = progress
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        self._outgoing.whole = True
+        self._progress.complete = True
         raise StopAsyncIteration
 
 
@@ -79,10 +79,10 @@ class JSONBody:
             "content-length": str(len(self._content)),
         }
 
-    async def chunks(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
+    async def chunks(self, progress: BodyProgress) -> AsyncGenerator[bytes, None]:
         """The document in one chunk."""
-        outgoing.begun = outgoing.whole = True
-        outgoing.sent = len(self._content)
+        progress.started = progress.complete = True
+        progress.sent = len(self._content)
         yield self._content
 
 
@@ -106,9 +106,9 @@ class MultipartBody:
             length = len(self._head) + source.size + len(self._tail)
             self.headers["content-length"] = str(length)
 
-    async def chunks(self, outgoing: Outgoing) -> AsyncGenerator[bytes, None]:
+    async def chunks(self, progress: BodyProgress) -> AsyncGenerator[bytes, None]:
         """The form; one that fits in a single chunk of content goes out in one write."""
-        outgoing.begun = True
+        progress.started = True
         self.sent = 0
         pending = self._head
         try:
@@ -118,15 +118,15 @@ class MultipartBody:
                     if self.sent == self._source.size:
                         pending += chunk
                         break
-                    outgoing.sent += len(pending) + len(chunk)
+                    progress.sent += len(pending) + len(chunk)
                     yield pending + chunk if pending else chunk
                     pending = b""
                     self._report()
         except (httpx.HTTPError, httpx.StreamError) as error:
             # Another client's failure to read must not be taken for ours to send.
             raise read_error(str(error) or type(error).__name__) from error
-        outgoing.whole = True
-        outgoing.sent += len(pending) + len(self._tail)
+        progress.complete = True
+        progress.sent += len(pending) + len(self._tail)
         yield pending + self._tail
         self._report()
 

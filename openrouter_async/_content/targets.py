@@ -1,22 +1,17 @@
-"""Content on its way down: into memory, or into a file that is never seen half-written."""
+"""Files to download into; no partial content is ever seen under their names."""
 
 import os
 import secrets
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
-from typing import IO, Final, TypeVar
+from typing import IO, Final, Protocol
 
-from .._core.response import Response
 from ..errors import DownloadTargetError, IntegrityError
 from .bodies import Progress
 from .threads import open_in_thread, run_in_thread
 
-__all__ = [
-    "Target",
-    "base_name",
-]
-
-T = TypeVar("T")
+__all__ = ["Target", "base_name", "write_error"]
 
 _BUFFER: Final = 1_048_576
 
@@ -28,32 +23,49 @@ _RESERVED: Final = frozenset(
 )
 
 
+class Content(Protocol):
+    """A response's content, as a target receives it."""
+
+    @property
+    def size(self) -> int | None:
+        """The length in bytes, if the service told."""
+        ...
+
+    def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Yield the content as it arrives."""
+        ...
+
+    async def aclose(self) -> None:
+        """Return the connection."""
+        ...
+
+
 class Target:
-    """A file to download into, by way of a temporary one beside it."""
+    """A file to download into: written beside it, then renamed."""
 
     def __init__(self, path: Path, *, overwrite: bool, progress: Progress | None) -> None:
         self._path = path
         self._overwrite = overwrite
         self._progress = progress
-        self._most = 0
+        self._reported = 0
 
     async def check(self) -> None:
         """Refuse a target that could not be written, before anything is sent.
 
         Raises:
-            DownloadTargetError: It exists already, is no regular file, or lies in no directory.
+            DownloadTargetError: It exists, is not a regular file, or its folder does not exist.
         """
-        await run_in_thread(_unwritable, self._check)
+        await run_in_thread(write_error, self._check)
 
     def _check(self) -> None:
         if "\0" in str(self._path):
-            msg = "the path to download into holds a NUL"
+            msg = "the path to download into contains a NUL"
             raise DownloadTargetError(msg)
         if self._path.is_dir():
             msg = f"{str(self._path)!r} is a directory: pass it as directory="
             raise DownloadTargetError(msg)
         if self._path.exists() and not self._path.is_file():
-            msg = f"{str(self._path)!r} is no regular file, and would be lost if it were replaced"
+            msg = f"{str(self._path)!r} is not a regular file, and replacing it would lose it"
             raise DownloadTargetError(msg)
         if not self._overwrite and os.path.lexists(self._path):
             raise _exists(self._path)
@@ -61,44 +73,44 @@ class Target:
             msg = f"{str(self._path.parent)!r} is not a directory"
             raise DownloadTargetError(msg)
 
-    async def receive(self, response: Response) -> Path:
-        """Receive the content; the file appears under its name when it is complete.
+    async def receive(self, content: Content) -> Path:
+        """Write the content, and return the path once the file is complete under its name.
 
         Raises:
             DownloadTargetError: It cannot be written.
-            IntegrityError: The content is shorter or longer than announced.
+            IntegrityError: The content does not have the announced length.
         """
         part = self._path.with_name(f".{secrets.token_hex(8)}.part")
         try:
-            async with open_in_thread(_unwritable, part.open, "xb", 0) as file:
-                done = await self._copy(response, file)
-                await response.aclose()
-                if response.size not in {None, done}:
-                    msg = f"{response.size} bytes were announced and {done} came"
+            async with open_in_thread(write_error, part.open, "xb", 0) as file:
+                done = await self._copy(content, file)
+                await content.aclose()
+                if content.size not in {None, done}:
+                    msg = f"{content.size} bytes were announced and {done} arrived"
                     raise IntegrityError(msg)
-                await run_in_thread(_unwritable, _sync_and_close, file)
-            await run_in_thread(_unwritable, self._publish, part)
+                await run_in_thread(write_error, _sync_and_close, file)
+            await run_in_thread(write_error, self._publish, part)
         finally:
             part.unlink(missing_ok=True)
         return self._path
 
-    async def _copy(self, response: Response, file: IO[bytes]) -> int:
+    async def _copy(self, content: Content, file: IO[bytes]) -> int:
         buffer = bytearray()
         done = 0
-        async with aclosing(response.chunks()) as chunks:
+        async with aclosing(content.chunks()) as chunks:
             async for chunk in chunks:
                 buffer += chunk
                 done += len(chunk)
                 if len(buffer) >= _BUFFER:
-                    await run_in_thread(_unwritable, _write, file, buffer)
+                    await run_in_thread(write_error, _write, file, buffer)
                     buffer.clear()
-                self._report(done, response.size)
-        await run_in_thread(_unwritable, _write, file, buffer)
+                self._report(done, content.size)
+        await run_in_thread(write_error, _write, file, buffer)
         return done
 
     def _report(self, done: int, size: int | None) -> None:
-        if self._progress and done > self._most:
-            self._most = done
+        if self._progress and done > self._reported:
+            self._reported = done
             self._progress(done, size)
 
     def _publish(self, part: Path) -> None:
@@ -106,7 +118,7 @@ class Target:
             part.replace(self._path)
             return
         try:
-            # Unlike a rename, a link never takes the place of a file that has come meanwhile.
+            # Unlike a rename, a hard link never replaces a file that was created meanwhile.
             self._path.hardlink_to(part)
         except FileExistsError:
             raise _exists(self._path) from None
@@ -117,10 +129,10 @@ class Target:
 
 
 def base_name(filename: str) -> str:
-    """The last segment of a name that the service gave, if it is safe as a file's name here.
+    """Return the last segment of a filename from the service, if it is safe on every system.
 
     Raises:
-        DownloadTargetError: It could leave the directory, or means something else on some system.
+        DownloadTargetError: It could leave the directory, or is special on some system.
     """
     name = filename.rpartition("/")[2]
     unsafe = (
@@ -132,13 +144,13 @@ def base_name(filename: str) -> str:
         or len(name.encode(errors="replace")) > _MAX_NAME_BYTES
     )
     if unsafe:
-        msg = f"the service's name is not safe as a file's name here: {filename!r:.300}; pass path="
+        msg = f"the service's filename is not safe on this system: {filename!r:.100}; pass path="
         raise DownloadTargetError(msg)
     return name
 
 
 def _exists(path: Path) -> DownloadTargetError:
-    return DownloadTargetError(f"{str(path)!r} exists already: pass overwrite=True to replace it")
+    return DownloadTargetError(f"{str(path)!r} exists: pass overwrite=True to replace it")
 
 
 def _write(file: IO[bytes], data: bytearray) -> None:
@@ -148,10 +160,11 @@ def _write(file: IO[bytes], data: bytearray) -> None:
 
 
 def _sync_and_close(file: IO[bytes]) -> None:
-    # Without this a crash of the machine can leave an empty file under the final name.
+    # Without fsync a crash of the machine can leave an empty file under the final name.
     os.fsync(file.fileno())
     file.close()
 
 
-def _unwritable(reason: str) -> DownloadTargetError:
+def write_error(reason: str) -> DownloadTargetError:
+    """Return the error for what the disk refuses."""
     return DownloadTargetError(f"cannot write the download: {reason}")

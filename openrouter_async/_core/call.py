@@ -1,34 +1,33 @@
-"""TODO openrouter_async._core.call."""
+"""A client's settings, and a call as it is prepared from them: what all its attempts share."""
 
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
-from .._content.bodies import Body, Outgoing
+from .._content.bodies import Body
 from .._http.messages import Origin
 from ..errors import InvalidRequestError, NoAnswerError, OpenRouterError, OutcomeUnknownError
 from .api_key import APIKey
+from .attempt import Attempt
 from .codec import DecodeError, decode
 from .headers import check_headers
 from .hooks import Hooks
 from .operation import Operation, Repeat
 from .options import CallOptions, Timeout, check_retries, to_timeout
-from .response import Exchange, Incoming, Response
-from .retry import RetryConfig
-from .server_url import parse_server_url
+from .response import Response
+from .retry import Failure, RetryConfig, may_retry
+from .server_url import parse_server_url, split_server_url
 
-__all__ = [
-    "LostResponse",
-    "Settings",
-]
+__all__ = ["Call", "LostResponse", "Settings", "prepare_call"]
 
 T = TypeVar("T")
 Query = Mapping[str, str | int | bool | None]
-
-Receive = Callable[[Response], Awaitable[T]]
+Parse = Callable[[Response], Awaitable[T]]
 
 _MAX_RESPONSE: Final = 67_108_864
 """Bytes of a JSON response that are read: far above 1,000 files a page."""
@@ -52,10 +51,11 @@ class Settings:
     hooks: Hooks
 
     def merged(self, options: CallOptions) -> "Settings":
-        """These settings, with a call's own in their place.
+        """Return these settings with a call's own options in their place.
 
         Raises:
-            InvalidRequestError: One of the options cannot be right.
+            InvalidRequestError: An option has a value that cannot be right.
+            TypeError: There is no such option.
         """
         if not options:
             return self
@@ -76,24 +76,25 @@ class Settings:
         )
 
 
-def _generic_unknown(reason: NoAnswerError, _: datetime) -> OutcomeUnknownError:
-    msg = f"{reason.method} {reason.url} was sent whole, but its response was lost ({reason})"
+def _outcome_unknown(reason: NoAnswerError, _: datetime) -> OutcomeUnknownError:
+    msg = f"{reason.method} {reason.url} was sent completely, but its response was lost ({reason})"
     return OutcomeUnknownError(msg, reason=reason)
 
 
 @frozen(kw_only=True)
 class LostResponse(Generic[T]):
-    """What to make of a creation whose response was lost."""
+    """What to do when the response to a request that creates something was lost."""
 
-    unknown: Callable[[NoAnswerError, datetime], OutcomeUnknownError] = _generic_unknown
-    """The error that says so, from the failure and the time at which the attempt began."""
-    find: Callable[[float], Awaitable[T | None]] | None = None
-    """Looks whether it was done, given that time by the monotonic clock."""
+    error: Callable[[NoAnswerError, datetime], OutcomeUnknownError] = _outcome_unknown
+    """Makes the error to raise, from the failure and the time at which the attempt started."""
+    reconcile: Callable[[float], Awaitable[T | None]] | None = None
+    """Looks for what may have been created, given that time by the monotonic clock."""
 
 
-@frozen(kw_only=True)
-class _Call(Generic[T]):
-    """A call as it was prepared: all that its attempts have in common."""
+# Values that live for one call are slotted and not frozen: attrs' frozen ``__setattr__`` costs.
+@define(kw_only=True, eq=False)
+class Call(Generic[T]):
+    """A prepared call: what all its attempts have in common."""
 
     operation: Operation[T]
     origin: Origin
@@ -103,33 +104,104 @@ class _Call(Generic[T]):
     settings: Settings
     body: Body | None
     deadline: float
-    gone: T | None
+    already_deleted: T | None
     lost_response: LostResponse[T]
-    receive: Receive[T]
+    parse: Parse[T] | None
 
-    def exchange(self, attempt: int) -> Exchange:
-        """A new attempt to describe in errors."""
-        config = self.settings.retries
-        return Exchange(
-            attempt=attempt,
-            last=not config.retry_connection_errors
-            or (config.max_attempts is not None and attempt >= config.max_attempts),
-            method=self.operation.method,
-            url=self.safe_url,
-            deadline=self.deadline,
-            outgoing=Outgoing(),
-            incoming=Incoming(),
-        )
-
-    def shown(self) -> dict[str, Any]:
-        """What hooks see of it."""
+    def describe(self) -> dict[str, Any]:
+        """Return what hooks are told of every call."""
         operation = self.operation
         return {"method": operation.method, "path": operation.path, "url": self.safe_url}
 
+    def new_attempt(self, number: int) -> Attempt:
+        """Return the next attempt, counted from 1."""
+        config = self.settings.retries
+        return Attempt(
+            method=self.operation.method,
+            url=self.safe_url,
+            number=number,
+            is_last=not config.retry_connection_errors
+            or (config.max_attempts is not None and number >= config.max_attempts),
+            deadline=self.deadline,
+        )
+
     def is_lost(self, error: OpenRouterError) -> bool:
-        """Whether this may have created something, and nobody knows."""
+        """Whether the service may have created something without our having heard of it."""
         creates = self.operation.repeat is Repeat.NON_IDEMPOTENT
         return creates and isinstance(error, NoAnswerError) and error.maybe_processed
+
+    @property
+    def reconcile(self) -> Callable[[float], Awaitable[T | None]] | None:
+        """What looks for a lost creation, if that is the policy."""
+        policy = self.settings.retries.on_ambiguous_upload
+        return self.lost_response.reconcile if policy == "reconcile" else None
+
+    def may_retry(self, failure: Failure | None, attempt: Attempt, *, lost: bool) -> bool:
+        """Whether another attempt is safe and allowed after this one failed."""
+        if self.body and not self.body.replayable and attempt.body.started:
+            return False  # what can be read only once is gone
+        config, repeat = self.settings.retries, self.operation.repeat
+        if lost and (self.reconcile or config.on_ambiguous_upload == "resend"):
+            repeat = Repeat.IDEMPOTENT
+        return may_retry(failure, repeat, attempt.number, config)
+
+    async def result(self, response: Response) -> T:
+        """Return what a successful response holds."""
+        if self.parse:
+            return await self.parse(response)
+        body = await response.read(_MAX_RESPONSE)
+        await response.aclose()
+        if len(body) > _MAX_RESPONSE:
+            failure = response.invalid(f"over {_MAX_RESPONSE} bytes")
+        else:
+            try:
+                return decode(body, self.operation.returns, unwrap=self.operation.unwrap)
+            except DecodeError as error:
+                failure = response.invalid(str(error), path=error.path, body=body)
+        del body  # it may hold the key, and tracebacks can show local variables
+        raise failure
+
+
+def prepare_call(
+    settings: Settings,
+    operation: Operation[T],
+    params: Mapping[str, str],
+    *,
+    query: Query | None,
+    body: Body | None,
+    headers: Mapping[str, str] | None,
+    parse: Parse[T] | None,
+    already_deleted: T | None,
+    lost_response: LostResponse[T] | None,
+) -> Call[T]:
+    """Check a call's arguments and put together what each attempt sends.
+
+    Raises:
+        InvalidRequestError: An argument cannot be sent.
+    """
+    server = split_server_url(settings.server_url)
+    path = operation.expand(params)
+    total = settings.timeout.total
+    return Call(
+        operation=operation,
+        origin=server.origin,
+        target=(server.prefix + path + _encode(query)).encode(),
+        safe_url=settings.server_url + path,
+        headers={
+            "host": server.authority,
+            "accept": "application/json",
+            "accept-encoding": "gzip",
+            **(check_headers(headers) if headers else {}),
+            **settings.headers,
+            **(body.headers if body else {}),
+        },
+        settings=settings,
+        body=body,
+        deadline=math.inf if total is None else time.monotonic() + total,
+        already_deleted=already_deleted,
+        lost_response=lost_response or LostResponse(),
+        parse=parse,
+    )
 
 
 def _encode(query: Query | None) -> str:
@@ -141,24 +213,5 @@ def _encode(query: Query | None) -> str:
     try:
         return "?" + urlencode(plain)
     except UnicodeEncodeError:
-        msg = f"one of {', '.join(given)} holds a lone surrogate, which cannot stand in a URL"
+        msg = f"one of {', '.join(given)} contains a lone surrogate, which no URL can hold"
         raise InvalidRequestError(msg) from None
-
-
-def _resendable(call: _Call[T], exchange: Exchange) -> bool:
-    """Whether the body is still there: one that can be read only once must be untouched."""
-    return call.body is None or call.body.replayable or not exchange.outgoing.begun
-
-
-async def decode_response(operation: Operation[T], response: Response) -> T:
-    body = await response.read(_MAX_RESPONSE)
-    await response.aclose()
-    if len(body) > _MAX_RESPONSE:
-        failure = response.invalid(f"over {_MAX_RESPONSE} bytes")
-    else:
-        try:
-            return decode(body, operation.returns, unwrap=operation.unwrap)
-        except DecodeError as error:
-            failure = response.invalid(str(error), path=error.path, body=body)
-    del body  # the key may have been echoed in it, for a traceback with local variables to show
-    raise failure

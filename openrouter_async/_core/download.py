@@ -1,4 +1,4 @@
-"""TODO openrouter_async._core.download."""
+"""Downloads that are streamed."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import TracebackType
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 class Fetch(Protocol):
-    """Carries out the download, its response going to ``receive``."""
+    """Requests the download and returns what ``parse`` makes of the response."""
 
     def __call__(
-        self, receive: Callable[[Response], Awaitable[T]], after: Response | None = None, /
+        self, parse: Callable[[Response], Awaitable[T]], after: Response | None = None, /
     ) -> Awaitable[T]:
-        """Return what ``receive`` makes of the response; ``after`` one that broke off, if any."""
+        """Request it, within what is left of the call ``after`` a response that broke off."""
         ...
 
 
@@ -43,11 +43,11 @@ class Download:
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
-        self._answer: Response | None = None
-        self._begun = False
+        self._response: Response | None = None
+        self._started = False
 
     async def __aenter__(self) -> Self:
-        self._answer = await self._fetch(_keep)
+        self._response = await self._fetch(_keep)
         return self
 
     async def __aexit__(
@@ -56,15 +56,15 @@ class Download:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._answer:
-            await self._answer.aclose()
+        if self._response:
+            await self._response.aclose()
 
     @property
     def _open(self) -> Response:
-        if self._answer is None:
+        if self._response is None:
             msg = "a download is read inside its 'async with' (or 'with') block"
             raise RuntimeError(msg)
-        return self._answer
+        return self._response
 
     @property
     def size(self) -> int | None:
@@ -77,20 +77,20 @@ class Download:
         return self._open.content_type
 
     def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        """The content as it arrives; it can be read once.
+        """Yield the content as it arrives; it can be read once.
 
         Raises:
-            NoAnswerError: It broke off. What was given out is right as far as it goes.
+            NoAnswerError: It broke off. The chunks yielded so far are correct.
         """
         response = self._open
-        if self._begun:
+        if self._started:
             msg = "the content was read already: it can be read once"
             raise RuntimeError(msg)
-        self._begun = True
+        self._started = True
         return response.chunks()
 
     async def read(self) -> bytes:
-        """All of the content; if it breaks off, it is fetched again from its start.
+        """Return all of the content; if it breaks off, it is fetched again from its start.
 
         Raises:
             OpenRouterError: It could not be fetched.
@@ -99,7 +99,7 @@ class Download:
         try:
             return b"".join([chunk async for chunk in self])
         except NoAnswerError:
-            if not response.may_repeat:
+            if not response.may_retry:
                 raise
         await response.aclose()  # the next attempt may need its connection
         return await self._fetch(read_all, response)
@@ -110,7 +110,7 @@ async def _keep(response: Response) -> Response:
 
 
 async def read_all(response: Response) -> bytes:
-    """Receive the whole content into memory."""
+    """Read the whole content into memory."""
     content = b"".join([chunk async for chunk in response.chunks()])
     await response.aclose()
     return content

@@ -132,9 +132,14 @@ class ResponseEvent(AttemptEvent):
     status_code: int
     elapsed: float
     """Seconds from the attempt's start to the response's headers."""
-    waited: float | None = None
-    """Seconds of them until it had a connection: in line for one, and to make it. None if it
-    went through a transport of the caller's, or another that does not tell."""
+    queue_time: float | None = None
+    """Seconds of them until there was a connection: waiting for one and opening it. None if the
+    transport does not tell, as one that the caller brought."""
+
+    @property
+    def waited(self) -> float | None:
+        """Old name of ``queue_time``."""
+        return self.queue_time
 
 
 @frozen(kw_only=True)

@@ -58,11 +58,15 @@ class Repeat(enum.Enum):
     SAFE = "safe"
     """Changes nothing (GET)."""
     IDEMPOTENT = "idempotent"
-    """Twice is as good as once (PUT, DELETE, and POSTs that set a membership)."""
-    RETRY_ONCE = "cautious"
-    """Harmless to repeat once, but somebody else's change may be overwritten (PATCH)."""
-    NON_IDEMPOTENT = "ambiguous"
+    """Repeating it has no further effect (PUT, DELETE, and POSTs that set a membership)."""
+    RETRY_ONCE = "retry_once"
+    """Retried once at most: it may overwrite another's change (PATCH)."""
+    NON_IDEMPOTENT = "non_idempotent"
     """Each success creates something (POST)."""
+    CAUTIOUS = RETRY_ONCE
+    """Old name of ``RETRY_ONCE``."""
+    AMBIGUOUS = NON_IDEMPOTENT
+    """Old name of ``NON_IDEMPOTENT``."""
 
 
 _BY_METHOD = {
@@ -102,11 +106,15 @@ class Operation(Generic[T]):
     """How safely it can be repeated; derived from the method if omitted."""
     unwrap: bool = field(default=False, kw_only=True)
     """Whether the response is an envelope that holds nothing beside ``data``."""
-    transfer: bool = field(default=False, kw_only=True)
-    """Whether a file's content travels, which gives retries more time."""
+    transfer: bool = field(default=False, kw_only=True, repr=False)
+    """Old name of ``streams_content``."""
+    streams_content: bool = field(
+        kw_only=True, default=Factory(lambda operation: operation.transfer, takes_self=True)
+    )
+    """Whether a file's content is sent or received, which gives retries more time."""
 
-    def fill(self, params: Mapping[str, str]) -> str:
-        """The path with each parameter percent-encoded as one segment.
+    def expand(self, params: Mapping[str, str]) -> str:
+        """Return the path with each parameter percent-encoded as one segment.
 
         Raises:
             InvalidRequestError: A parameter is missing, empty, ``.`` or ``..``, which would
@@ -116,8 +124,11 @@ class Operation(Generic[T]):
         try:
             return self.path.format_map(segments)
         except (KeyError, IndexError, ValueError) as error:
-            msg = f"{self.path} cannot be filled: {error!r}"
+            msg = f"{self.path} cannot be expanded: {error!r}"
             raise InvalidRequestError(msg) from None
+
+    fill = expand
+    """Old name of `expand`."""
 
 
 def _check_method(method: str) -> None:

@@ -1,4 +1,4 @@
-"""When to try again, as pure decisions; the only door to backoff."""
+"""When to retry, as pure decisions; the only module that imports backoff."""
 
 import enum
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from ..errors import (
 )
 from .operation import Repeat
 
-__all__ = ["Backoff", "Failure", "RetryConfig", "classify", "may_repeat"]
+__all__ = ["Backoff", "Failure", "RetryConfig", "already_deleted", "classify", "may_retry"]
 
 OnAmbiguousUpload = Literal["raise", "reconcile", "resend"]
 
@@ -27,7 +27,7 @@ _UNAVAILABLE: Final = 503
 _RETRIED: Final = _THROTTLED | {500, 502, 503, 504} | frozenset(range(520, 530))
 _RETRY_ONCE_ATTEMPTS: Final = 2
 _SHORTEST: Final = 1e-9
-"""Seconds. From 0 the bounds would never grow, and backoff's exponent would overflow."""
+"""Seconds. From 0 the limits would never grow, and backoff's exponent would overflow."""
 
 
 _at_least_one: Any = validators.optional(validators.ge(1))
@@ -39,11 +39,11 @@ def _as_set(codes: Iterable[int]) -> frozenset[int]:
 
 @frozen(kw_only=True)
 class RetryConfig:
-    """When a call is tried again, and for how long. Times are in seconds.
+    """When a call is retried, and for how long. Times are in seconds.
 
-    A wait is drawn between 0 and ``initial_interval * exponent ** n`` (full jitter), and never
-    shorter than the response's ``Retry-After``. Which failures are tried again depends on the
-    operation too: an upload is never sent twice when the first may have been stored.
+    Each wait is random between 0 and ``initial_interval * exponent ** n`` (full jitter), and at
+    least the response's ``Retry-After``. Which failures are retried depends on the operation,
+    too: an upload that may have been stored is not sent again.
 
     Example:
         ```python
@@ -55,18 +55,18 @@ class RetryConfig:
         ```
 
     Attributes:
-        max_attempts: Attempts in all, the first included; None for no limit.
-        initial_interval: Upper bound of the first wait.
-        exponent: Growth of that bound from wait to wait.
-        max_interval: Where it stops growing.
-        max_elapsed_time: No attempt begins later than this after the call did.
+        max_attempts: Attempts in total, including the first; None for no limit.
+        initial_interval: Upper limit of the first wait.
+        exponent: Factor by which that limit grows from wait to wait.
+        max_interval: Where the limit stops growing.
+        max_elapsed_time: No attempt starts later than this after the call did.
         max_transfer_time: The same for uploads and downloads.
-        retry_connection_errors: Whether to try again when no response came.
-        status_codes: The statuses that are tried again.
-        max_retry_after: A longer ``Retry-After`` is not waited for but raised at once.
+        retry_connection_errors: Whether to retry when no response came.
+        status_codes: The statuses that are retried.
+        max_retry_after: A response with a longer ``Retry-After`` is raised at once.
         on_ambiguous_upload: What to do when an upload's response is lost: ``raise``
-            `UploadOutcomeUnknown`; ``reconcile``, look whether the file is there and send it
-            again if it is not; ``resend``, at the risk of a duplicate.
+            `UploadOutcomeUnknown`; ``reconcile``: look for the file, and send it again if it
+            is not there; ``resend``, at the risk of a duplicate.
     """
 
     max_attempts: int | None = field(default=4, validator=_at_least_one)
@@ -84,7 +84,7 @@ class RetryConfig:
 
     @classmethod
     def none(cls) -> "RetryConfig":
-        """One attempt, whatever happens.
+        """Return settings for a single attempt.
 
         Example:
             ```python
@@ -97,10 +97,10 @@ class RetryConfig:
 
     @classmethod
     def vendor(cls) -> "RetryConfig":
-        """The strategy of the service's own clients: 5XX for up to an hour.
+        """Return the strategy of the vendor's own clients: retry 5XX for up to an hour.
 
-        The rules of safety stay ours: an upload that may have been stored is not sent again,
-        and a ``Retry-After`` of over an hour is not waited for.
+        Our safety rules stay: an upload that may have been stored is not sent again, and a
+        ``Retry-After`` of over an hour is not waited for.
 
         Example:
             ```python
@@ -121,18 +121,18 @@ class RetryConfig:
 
 
 class Failure(enum.Enum):
-    """What went wrong with an attempt, as far as repeating it is concerned."""
+    """How an attempt failed, as far as a retry is concerned."""
 
     UNSENT = enum.auto()
-    """The service cannot have acted: it never had the whole request."""
+    """The service cannot have acted: it never received the complete request."""
     THROTTLED = enum.auto()
-    """The service says that it did not act, and asks to come back."""
+    """The service says that it did not act, and asks to try later."""
     FAILED = enum.auto()
-    """The service failed, perhaps after it acted."""
+    """The service failed, perhaps after it had acted."""
     BROKEN = enum.auto()
-    """The request was sent whole; no response came."""
+    """The request was sent completely; no response came."""
     BROKEN_BODY = enum.auto()
-    """The response broke off in its body, or came damaged."""
+    """The response's body broke off or was damaged."""
 
 
 _REPEATS: Final = {
@@ -144,9 +144,9 @@ _REPEATS: Final = {
 
 
 def classify(error: OpenRouterError, config: RetryConfig) -> Failure | None:
-    """What kind of failure this is; None for one that trying again does not mend."""
+    """Return the kind of failure; None for one that a retry cannot mend."""
     if isinstance(error, ResponseError):
-        return _classify_answer(error, config)
+        return _classify_response(error, config)
     if not isinstance(error, NoAnswerError) or isinstance(error, TLSError):
         return None
     if not config.retry_connection_errors or getattr(error, "limit", None) == "total":
@@ -156,7 +156,7 @@ def classify(error: OpenRouterError, config: RetryConfig) -> Failure | None:
     return Failure.BROKEN_BODY if error.answered else Failure.BROKEN
 
 
-def _classify_answer(error: ResponseError, config: RetryConfig) -> Failure | None:
+def _classify_response(error: ResponseError, config: RetryConfig) -> Failure | None:
     status = error.status_code
     if isinstance(error, ResponseValidationError) or status not in config.status_codes:
         return None
@@ -165,8 +165,8 @@ def _classify_answer(error: ResponseError, config: RetryConfig) -> Failure | Non
     return Failure.FAILED
 
 
-def may_repeat(failure: Failure | None, repeat: Repeat, attempt: int, config: RetryConfig) -> bool:
-    """Whether an operation of this kind may be tried again after its ``attempt``-th attempt."""
+def may_retry(failure: Failure | None, repeat: Repeat, attempt: int, config: RetryConfig) -> bool:
+    """Whether an operation may be retried after its ``attempt``-th attempt failed this way."""
     if failure is None or failure not in _REPEATS[repeat]:
         return False
     sent = failure in {Failure.FAILED, Failure.BROKEN}
@@ -175,15 +175,15 @@ def may_repeat(failure: Failure | None, repeat: Repeat, attempt: int, config: Re
     return config.max_attempts is None or attempt < config.max_attempts
 
 
-def is_done(error: OpenRouterError, earlier: AbstractSet[Failure | None]) -> bool:
-    """Whether a deletion's 404 only says that an earlier attempt had succeeded."""
+def already_deleted(error: OpenRouterError, earlier: AbstractSet[Failure | None]) -> bool:
+    """Whether a deletion's 404 may only mean that an earlier attempt had succeeded."""
     return isinstance(error, NotFoundResponseError) and bool(
         earlier & {Failure.FAILED, Failure.BROKEN, Failure.BROKEN_BODY}
     )
 
 
 class Backoff:
-    """The waits of one call, drawn from backoff's generator within a deadline."""
+    """The waits between the attempts of one call, within its deadline."""
 
     def __init__(self, config: RetryConfig, deadline: float) -> None:
         self._config = config
@@ -193,10 +193,10 @@ class Backoff:
             factor=config.initial_interval or _SHORTEST,
             max_value=config.max_interval,
         )
-        next(self._bounds)  # backoff's generators begin with a yield of nothing
+        next(self._bounds)  # backoff's generators yield None first
 
     def next_wait(self, retry_after: float | None, now: float) -> float | None:
-        """Seconds to wait before the next attempt; None if it would come too late."""
+        """Return the seconds to wait before the next attempt; None if it would be too late."""
         floor = retry_after or 0.0
         wait = max(floor, backoff.full_jitter(next(self._bounds)))
         late = now + wait >= self._deadline or floor > self._config.max_retry_after

@@ -1,4 +1,4 @@
-"""TODO openrouter_async._http.connection."""
+"""One HTTP/1.1 connection: requests as bytes out, responses as events in, by h11."""
 
 import contextlib
 from collections.abc import AsyncGenerator
@@ -7,15 +7,17 @@ from typing import Final, cast
 import h11
 import httpx
 
-from .messages import Origin, Request
+from .messages import HTTPRequest, Origin
 from .stream import ResponseStarted, Stream
 
+__all__ = ["Connection", "no_content", "request_head"]
+
 _MAX_HEAD: Final = 102_400
-"""Bytes of a response's headers that are taken."""
+"""Bytes of a response's headers that are accepted."""
 
 
 class Connection:
-    """A connection of the pool, which holds one of its slots until it is dropped."""
+    """A connection of a pool, which holds one of its slots until it is discarded."""
 
     __slots__ = ("_http", "idle_since", "origin", "stream")
 
@@ -25,19 +27,20 @@ class Connection:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
         self.idle_since = 0.0
 
-    async def exchange(self, request: Request) -> h11.Response:
-        """Send a request and wait for the headers of its response."""
-        with contextlib.suppress(ResponseStarted):  # reading tells what, or why there is nothing
-            await self._send(request)
-        return await self._head(request.limits.get("read"))
-
-    async def _send(self, request: Request) -> None:
-        write, limit = self.stream.write, request.limits.get("write")
-        # The head is in no local variable: a source's error is raised through this frame.
-        await write(self._bytes_of(request_head(request)), limit)
-        async for chunk in request.chunks:
-            await write(self._bytes_of(h11.Data(data=chunk)), limit)
-        await write(self._bytes_of(h11.EndOfMessage()), limit)
+    async def exchange(self, request: HTTPRequest) -> h11.Response:
+        """Send a request and return the headers of its response."""
+        stream, limit = self.stream, request.limits.get("write")
+        with contextlib.suppress(ResponseStarted):  # reading finds it, or why there is none
+            # The head is in no local variable: a source's error is raised through this frame.
+            await stream.write(self._bytes_of(request_head(request)), limit)
+            async for chunk in request.chunks:
+                await stream.write(self._bytes_of(h11.Data(data=chunk)), limit)
+            await stream.write(self._bytes_of(h11.EndOfMessage()), limit)
+            stream.flush()
+        while True:
+            event = await self._event(request.limits.get("read"))
+            if isinstance(event, h11.Response):
+                return event
 
     def _bytes_of(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> bytes:
         try:
@@ -46,14 +49,8 @@ class Connection:
             failure = httpx.LocalProtocolError("the body is not as long as its headers say")
         raise failure
 
-    async def _head(self, limit: float | None) -> h11.Response:
-        while True:
-            event = await self._event(limit)
-            if isinstance(event, h11.Response):
-                return event
-
     async def content(self, limit: float | None) -> AsyncGenerator[bytes, None]:
-        """The response's body as it arrives."""
+        """Yield the response's body as it arrives."""
         while isinstance(event := await self._event(limit), h11.Data):
             yield bytes(event.data)
 
@@ -71,7 +68,7 @@ class Connection:
         return cast("h11.Event | type[h11.PAUSED]", event)
 
     def is_reusable(self) -> bool:
-        """Whether both sides are done and agree to go on; begins the next cycle if so."""
+        """Whether both sides are done and keep the connection; starts the next cycle if so."""
         http = self._http
         if not (http.our_state is http.their_state is h11.DONE and self.stream.is_idle):
             return False
@@ -84,7 +81,7 @@ async def no_content() -> AsyncGenerator[bytes, None]:
     yield b""
 
 
-def request_head(request: Request) -> h11.Request:
+def request_head(request: HTTPRequest) -> h11.Request:
     try:
         return h11.Request(method=request.method, target=request.target, headers=request.headers)
     except h11.LocalProtocolError:

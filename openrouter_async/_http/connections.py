@@ -1,168 +1,202 @@
-"""The connections of a client, made when the first call needs them."""
+"""The connections of a client: one transport for each event loop and proxy."""
 
 import asyncio
 import os
-from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from typing import cast
+from typing import Protocol, cast
 from weakref import WeakKeyDictionary
 
 import anyio.to_thread
 import httpx
-from attrs import define, field
+from attrs import define, field, frozen
 
-from .._core.codec import prepare
 from ..errors import ClientClosedError, InvalidRequestError, OpenRouterError
-from .messages import Content, Origin, PoolStats, Reply, Request
+from .messages import Content, HTTPRequest, HTTPResponse, Origin, PoolStats
 from .pool import Pool
 from .proxies import proxy_for
 from .tls import tls_context
 
-__all__ = [
-    "Connections",
-    "HTTPTransport",
-]
+__all__ = ["Connections", "HTTPTransport"]
 
 HTTPTransport = httpx.AsyncBaseTransport | httpx.AsyncClient
 """What a caller can bring instead of our own connections."""
 
 _BAD_PROXY = (
-    "the proxy that the environment names cannot be used: http:// and https:// can, and"
-    " socks5:// with the package socksio"
+    "the proxy named by the environment cannot be used: it must be an http:// or https:// URL, or"
+    " socks5:// with the package socksio installed"
 )
 
-# Under the shortest keep-alive time in common use, so that a request seldom meets a closing door.
+# Under the shortest keep-alive time in common use, so that a server rarely closes a connection
+# just as it is reused.
 _KEEPALIVE_SECONDS = 4.0
+
+
+class Transport(Protocol):
+    """What sends requests to one origin."""
+
+    async def send(self, request: HTTPRequest) -> HTTPResponse:
+        """Send a request; return when the headers of its response have arrived."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
 
 
 @define
 class _LoopTransports:
-    """The ways that one event loop has to its hosts."""
+    """The transports of one event loop."""
 
-    by_origin: dict[Origin, httpx.AsyncBaseTransport] = field(factory=dict)
-    by_proxy: dict[str | None, httpx.AsyncBaseTransport] = field(factory=dict)
+    by_origin: dict[Origin, Transport] = field(factory=dict)
+    by_proxy: dict[str | None, Transport] = field(factory=dict)
 
 
 class Connections:
-    """A pool for each event loop and proxy; nothing crosses a fork."""
+    """The connections of a client; they cross neither event loops nor forks."""
 
-    def __init__(self, max_connections: int, http_transport: HTTPTransport | None) -> None:
+    def __init__(
+        self,
+        max_connections: int,
+        http_transport: HTTPTransport | None,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            max_connections: The limit for each event loop and proxy.
+            http_transport: The caller's own transport, used instead of our connections.
+            prepare: Called before the first connection: imports what calls will need, while
+                there are free descriptors to open files with.
+        """
         self._max_connections = max_connections
-        self._brought = http_transport
+        self._own = _HTTPXTransport(http_transport) if http_transport else None
+        self._prepare = prepare
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopTransports] = (
             WeakKeyDictionary()
         )
         self._pid = os.getpid()
         self.closed = False
-        self.service_clock: tuple[str, float] | None = None
-        """The last ``Date`` that the service gave, and our clock's time at that moment."""
-        self.recent_upload_ids: deque[str] = deque(maxlen=4096)
-        """Ids of the last uploads, which reconciling must not take for a lost one."""
 
     @property
     def are_own(self) -> bool:
-        """Whether they are the SDK's, and no transport that the caller brought."""
-        return self._brought is None
+        """Whether they are the SDK's, and not a transport that the caller brought."""
+        return self._own is None
 
-    async def send(self, request: Request) -> Reply:
-        """Send a request, and return when the headers of its response are there.
+    async def transport_for(self, origin: Origin) -> Transport:
+        """Return the transport for an origin; proxy settings are read once per event loop.
 
-        No redirect is followed and no cookie kept.
+        Raises:
+            ClientClosedError: The client is closed.
+            InvalidRequestError: The environment names a proxy that cannot be used.
+            TLSError: The trusted certificates cannot be loaded.
         """
+        if self._own and not self.closed:
+            return self._own
         try:
-            transport = self._brought or (
-                None if self.closed else await self._transport_for(request.origin)
-            )
+            transport = None if self.closed else await self._find(origin)
         except OpenRouterError as error:
-            # Frames below hold the proxy's URL in local variables, and with it perhaps a password.
+            # Frames below hold the proxy's URL in local variables, perhaps with a password.
             raise error.with_traceback(None) from error.__cause__
         if self.closed or transport is None:
             msg = "the client is closed"
             raise ClientClosedError(msg)
-        if isinstance(transport, Pool):
-            return await transport.exchange(request)
-        return await _send_by(transport, request)
+        return transport
 
-    async def _transport_for(self, origin: Origin) -> httpx.AsyncBaseTransport:
-        """The way to a host, by which proxy or none, as the environment says at first."""
+    async def _find(self, origin: Origin) -> Transport:
         if self._pid != os.getpid():  # a forked child leaves its parent's sockets alone
             self._by_loop = WeakKeyDictionary()
             self._pid = os.getpid()
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
-            for gone in [other for other in self._by_loop if other.is_closed()]:
-                del self._by_loop[gone]
-        ways = self._by_loop.setdefault(loop, _LoopTransports())
-        if origin not in ways.by_origin:
+            for closed in [other for other in self._by_loop if other.is_closed()]:
+                del self._by_loop[closed]
+        transports = self._by_loop.setdefault(loop, _LoopTransports())
+        if origin not in transports.by_origin:
             scheme, host, port = origin
             proxy = proxy_for(scheme.decode(), host.decode(), port)
-            if proxy not in ways.by_proxy:
-                # Late imports come before connections take the descriptors that they need.
-                prepare()
+            if proxy not in transports.by_proxy:
+                self._prepare()
                 anyio.current_time()  # loads anyio's backend
-                transport = await self._connect_by(proxy)
-                ways.by_proxy.setdefault(proxy, transport)  # another call may have been faster
-            ways.by_origin[origin] = ways.by_proxy[proxy]
-        return ways.by_origin[origin]
+                transport = await self._open(proxy)
+                transports.by_proxy.setdefault(proxy, transport)  # another call may be faster
+            transports.by_origin[origin] = transports.by_proxy[proxy]
+        return transports.by_origin[origin]
 
-    async def _connect_by(self, proxy: str | None) -> httpx.AsyncBaseTransport:
+    async def _open(self, proxy: str | None) -> Transport:
         try:
-            by = None if proxy is None else httpx.Proxy(proxy)
-            if by is None or by.url.scheme == "http":
-                pool = Pool(self._max_connections, _KEEPALIVE_SECONDS, tls_context, by)
+            parsed = None if proxy is None else httpx.Proxy(proxy)
+            if parsed is None or parsed.url.scheme == "http":
+                pool = Pool(self._max_connections, _KEEPALIVE_SECONDS, tls_context, parsed)
                 await pool.open()
                 return pool
-            # Proxies that speak TLS or SOCKS themselves are httpx's to speak to.
+            # httpx itself speaks to proxies over TLS or SOCKS.
             limits = httpx.Limits(
                 max_connections=self._max_connections,
                 max_keepalive_connections=self._max_connections,
                 keepalive_expiry=_KEEPALIVE_SECONDS,
             )
-            return httpx.AsyncHTTPTransport(verify=await tls_context(), limits=limits, proxy=proxy)
+            return _HTTPXTransport(
+                httpx.AsyncHTTPTransport(verify=await tls_context(), limits=limits, proxy=proxy)
+            )
         except (ValueError, ImportError, httpx.InvalidURL):
             failure = InvalidRequestError(_BAD_PROXY)
         raise failure  # without the proxy's URL, which may hold a password
 
     def pool_stats(self) -> PoolStats:
-        """How its own connections are used at the moment, those of all pools; from any thread."""
-        ways = tuple(self._by_loop.values())
-        pools = [p for way in ways for p in tuple(way.by_proxy.values()) if isinstance(p, Pool)]
-        found = [pool.pool_stats() for pool in pools]
+        """Return how the client's own connections are used, over all pools; from any thread."""
+        loops = tuple(self._by_loop.values())
+        pools = [p for loop in loops for p in tuple(loop.by_proxy.values()) if isinstance(p, Pool)]
+        stats = [pool.pool_stats() for pool in pools]
         return PoolStats(
-            open=sum(pool.open for pool in found),
-            idle=sum(pool.idle for pool in found),
-            waiting=sum(pool.waiting for pool in found),
+            open=sum(pool.open for pool in stats),
+            idle=sum(pool.idle for pool in stats),
+            waiting=sum(pool.waiting for pool in stats),
         )
 
+    occupancy = pool_stats
+    """Old name of `pool_stats`."""
+
     async def aclose(self) -> None:
-        """Close the connections; a transport that the caller brought stays the caller's."""
+        """Close the connections; a transport that the caller brought stays open."""
         self.closed = True
-        ways = self._by_loop.pop(asyncio.get_running_loop(), _LoopTransports())
+        transports = self._by_loop.pop(asyncio.get_running_loop(), _LoopTransports())
         async with AsyncExitStack() as closing:  # all of them, even if this is cancelled
-            for transport in ways.by_proxy.values():
+            for transport in transports.by_proxy.values():
                 closing.push_async_callback(transport.aclose)
 
 
-async def _send_by(
-    transport: httpx.AsyncBaseTransport | httpx.AsyncClient, request: Request
-) -> Reply:
-    """Send through what speaks httpx's language: a proxy's transport or the caller's own."""
-    scheme, host, port = request.origin
-    raw_host = b"[" + host + b"]" if b":" in host else host
-    url = b"%s://%s:%d%s" % (scheme, raw_host, port, request.target)
-    translated = httpx.Request(
-        request.method.decode(),
-        url.decode(),
-        headers=request.headers,
-        stream=_Chunks(request.chunks),
-        extensions={"timeout": dict(request.limits)},
-    )
-    if isinstance(transport, httpx.AsyncClient):
-        response = await transport.send(translated, stream=True, auth=None, follow_redirects=False)
-    else:
-        response = await transport.handle_async_request(translated)
-    return Reply(response.status_code, response.headers.raw, cast("Content", response.stream))
+@frozen
+class _HTTPXTransport:
+    """Sends through an httpx transport or client: the caller's, or one for a proxy.
+
+    Redirects are not followed, and cookies not kept.
+    """
+
+    _transport: HTTPTransport
+
+    async def send(self, request: HTTPRequest) -> HTTPResponse:
+        scheme, host, port = request.origin
+        raw_host = b"[" + host + b"]" if b":" in host else host
+        url = b"%s://%s:%d%s" % (scheme, raw_host, port, request.target)
+        translated = httpx.Request(
+            request.method.decode(),
+            url.decode(),
+            headers=request.headers,
+            stream=_Chunks(request.chunks),
+            extensions={"timeout": dict(request.limits)},
+        )
+        if isinstance(self._transport, httpx.AsyncClient):
+            response = await self._transport.send(
+                translated, stream=True, auth=None, follow_redirects=False
+            )
+        else:
+            response = await self._transport.handle_async_request(translated)
+        content = cast("Content", response.stream)
+        return HTTPResponse(response.status_code, response.headers.raw, content)
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
 
 
 class _Chunks(httpx.AsyncByteStream):

@@ -1,4 +1,4 @@
-"""TODO openrouter_async._http.dial."""
+"""Opening connections: addresses in turn, TLS, a proxy's tunnel."""
 
 import asyncio
 import socket
@@ -8,15 +8,15 @@ from typing import Any, Final
 
 import httpx
 
-from .stream import Stream, _words
+from .stream import Stream, describe_error
 
-__all__ = [
-    "connect",
-]
+__all__ = ["Tunnel", "connect"]
 
 _ATTEMPT_DELAY: Final = 0.25
+"""Seconds before the next address is tried as well (RFC 8305, 5)."""
 
-Tunnel = Callable[[Stream], Awaitable[None]]
+Tunnel = tuple[str, int, Callable[[Stream], Awaitable[None]]]
+"""A proxy's host and port, and what asks it for a tunnel once there is a stream to it."""
 
 
 async def connect(
@@ -24,9 +24,9 @@ async def connect(
     port: int,
     tls: ssl.SSLContext | None,
     timeout: float | None,
-    proxy: tuple[str, int, Tunnel] | None = None,
+    tunnel: Tunnel | None = None,
 ) -> Stream:
-    """Connect, by TLS if a context is given, through a proxy's tunnel if one is named.
+    """Return a new connection, with TLS if a context is given, through a tunnel if one is.
 
     Raises:
         httpx.ConnectError: The connection was refused, the name is unknown, or the
@@ -35,22 +35,22 @@ async def connect(
     """
     try:
         async with asyncio.timeout(timeout):
-            at_first, first_port = proxy[:2] if proxy else (host, port)
-            stream = await _open(await _connect_socket(at_first, first_port))
+            address = tunnel[:2] if tunnel else (host, port)
+            stream = await _open(await _connect_socket(*address))
             try:
-                if proxy:
-                    await proxy[2](stream)
+                if tunnel:
+                    await tunnel[2](stream)
                 if tls:
                     await stream.secure(tls, host)
             except BaseException:
                 stream.abort()
                 raise
     except TimeoutError as error:
-        if error.errno:  # the kernel's own, and no limit of ours
-            raise httpx.ConnectError(_words(error)) from error
-        raise httpx.ConnectTimeout(_words(error)) from error
-    except OSError as error:  # ssl.SSLError is one, too
-        raise httpx.ConnectError(_words(error)) from error
+        if error.errno:  # the kernel's own timeout, not our limit
+            raise httpx.ConnectError(describe_error(error)) from error
+        raise httpx.ConnectTimeout(describe_error(error)) from error
+    except OSError as error:  # among them ssl.SSLError
+        raise httpx.ConnectError(describe_error(error)) from error
     return stream
 
 
@@ -63,9 +63,9 @@ async def _open(sock: socket.socket) -> Stream:
 
 
 async def _connect_socket(host: str, port: int) -> socket.socket:
-    """The first address to response, each tried a little after the one before (RFC 8305).
+    """Return a socket to the first address that accepts, tried in turn (RFC 8305).
 
-    asyncio's own way leaves sockets open when it is cancelled.
+    asyncio's ``create_connection`` leaves sockets open when it is cancelled.
     """
     loop = asyncio.get_running_loop()
     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -78,7 +78,7 @@ async def _connect_socket(host: str, port: int) -> socket.socket:
             delay = _ATTEMPT_DELAY if len(attempts) < len(addresses) else None
             if (sock := await _first(attempts, delay)) is not None:
                 return sock
-        return await attempts[-1]  # all have failed: its error stands for the others'
+        return await attempts[-1]  # all failed: the last error stands for all
     finally:
         for attempt in attempts:
             attempt.cancel()
@@ -88,7 +88,7 @@ async def _connect_socket(host: str, port: int) -> socket.socket:
 async def _first(
     attempts: list[asyncio.Task[socket.socket]], delay: float | None
 ) -> socket.socket | None:
-    """The socket of the first attempt that succeeds; None if none does, or not in time."""
+    """Return the socket of the first attempt that succeeds; None if none does in time."""
     pending = {attempt for attempt in attempts if not attempt.done()}
     while pending:
         done, pending = await asyncio.wait(

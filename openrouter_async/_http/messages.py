@@ -1,4 +1,4 @@
-"""What passes between the transport and its connections: a `Request` out, a `Reply` back."""
+"""What passes between a call and its connection: requests, responses, pool statistics."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Protocol
@@ -7,16 +7,17 @@ from attrs import field, frozen
 
 __all__ = [
     "Content",
+    "HTTPRequest",
+    "HTTPResponse",
+    "HasPoolStats",
     "Origin",
     "PoolStats",
-    "Reply",
-    "Request",
 ]
 
 
 @frozen(kw_only=True)
 class PoolStats:
-    """How a client's connections are used at a moment, over all event loops and hosts.
+    """Use of a client's connections at one moment, over all event loops and hosts.
 
     Example:
         ```python
@@ -25,18 +26,18 @@ class PoolStats:
     """
 
     open: int
-    """Connections there are."""
+    """Open connections."""
     idle: int
-    """Those of them that wait for a request."""
+    """Those of them without a request."""
     waiting: int
-    """Requests that wait for a connection, as there may be no more of them."""
+    """Requests that wait for a connection because the limit is reached."""
 
 
 class HasPoolStats(Protocol):
-    """Connections that can be asked at any time, from any thread."""
+    """Anything that reports pool statistics, from any thread."""
 
     def pool_stats(self) -> PoolStats:
-        """How they are used now."""
+        """Return the statistics of this moment."""
         ...
 
 
@@ -45,8 +46,8 @@ Origin = tuple[bytes, bytes, int]
 
 
 @frozen
-class Request:
-    """A request, ready for the wire."""
+class HTTPRequest:
+    """A request, ready to be sent."""
 
     method: bytes
     origin: Origin
@@ -66,16 +67,16 @@ class Content(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Give the connection back, or end it if there is more to come."""
+        """Return the connection to its pool, or close it if there is more to come."""
         ...
 
 
 @frozen
-class Reply:
-    """A response, as far as its headers."""
+class HTTPResponse:
+    """A response up to its headers, and the content that follows."""
 
     status: int
     headers: Iterable[tuple[bytes, bytes]]
     content: Content
-    waited: float | None = None
+    queue_time: float | None = None
     """Seconds until the request had a connection, if that is known."""

@@ -1,12 +1,19 @@
 """The connection pool: an ``httpx.AsyncBaseTransport`` over asyncio and h11.
 
-One rule keeps it whole: a connection whose exchange did not end cleanly is aborted, which needs
-no await and so cannot be cancelled, and its slot is given on. To take a connection and to give
-it back cost the same however many there are.
+httpx's own pool (httpcore) is not used: it scans all connections at each request, so that its
+cost grows with their number; its two locks cost two turns of the event loop a call; and its
+cleanup is shielded from cancellation with awaits inside, which a second cancellation breaks.
+
+One rule keeps this pool consistent: a connection whose exchange did not end cleanly is aborted,
+which needs no await and so cannot be cancelled, and its slot goes to the next in the queue.
+Every connection holds one slot, and so does every attempt to connect; whoever takes a slot
+returns it in an ``except BaseException`` or hands it to a connection. Taking a connection and
+returning it cost the same however many there are: idle ones are a stack for each origin, and
+waiting requests one queue. A request that is cancelled in the moment in which it gets a
+connection passes that on.
 """
 
 import asyncio
-import base64
 import ssl
 import time
 from collections import deque
@@ -15,40 +22,18 @@ from typing import Final, cast
 
 import httpx
 
-from .connection import Connection, no_content
-from .dial import Tunnel, connect
-from .messages import Origin, PoolStats, Reply, Request
-from .stream import Stream
+from .connection import Connection
+from .dial import connect
+from .messages import HTTPRequest, HTTPResponse, Origin, PoolStats
+from .proxies import DEFAULT_PORTS, tunnel_through
 
 __all__ = [
     "Pool",
 ]
 
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-
 _CLOSED: Final = "the client was closed"
 
 TLSContext = Callable[[], Awaitable[ssl.SSLContext]]
-
-
-def _open_tunnel(proxy: httpx.Proxy, origin: Origin) -> tuple[str, int, Tunnel]:
-    """The proxy's address, and what asks it for a tunnel to the origin (RFC 9110, 9.3.6)."""
-    _, host, port = origin
-    where = b"%s:%d" % (b"[%s]" % host if b":" in host else host, port)
-    headers = [(b"host", where), *proxy.headers.raw]
-    if proxy.raw_auth:
-        word = base64.b64encode(b":".join(proxy.raw_auth))
-        headers.append((b"proxy-authorization", b"Basic " + word))
-
-    async def tunnel(stream: Stream) -> None:
-        asking = Connection((b"http", where, port), stream)
-        asked = Request(b"CONNECT", origin, where, headers, no_content(), {})
-        response = await asking.exchange(asked)
-        if not 200 <= response.status_code < 300:  # noqa: PLR2004
-            msg = f"the proxy refuses the tunnel: {response.status_code}"
-            raise httpx.ProxyError(msg)
-
-    return proxy.url.host, proxy.url.port or _DEFAULT_PORTS["http"], tunnel
 
 
 class Pool(httpx.AsyncBaseTransport):
@@ -70,29 +55,29 @@ class Pool(httpx.AsyncBaseTransport):
         self._idle: dict[Origin, list[Connection]] = {}
         self._waiting: deque[tuple[Origin, asyncio.Future[Connection | None]]] = deque()
         self._closed = False
-        self._guard = self._until_the_loop_ends()
+        self._guard = self._close_with_loop()
 
-    async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
-        # ``asyncio.run`` closes the async generators that are left, and with them this pool,
-        # while there is still a loop to close sockets in.
+    async def _close_with_loop(self) -> AsyncGenerator[None, None]:
+        # ``asyncio.run`` closes the remaining async generators, and with this one the pool, while
+        # there is still a loop to close sockets in.
         try:
             yield
         finally:
             self.abort()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request of httpx's: what makes this a transport for its clients too."""
+        """Send an httpx request: what makes this a transport for httpx clients, too."""
         url = request.url
-        if url.scheme not in _DEFAULT_PORTS:
+        if url.scheme not in DEFAULT_PORTS:
             msg = f"neither http nor https: {url.scheme!r}"
             raise httpx.UnsupportedProtocol(msg)
-        reply = await self.exchange(
-            Request(
+        response = await self.send(
+            HTTPRequest(
                 method=request.method.encode(),
                 origin=(
                     url.raw_scheme,
                     url.raw_host,
-                    url.port or _DEFAULT_PORTS[url.scheme],
+                    url.port or DEFAULT_PORTS[url.scheme],
                 ),
                 target=url.raw_path,
                 headers=request.headers.raw,
@@ -100,27 +85,27 @@ class Pool(httpx.AsyncBaseTransport):
                 limits=request.extensions.get("timeout", {}),
             )
         )
-        content = cast("httpx.AsyncByteStream", reply.content)
-        return httpx.Response(reply.status, headers=list(reply.headers), stream=content)
+        content = cast("httpx.AsyncByteStream", response.content)
+        return httpx.Response(response.status, headers=list(response.headers), stream=content)
 
-    async def exchange(self, request: Request) -> Reply:
-        """Send a request; the reply's content gives its connection back when it is closed."""
-        began = time.monotonic()
+    async def send(self, request: HTTPRequest) -> HTTPResponse:
+        """Send a request; its connection returns to the pool when the content is closed."""
+        queued = time.monotonic()
         connection = await self._take(request.origin, request.limits.get("connect"))
-        waited = time.monotonic() - began
+        queue_time = time.monotonic() - queued
         try:
             response = await connection.exchange(request)
         except BaseException:
             self._drop(connection)
             raise
         content = _Content(self, connection, request.limits.get("read"))
-        return Reply(response.status_code, response.headers, content, waited)
+        return HTTPResponse(response.status_code, response.headers, content, queue_time)
 
     def pool_stats(self) -> PoolStats:
-        """How its connections are used at the moment; from any thread."""
-        # A copy each, made in one step: the event loop may be at work.
+        """Return the statistics of this moment; from any thread."""
+        # Copies made in one step each, as the event loop may be running.
         idle = sum(map(len, tuple(self._idle.values())))
-        waiting = sum(not turn.done() for _, turn in tuple(self._waiting))
+        waiting = sum(not waiter.done() for _, waiter in tuple(self._waiting))
         return PoolStats(open=len(self._connections), idle=idle, waiting=waiting)
 
     # Slots: each connection holds one, and so does an attempt to connect
@@ -132,12 +117,12 @@ class Pool(httpx.AsyncBaseTransport):
             connection = await self._queue(origin)
         if connection is not None and connection.stream.is_usable():
             return connection
-        if connection is not None:  # it was handed over and hung up on in the same moment
-            self._forget(connection)
+        if connection is not None:  # the server closed it before it could be reused
+            self._discard(connection)
         try:
             return await self._connect(origin, timeout)
         except BaseException:
-            self._give_slot()
+            self._release_slot()
             raise
 
     def _take_idle(self, origin: Origin) -> Connection | None:
@@ -151,7 +136,7 @@ class Pool(httpx.AsyncBaseTransport):
         return None
 
     def _take_slot(self) -> bool:
-        """Whether there is room for a connection, if need be at the cost of an idle one."""
+        """Take a slot, closing the longest idle connection if there is no other; False if none."""
         if self._slots < self._limit:
             self._slots += 1
             return True
@@ -163,22 +148,22 @@ class Pool(httpx.AsyncBaseTransport):
         if oldest is None:
             return False
         self._idle[oldest.origin].pop(0)
-        self._forget(oldest)
+        self._discard(oldest)
         return True
 
     async def _queue(self, origin: Origin) -> Connection | None:
-        """Wait in line for a connection, or for a slot to make one in (None)."""
-        turn: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((origin, turn))
+        """Wait for a connection, or for a slot to open one (None)."""
+        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((origin, waiter))
         try:
-            return await turn
+            return await waiter
         except BaseException:
             if (
-                turn.done() and not turn.cancelled() and not turn.exception()
+                waiter.done() and not waiter.cancelled() and not waiter.exception()
             ):  # it came in the moment of the cancellation
-                connection = turn.result()
-                self._give_slot() if connection is None else self._give_back(connection)
-            turn.cancel()
+                connection = waiter.result()
+                self._release_slot() if connection is None else self._return(connection)
+            waiter.cancel()
             raise
 
     async def _connect(self, origin: Origin, timeout: float | None) -> Connection:
@@ -186,82 +171,82 @@ class Pool(httpx.AsyncBaseTransport):
             raise httpx.ConnectError(_CLOSED)
         scheme, host, port = origin
         tls = await self._tls() if scheme == b"https" else None
-        way = _open_tunnel(self._proxy, origin) if self._proxy else None
-        stream = await connect(host.decode(), port, tls, timeout, way)
+        tunnel = tunnel_through(self._proxy, origin) if self._proxy else None
+        stream = await connect(host.decode(), port, tls, timeout, tunnel)
         connection = Connection(origin, stream)
         self._connections.add(connection)
         if self._closed:
-            self._forget(connection)
+            self._discard(connection)
             raise httpx.ConnectError(_CLOSED)
         return connection
 
-    def _give_back(self, connection: Connection) -> None:
-        """Let the next in line have it, or keep it for later."""
+    def _return(self, connection: Connection) -> None:
+        """Give it to the next in the queue, or keep it for later."""
         while self._waiting:
-            origin, turn = self._waiting.popleft()
-            if turn.done():
+            origin, waiter = self._waiting.popleft()
+            if waiter.done():
                 continue
             if origin != connection.origin:
-                self._forget(connection)
-                turn.set_result(None)
+                self._discard(connection)
+                waiter.set_result(None)
             else:
-                turn.set_result(connection)
+                waiter.set_result(connection)
             return
         connection.idle_since = time.monotonic()
         self._idle.setdefault(connection.origin, []).append(connection)
 
     def _drop(self, connection: Connection) -> None:
-        """Abort it and give its slot on."""
-        if self._forget(connection):
-            self._give_slot()
+        """Abort a connection and pass on its slot."""
+        if self._discard(connection):
+            self._release_slot()
 
-    def _forget(self, connection: Connection) -> bool:
-        """Abort it, its slot staying with the caller; False if that was done before."""
+    def _discard(self, connection: Connection) -> bool:
+        """Abort a connection; its slot stays with the caller. False if it was aborted before."""
         if connection not in self._connections:
             return False
         self._connections.remove(connection)
         connection.stream.abort()
         return True
 
-    def _give_slot(self) -> None:
+    def _release_slot(self) -> None:
         while self._waiting:
-            _, turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
+            _, waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
                 return
         self._slots -= 1
 
     def release(self, connection: Connection) -> None:
-        """Take a connection back after its response: for reuse, if all ended cleanly."""
+        """Take a connection back after its response, for reuse if the exchange ended cleanly."""
         if not self._closed and connection.is_reusable():
-            self._give_back(connection)
+            self._return(connection)
         else:
             self._drop(connection)
 
     def abort(self) -> None:
-        """Close all connections at once; calls under way fail."""
+        """Close all connections at once; running calls fail."""
         self._closed = True
-        for _, turn in self._waiting:
-            if not turn.done():
-                turn.set_exception(httpx.ConnectError(_CLOSED))
+        for _, waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(httpx.ConnectError(_CLOSED))
         self._waiting.clear()
         for connection in tuple(self._connections):
             self._drop(connection)
         self._idle.clear()
 
     async def open(self) -> None:
-        """Make sure that the pool ends with its loop."""
+        """Make sure that the pool is closed when its event loop ends."""
         await anext(self._guard)
 
     async def aclose(self) -> None:
-        """Close all connections; calls under way fail."""
+        """Close all connections; running calls fail."""
         self.abort()
         await self._guard.aclose()
-        await asyncio.sleep(0)  # asyncio closes an aborted socket in the loop's next turn
+        await asyncio.sleep(0)  # asyncio closes an aborted socket in the loop's next iteration
 
 
 class _Content(httpx.AsyncByteStream):
-    """A response's body, which gives its connection back when it is closed."""
+    """A response's body, which returns its connection to the pool when it is closed."""
 
     def __init__(self, pool: Pool, connection: Connection, limit: float | None) -> None:
         self._pool = pool
@@ -270,7 +255,7 @@ class _Content(httpx.AsyncByteStream):
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         if self._connection is None:
-            msg = "the response was closed"
+            msg = "the response is closed"
             raise httpx.StreamError(msg)
         return self._connection.content(self._limit)
 

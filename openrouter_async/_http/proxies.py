@@ -1,14 +1,23 @@
-"""TODO openrouter_async._http.proxies."""
+"""Which proxy a host is reached through, the tunnel through it, and what counts as loopback."""
 
+import base64
 import ipaddress
+from typing import Final
 
-__all__ = [
-    "is_loopback",
-]
+import httpx
+
+from .connection import Connection, no_content
+from .dial import Tunnel
+from .messages import HTTPRequest, Origin
+from .stream import Stream
+
+__all__ = ["DEFAULT_PORTS", "is_loopback", "proxy_for", "tunnel_through"]
+
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def proxy_for(scheme: str, host: str, port: int | None) -> str | None:
-    """The proxy that the environment names for a host; never one for a loopback host.
+    """Return the proxy that the environment names for a host; None for a loopback host.
 
     ``NO_PROXY`` lists hosts, domains and networks (``10.0.0.0/8``), separated by commas.
     """
@@ -24,7 +33,7 @@ def proxy_for(scheme: str, host: str, port: int | None) -> str | None:
 
 
 def _covers(entry: str, host: str, port: int | None) -> bool:
-    """Whether an entry of ``NO_PROXY`` means this host."""
+    """Whether an entry of ``NO_PROXY`` covers this host."""
     if entry == "*":
         return True
     try:
@@ -39,8 +48,28 @@ def _covers(entry: str, host: str, port: int | None) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by its name alone, nothing being looked up."""
+    """Whether a host is this machine by its name alone, without a look-up."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def tunnel_through(proxy: httpx.Proxy, origin: Origin) -> Tunnel:
+    """Return the tunnel to an origin (RFC 9110, 9.3.6)."""
+    _, host, port = origin
+    where = b"%s:%d" % (b"[%s]" % host if b":" in host else host, port)
+    headers = [(b"host", where), *proxy.headers.raw]
+    if proxy.raw_auth:
+        credentials = base64.b64encode(b":".join(proxy.raw_auth))
+        headers.append((b"proxy-authorization", b"Basic " + credentials))
+
+    async def open_tunnel(stream: Stream) -> None:
+        connection = Connection((b"http", where, port), stream)
+        request = HTTPRequest(b"CONNECT", origin, where, headers, no_content(), {})
+        response = await connection.exchange(request)
+        if not 200 <= response.status_code < 300:  # noqa: PLR2004
+            msg = f"the proxy refuses the tunnel: {response.status_code}"
+            raise httpx.ProxyError(msg)
+
+    return proxy.url.host, proxy.url.port or DEFAULT_PORTS["http"], open_tunnel

@@ -1,9 +1,16 @@
-"""A socket to read and write, on asyncio's own transports.
+"""A socket to read from and write to, as an asyncio protocol.
 
-It is made for when things go wrong. It can be aborted without an await. It notices without
-asking the kernel that the server has hung up. And while a body is being sent, a response that
-arrives stops it and is read, even if the server resets the connection behind it: asyncio would
-throw the response away, and its TLS would not let us at it.
+asyncio's ``StreamReader`` and ``StreamWriter`` fall short where things go wrong, so this is
+written on the protocol below them:
+
+- It can be aborted without an await, and so in the middle of a cancellation.
+- It notices that the server has closed an idle connection without asking the kernel.
+- A response that arrives while a body is being sent stops the sending and is read, even if the
+  server resets the connection right behind it. asyncio's own streams lose it then: a failed
+  write ends their reading, and what the kernel still holds is never read. Here it is
+  (`_read_rest`). asyncio's TLS would lose it, too, which is why `TLS` is our own.
+- Writes are collected up to 64 KiB, so that head and body of a request share a packet.
+- Limits are for silence: one timer for each wait, none for the whole.
 """
 
 import asyncio
@@ -16,20 +23,17 @@ import httpx
 
 from .tls import READ_SIZE, TLS
 
-__all__ = [
-    "ResponseStarted",
-    "Stream",
-]
+__all__ = ["ResponseStarted", "Stream", "describe_error"]
 
 _HIGH_WATER: Final = 262_144
-"""Bytes received and not read at which the socket is left alone for a while."""
+"""Bytes received and not yet read at which reading pauses."""
 
 _BUFFERED: Final = 65_536
-"""Bytes up to which a write waits for the next, so that head and body share a packet."""
+"""Bytes that are collected before they are sent."""
 
 
-class ResponseStarted(Exception):  # noqa: N818 - it is no error
-    """Sending on is of no use: the response has begun, or the connection is gone."""
+class ResponseStarted(Exception):  # noqa: N818 - not an error
+    """Stop sending: the response has started, or the connection is gone."""
 
 
 class Stream(asyncio.Protocol):
@@ -49,14 +53,14 @@ class Stream(asyncio.Protocol):
         self._full = False
         self._waiter: asyncio.Future[bool] | None = None
 
-    # What asyncio tells
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Keep what came, and wake whoever waits for it."""
+        """Keep the data, and wake the reader."""
         plain = self._tls.decrypt(data) if self._tls else data
         if plain:
             self._received.append(plain)
@@ -64,7 +68,7 @@ class Stream(asyncio.Protocol):
             if self._size > _HIGH_WATER:
                 self._transport.pause_reading()
         if self._tls:
-            self._send(self._tls.outgoing.read())
+            self._send_pending_tls(self._tls)
             self._ended = self._ended or self._tls.ended
             self._error = self._error or self._tls.error
         self._wake()
@@ -74,33 +78,33 @@ class Stream(asyncio.Protocol):
         self._fail(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone; what has arrived in time is still to be had."""
+        """The connection is gone; what arrived before can still be read."""
         if exc and not self._aborted:
-            self._drain()
+            self._read_rest()
         self._fail(exc)
 
-    def _drain(self) -> None:
-        # A write that failed ends asyncio's reading, but the kernel keeps what came before.
+    def _read_rest(self) -> None:
+        # A failed write ends asyncio's reading, but the kernel still holds what came before.
         try:
             while data := self._socket.recv(READ_SIZE):
                 self.data_received(data)
         except OSError:
-            pass  # there is no more
+            pass  # that was all
 
     def _fail(self, error: Exception | None) -> None:
         if self._tls and not self._tls.ended:
-            # Anybody on the way can have cut it short here (RFC 9112, section 9.8).
-            error = error or ConnectionResetError("the connection ended without TLS's goodbye")
+            # Anyone on the path can have cut it short here (RFC 9112, 9.8).
+            error = error or ConnectionResetError("the connection ended without a TLS close_notify")
         self._ended = True
         self._error = self._error or error
         self._wake()
 
     def pause_writing(self) -> None:
-        """The socket takes no more for the moment."""
+        """The socket accepts no more for the moment."""
         self._full = True
 
     def resume_writing(self) -> None:
-        """The socket takes more."""
+        """The socket accepts more."""
         self._full = False
         self._wake()
 
@@ -109,7 +113,7 @@ class Stream(asyncio.Protocol):
             self._waiter.set_result(True)
 
     async def _wait(self, seconds: float | None) -> bool:
-        """Wait until something happens; False if nothing does in time."""
+        """Wait until something happens; False if nothing does within the limit."""
         self._waiter = self._loop.create_future()
         timer = seconds is not None and self._loop.call_later(seconds, _expire, self._waiter)
         try:
@@ -119,19 +123,19 @@ class Stream(asyncio.Protocol):
             if timer:
                 timer.cancel()
 
-    # What an exchange asks for
+    # Called by the connection
 
     async def read(self, timeout: float | None) -> bytes:
-        """The next bytes; none at the end.
+        """Return the next bytes; none at the end.
 
         Raises:
             httpx.ReadError: The connection broke.
-            httpx.ReadTimeout: Nothing came in time.
+            httpx.ReadTimeout: Nothing came within the limit.
         """
-        self._flush()
+        self.flush()
         while not self._received:
             if self._error:
-                raise httpx.ReadError(_words(self._error)) from self._error
+                raise httpx.ReadError(describe_error(self._error)) from self._error
             if self._ended:
                 return b""
             if not await self._wait(timeout):
@@ -144,68 +148,70 @@ class Stream(asyncio.Protocol):
         return data
 
     async def write(self, data: bytes, timeout: float | None) -> None:
-        """Send bytes, and wait while the socket is full.
+        """Buffer or send bytes, and wait while the socket is full.
 
         Raises:
-            ResponseStarted: There is something to read, or at least the reason why not.
-            httpx.WriteTimeout: The socket took nothing in time.
+            ResponseStarted: There is a response to read, or the reason why there is none.
+            httpx.WriteTimeout: The socket accepted nothing within the limit.
         """
         self._check_no_response()
         self._buffer += data
         if len(self._buffer) <= _BUFFERED:
             return
-        self._flush()
-        await asyncio.sleep(0)  # a fast source and a fast socket leave the loop its turns
+        self.flush()
+        await asyncio.sleep(0)  # even with a fast source and a fast socket, other tasks run
         self._check_no_response()
         while self._full:
             if not await self._wait(timeout):
-                msg = f"the socket took nothing for {timeout} s"
+                msg = f"the socket accepted nothing for {timeout} s"
                 raise httpx.WriteTimeout(msg)
             self._check_no_response()
 
     def _check_no_response(self) -> None:
-        # asyncio tells of a write that failed only in the loop's next turn.
+        # asyncio reports a failed write only in the loop's next iteration.
         if self._ended or self._transport.is_closing():
             raise ResponseStarted
         if self._received and _holds_response(b"".join(self._received)):
             raise ResponseStarted
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what was buffered."""
         data, self._buffer = self._buffer, b""
-        if data and not self._ended:
-            self._send(self._tls.encrypt(data) if self._tls else data)
+        if data and not self._ended and not self._transport.is_closing():
+            self._transport.write(self._tls.encrypt(data) if self._tls else data)
 
-    def _send(self, data: bytes) -> None:
+    def _send_pending_tls(self, tls: TLS) -> None:
+        data = tls.outgoing.read()
         if data and not self._transport.is_closing():
             self._transport.write(data)
 
     async def secure(self, context: ssl.SSLContext, host: str) -> None:
-        """Begin TLS.
+        """Start TLS.
 
         Raises:
             ssl.SSLError: The certificate is not trusted, or the handshake failed.
             ConnectionError: The server hung up.
         """
         tls = TLS(context, host)
-        # What has come is part of the handshake. Left in the clear it would count as a response.
+        # What has arrived belongs to the handshake. Unencrypted it must not count as a response.
         tls.decrypt(b"".join(self._received))
         self._received.clear()
         self._size = 0
         self._tls = tls
         while not tls.shake_hands():
-            self._send(tls.outgoing.read())
+            self._send_pending_tls(tls)
             if self._ended:
                 raise self._error or ConnectionResetError("the server hung up during the handshake")
             await self._wait(None)
-        self.data_received(b"")  # what came together with the handshake's end
+        self.data_received(b"")  # what came together with the end of the handshake
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing has come and nobody hung up: what an idle connection has to be."""
+        """Whether nothing has arrived and the connection is open, as between two requests."""
         return not self._ended and not self._received
 
     def is_usable(self) -> bool:
-        """Whether it is quiet even by what the kernel has not told the loop yet."""
+        """Whether it is idle even by what the kernel has not yet told the event loop."""
         if not self.is_idle:
             return False
         try:
@@ -217,16 +223,16 @@ class Stream(asyncio.Protocol):
         return False
 
     def abort(self) -> None:
-        """Close the connection at once, whatever its state, without waiting for anything."""
+        """Close the connection at once, in any state, without waiting."""
         self._aborted = self._ended = True
         try:
             self._transport.abort()
-        except RuntimeError:  # its loop was closed under it
+        except RuntimeError:  # its event loop is closed
             self._socket.close()
 
 
 def _holds_response(data: bytes) -> bool:
-    """Whether a final status has come; a 1XX response says no more than to go on."""
+    """Whether a final status has arrived; a 1XX response only says to go on."""
     start = 0
     while data[start + 9 : start + 10] == b"1":
         end = data.find(b"\r\n\r\n", start)
@@ -241,5 +247,6 @@ def _expire(waiter: asyncio.Future[bool]) -> None:
         waiter.set_result(False)
 
 
-def _words(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
+    """Return an error's message, or its type's name if it has none."""
     return str(error) or type(error).__name__

@@ -1,4 +1,8 @@
-"""TODO openrouter_async._http.tls."""
+"""TLS: the trusted certificates, and encryption as bytes in and bytes out.
+
+asyncio's own TLS is not used: when the connection is reset behind an early response (a 413 in
+mid-upload, say), it discards what has already arrived. With ``ssl.MemoryBIO`` the bytes are ours.
+"""
 
 import functools
 import os
@@ -10,16 +14,20 @@ import httpx
 
 from ..errors import TLSError
 
+__all__ = ["READ_SIZE", "TLS", "tls_context"]
+
+READ_SIZE: Final = 65_536
+
 
 async def tls_context() -> ssl.SSLContext:
-    """What all clients of the process trust, loaded when the first needs it.
+    """Return the certificates that all clients of the process trust, loaded once.
 
     ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` name other certificates than certifi's.
 
     Raises:
-        TLSError: What they name cannot be loaded.
+        TLSError: The certificates cannot be loaded.
     """
-    # In a thread: to load the certificates takes tens of milliseconds.
+    # In a thread, as loading them takes tens of milliseconds.
     return await anyio.to_thread.run_sync(_tls_context)
 
 
@@ -33,40 +41,39 @@ def _tls_context() -> ssl.SSLContext:
         raise TLSError(msg) from error
 
 
-READ_SIZE: Final = 65_536
-
-
 class TLS:
-    """The cipher between a socket and a stream, which does no input or output itself."""
+    """Encryption between a socket and a stream, without any input or output of its own."""
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
         self._incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self.outgoing, server_hostname=host)
-        self._shaken = False
+        self._connected = False
         self.ended = False
         self.error: ssl.SSLError | None = None
 
     def shake_hands(self) -> bool:
-        """Go on with the handshake; whether it is done."""
+        """Continue the handshake; return whether it is complete."""
         try:
             self._object.do_handshake()
         except ssl.SSLWantReadError:
             return False
-        self._shaken = True
+        self._connected = True
         return True
 
     def encrypt(self, data: bytes) -> bytes:
+        """Return the bytes to send for ``data``."""
         view = memoryview(data)
         while view:
             view = view[self._object.write(view) :]
         return self.outgoing.read()
 
     def decrypt(self, data: bytes) -> bytes:
+        """Return the content of received bytes; sets ``ended`` and ``error`` at the end."""
         self._incoming.write(data)
         plain: list[bytes] = []
         try:
-            while self._shaken and (chunk := self._object.read(READ_SIZE)):
+            while self._connected and (chunk := self._object.read(READ_SIZE)):
                 plain.append(chunk)
         except ssl.SSLWantReadError:
             return b"".join(plain)
@@ -74,5 +81,5 @@ class TLS:
             pass
         except ssl.SSLError as error:
             self.error = error
-        self.ended = self._shaken
+        self.ended = self._connected
         return b"".join(plain)

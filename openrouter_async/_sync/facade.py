@@ -1,8 +1,10 @@
-"""Async and blocking from one list of operations; nothing else in the SDK knows event loops.
+"""Namespaces of both clients, from one list of operations.
 
 A namespace holds references to operation functions, wrapped in `method`. On the async client a
 reference binds the transport as Python binds ``self``; on the sync client it becomes one call
-through the client's portal, an event loop in a thread of its own.
+through the client's portal, an event loop in a thread of its own. Pagers, downloads and async
+generators have sync views, each step of which is such a call. Types, signatures and docstrings
+derive from the operation function, so that nothing is written twice.
 """
 
 import contextlib
@@ -15,6 +17,7 @@ from .._core.download import Download
 from .._core.paging import Pager, PageT, RowT
 from .._core.transport import AsyncTransport
 from ..errors import ClientClosedError
+from .docs import sync_doc
 from .portal import Portal
 
 __all__ = [
@@ -62,13 +65,30 @@ class Namespace(Generic[Mode]):
 
 
 class _Method(Generic[P, A, B]):
-    """A reference to an operation function: ``A`` on the async client, ``B`` on the blocking."""
+    """A reference to an operation function: ``A`` on the async client, ``B`` on the sync one."""
 
-    def __init__(self, function: Callable[Concatenate[AsyncTransport, P], Any], twin: Any) -> None:  # noqa: ANN401
-        self._function = function
-        self._twin = twin
+    def __init__(
+        self,
+        function: Callable[Concatenate[AsyncTransport, P], Any],
+        sync_view: Any,  # noqa: ANN401
+    ) -> None:
+        self._sync_view = sync_view
         self.__doc__ = function.__doc__
         self.__wrapped__ = function
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        # A copy under the method's name, by which a TypeError then calls it; no frame in between.
+        function: Any = self.__wrapped__
+        self._function = types.FunctionType(
+            function.__code__,
+            function.__globals__,
+            name,
+            function.__defaults__,
+            function.__closure__,
+        )
+        functools.update_wrapper(self._function, function, ("__annotations__", "__doc__"))
+        self._function.__kwdefaults__ = function.__kwdefaults__
+        self._function.__qualname__ = f"{owner.__name__.lower()}.{name}"
 
     @overload
     def __get__(self, namespace: None, owner: object) -> Self: ...
@@ -81,14 +101,18 @@ class _Method(Generic[P, A, B]):
             return self
         bound = types.MethodType(self._function, namespace._transport)  # noqa: SLF001
         portal = namespace._portal  # noqa: SLF001
-        return bound if portal is None else _sync_call(bound, self._twin, portal)
+        return bound if portal is None else _sync_method(bound, self._sync_view, portal)
 
 
-def _sync_call(bound: Callable[..., Any], twin: Any, portal: Portal) -> Callable[..., Any]:  # noqa: ANN401
+def _sync_method(bound: types.MethodType, sync_view: Any, portal: Portal) -> Callable[..., Any]:  # noqa: ANN401
     def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        return twin(portal, bound(*args, **kwargs)) if twin else portal.call(bound, *args, **kwargs)
+        if sync_view:
+            return sync_view(portal, bound(*args, **kwargs))
+        return portal.call(bound, *args, **kwargs)
 
-    return functools.update_wrapper(call, bound)
+    functools.update_wrapper(call, bound)
+    call.__doc__ = sync_doc(bound.__doc__)
+    return call
 
 
 @overload
@@ -108,18 +132,18 @@ def method(
     function: Callable[Concatenate[AsyncTransport, P], AsyncGenerator[T, None]],
 ) -> "_Method[P, AsyncGenerator[T, None], Generator[T, None, None]]": ...
 def method(function: Callable[..., Any]) -> Any:
-    """Refer to an operation function from a namespace."""
+    """Return a reference to an operation function, for the body of a namespace."""
     returns = function.__annotations__["return"]
-    twins: dict[object, Any] = {
+    sync_views: dict[object, Any] = {
         Pager: SyncPager,
         Download: SyncDownload,
         AsyncGenerator: _iterate,
     }
-    return _Method(function, twins.get(get_origin(returns) or returns))
+    return _Method(function, sync_views.get(get_origin(returns) or returns))
 
 
 def _iterate(portal: Portal, source: AsyncGenerator[T, None]) -> Generator[T, None, None]:
-    """An async generator's items, one portal call each."""
+    """Yield an async generator's items, each by one portal call."""
     try:
         while (item := portal.call(anext, source, cast("T", _END))) is not _END:
             yield item
@@ -147,8 +171,8 @@ class SyncPager(Generic[PageT, RowT]):
         ```
 
     Raises:
-        PaginationError: The service named a page for the second time, or sent a hundred empty
-            ones in a row.
+        PaginationError: The service named a page twice, or sent a hundred empty pages in a
+            row.
     """
 
     def __init__(self, portal: Portal, pager: Pager[PageT, RowT]) -> None:
@@ -156,11 +180,11 @@ class SyncPager(Generic[PageT, RowT]):
         self._pager = pager
 
     def page(self) -> PageT:
-        """The page that was asked for, without those that follow it."""
+        """Return the requested page alone."""
         return self._portal.call(self._pager.page)
 
     def pages(self) -> Generator[PageT, None, None]:
-        """That page and all that follow it."""
+        """Yield the requested page and all that follow it."""
         return _iterate(self._portal, self._pager.pages())
 
     def __iter__(self) -> Iterator[RowT]:
@@ -207,9 +231,9 @@ class SyncDownload:
         return self._download.content_type
 
     def __iter__(self) -> Iterator[bytes]:
-        """The content as it arrives; it can be read once."""
+        """Yield the content as it arrives; it can be read once."""
         return _iterate(self._portal, aiter(self._download))
 
     def read(self) -> bytes:
-        """All of the content; if it breaks off, it is fetched again from its start."""
+        """Return all of the content; if it breaks off, it is fetched again from its start."""
         return self._portal.call(self._download.read)

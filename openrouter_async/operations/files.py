@@ -6,13 +6,12 @@ Source of limits and rules: the Files section of OpenRouter's OpenAPI document.
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Unpack
 
 from .._content.bodies import MultipartBody, Progress
-from .._content.sources import FileSource, Source, open_source
+from .._content.sources import FileSource, open_source
 from .._content.targets import Target, base_name
 from .._core.call import LostResponse
 from .._core.download import Download
@@ -21,6 +20,7 @@ from .._core.options import CallOptions
 from .._core.paging import Pager, check_limit
 from .._core.response import Response
 from .._core.transport import AsyncTransport
+from .._core.uploads_seen import assign, key_of
 from ..errors import IntegrityError, InvalidRequestError, NoAnswerError, UploadOutcomeUnknown
 from ..models import FileDeleteResponse, FileMetadata, FilePage, Query
 
@@ -42,11 +42,13 @@ __all__ = [
 T = TypeVar("T")
 
 LIST_FILES = Operation("GET", "/files", FilePage)
-UPLOAD_FILE = Operation("POST", "/files", FileMetadata, transfer=True)
+UPLOAD_FILE = Operation("POST", "/files", FileMetadata, streams_content=True)
 DELETE_FILE = Operation("DELETE", "/files/{file_id}", FileDeleteResponse)
 RETRIEVE_FILE = Operation("GET", "/files/{file_id}", FileMetadata)
 # What it returns depends on who receives the content: memory, a stream or a file.
-DOWNLOAD_FILE: Operation[Any] = Operation("GET", "/files/{file_id}/content", object, transfer=True)
+DOWNLOAD_FILE: Operation[Any] = Operation(
+    "GET", "/files/{file_id}/content", object, streams_content=True
+)
 
 FileProvider = Literal["openai", "anthropic"]
 """Where to store or read a file with the caller's own key at that provider."""
@@ -102,9 +104,10 @@ def list_files(
     if cursor is not None and after is not None:
         msg = "cursor and after do not go together"
         raise InvalidRequestError(msg)
+    transport = transport.with_options(**options)
 
     async def fetch(query: Query) -> FilePage:
-        return await transport.call(LIST_FILES, query=query, **options)
+        return await transport.call(LIST_FILES, query=query)
 
     return Pager(
         fetch,
@@ -172,31 +175,30 @@ async def upload_file(
         ResponseError: The service refused.
         NoAnswerError: No response came, and nothing was stored.
     """
+    transport = transport.with_options(**options)
     source = await open_source(file, filename, content_type, check_size=check_size)
     body = MultipartBody(source, progress)
     scope = {"workspace_id": workspace_id, "provider": provider}
-    listing = partial(
-        list_files, transport, workspace_id=workspace_id, provider=provider, **options
-    )
 
-    def unknown(reason: NoAnswerError, started: datetime) -> UploadOutcomeUnknown:
+    def outcome_unknown(reason: NoAnswerError, started: datetime) -> UploadOutcomeUnknown:
         return UploadOutcomeUnknown(
             filename=source.filename, size=body.sent, started=started, reason=reason
         )
 
-    async def find(began: float) -> FileMetadata | None:
-        return await _find_upload(transport, listing(limit=_MAX_LIMIT), source, body.sent, began)
+    async def reconcile(began: float) -> FileMetadata | None:
+        listing = list_files(
+            transport, limit=_MAX_LIMIT, workspace_id=workspace_id, provider=provider
+        )
+        return await _find_upload(transport, listing, source.filename, body.sent, began)
 
-    stored = await transport.call(
-        UPLOAD_FILE,
-        query=scope,
-        body=body,
-        lost_response=LostResponse(unknown=unknown, find=find),
-        **options,
-    )
-    recent_upload_ids = transport.connections.recent_upload_ids
-    if stored.id not in recent_upload_ids:
-        recent_upload_ids.append(stored.id)
+    with transport.uploads_seen.sending(source.filename, source.size):
+        stored = await transport.call(
+            UPLOAD_FILE,
+            query=scope,
+            body=body,
+            lost_response=LostResponse(error=outcome_unknown, reconcile=reconcile),
+        )
+    transport.uploads_seen.add(stored.id)
     if stored.size_bytes != body.sent:
         counts = f"{body.sent} bytes were sent, {stored.size_bytes} stored"
         msg = f"{source.filename!r} differs as {stored.id}: {counts}"
@@ -207,27 +209,36 @@ async def upload_file(
 async def _find_upload(
     transport: AsyncTransport,
     listing: Pager[FilePage, FileMetadata],
-    source: Source,
+    filename: str,
     size: int,
     began: float,
 ) -> FileMetadata | None:
-    """The upload whose response was lost: by name, size and time, and nobody else's."""
+    """Return the file that a lost upload has become, by the rule of `uploads_seen`.
+
+    Raises:
+        LookupError: There are fewer files than uploads they could be.
+    """
+    key, clock, seen = key_of(filename, size), transport.clock, transport.uploads_seen
     async with aclosing(aiter(listing)) as files:
-        found = [
+        candidates = [
             file
             async for file in files
-            if file.filename == source.filename
-            and file.size_bytes == size
-            # By the service's clock, which the listing's own answers have told by now.
-            and file.created_at >= transport.service_time(began) - transport.clock_margin
+            if key_of(file.filename, file.size_bytes) == key
+            # The listing's own responses have told the service's time by now.
+            and file.created_at >= clock.time_at(began) - clock.margin
+            and file.id not in seen
         ]
-    # No await from here on: of two uploads that look at once, each takes one of its own.
-    recent_upload_ids = transport.connections.recent_upload_ids
-    for file in reversed(found):
-        if file.id not in recent_upload_ids:
-            recent_upload_ids.append(file.id)
-            return file
-    return None
+    if not candidates:
+        return None
+    # No await from here on: of two uploads that look at once, each takes another file.
+    since = began - clock.margin.total_seconds()
+    found = assign(
+        [file for file in candidates if file.id not in seen], seen.open_uploads(key, since)
+    )
+    if not found:
+        raise LookupError(filename)
+    seen.add(found[0].id)
+    return found[0]
 
 
 async def delete_file(
@@ -264,7 +275,7 @@ async def delete_file(
         DELETE_FILE,
         {"file_id": file_id},
         query={"workspace_id": workspace_id, "provider": provider},
-        gone=FileDeleteResponse(id=file_id, type="file_deleted"),
+        already_deleted=FileDeleteResponse(id=file_id, type="file_deleted"),
         **options,
     )
 
@@ -338,18 +349,15 @@ def download_file(
         NoAnswerError: No response came, or it broke off.
     """
     query = {"workspace_id": workspace_id, "provider": provider}
-    DOWNLOAD_FILE.fill({"file_id": file_id})  # a wrong id is an error of the call, not of the block
+    # A wrong id or option is an error of this call, not of the block.
+    DOWNLOAD_FILE.expand({"file_id": file_id})
+    transport = transport.with_options(**options)
 
     def fetch(
-        receive: Callable[[Response], Awaitable[T]], after: Response | None = None
+        parse: Callable[[Response], Awaitable[T]], after: Response | None = None
     ) -> Awaitable[T]:
-        return transport.call(
-            DOWNLOAD_FILE,
-            {"file_id": file_id},
-            query=query,
-            headers=_RAW,
-            receive=receive,
-            **(transport.remaining_options(options, after) if after else options),
+        return (transport.after(after) if after else transport).call(
+            DOWNLOAD_FILE, {"file_id": file_id}, query=query, headers=_RAW, parse=parse
         )
 
     return Download(fetch)
@@ -414,6 +422,6 @@ async def download_file_to(
         {"file_id": file_id},
         query=where,
         headers=_RAW,
-        receive=target.receive,
+        parse=target.receive,
         **options,
     )

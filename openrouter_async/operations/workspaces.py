@@ -149,9 +149,10 @@ def list_workspaces(
         NoAnswerError: No response came.
     """
     _check_window(offset, limit)
+    transport = transport.with_options(**options)
 
     async def fetch(query: models.Query) -> models.WorkspacePage:
-        return await transport.call(LIST_WORKSPACES, query=query, **options)
+        return await transport.call(LIST_WORKSPACES, query=query)
 
     return Pager(fetch, offset=offset, limit=limit)
 
@@ -191,16 +192,16 @@ async def create_workspace(
     """
     document, options = _split(settings, name=name, slug=slug)
 
-    async def find(began: float) -> models.Workspace | None:
+    async def reconcile(began: float) -> models.Workspace | None:
         try:
             found = await get_workspace(transport, slug, **options)
         except NotFoundResponseError:
             return None
-        ours = found.name == name and found.created_at >= transport.service_time(began)
+        ours = found.name == name and found.created_at >= transport.clock.time_at(began)
         return found if ours else None
 
     return await transport.call(
-        CREATE_WORKSPACE, json=document, lost_response=LostResponse(find=find), **options
+        CREATE_WORKSPACE, json=document, lost_response=LostResponse(reconcile=reconcile), **options
     )
 
 
@@ -299,7 +300,7 @@ async def delete_workspace(
         DELETE_WORKSPACE,
         {"workspace_id": workspace_id},
         query={"confirm_default_workspace_deletion": confirm_default_workspace_deletion},
-        gone=models.DeleteWorkspaceResponse(deleted=True),
+        already_deleted=models.DeleteWorkspaceResponse(deleted=True),
         **options,
     )
 
@@ -443,7 +444,7 @@ async def delete_budget(
     return await transport.call(
         DELETE_BUDGET,
         _budget(workspace_id, interval),
-        gone=models.DeleteWorkspaceBudgetResponse(deleted=True),
+        already_deleted=models.DeleteWorkspaceBudgetResponse(deleted=True),
         **options,
     )
 
@@ -482,10 +483,11 @@ def list_members(
     """
     _check_window(offset, limit)
     params = {"workspace_id": workspace_id}
-    LIST_MEMBERS.fill(params)  # a wrong id is an error of the call, not of the reading
+    LIST_MEMBERS.expand(params)  # a wrong id is an error of this call, not of the reading
+    transport = transport.with_options(**options)
 
     async def fetch(query: models.Query) -> models.WorkspaceMemberPage:
-        return await transport.call(LIST_MEMBERS, params, query=query, **options)
+        return await transport.call(LIST_MEMBERS, params, query=query)
 
     return Pager(fetch, offset=offset, limit=limit)
 

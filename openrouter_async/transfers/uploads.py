@@ -262,15 +262,11 @@ class _Uploads(Run):
         self._untold = {key for key, found in self._orphans.items() if len(found) < counts[key]}
 
     def _is_since(self, file: FileMetadata, since: datetime) -> bool:
-        return file.created_at >= since - self._transport.clock_margin
+        return file.created_at >= since - self._transport.clock.margin
 
     def _is_ours(self, file: FileMetadata) -> bool:
         told = self._journal is not None and self._journal.is_known(file.id)
-        return (
-            told
-            or file.id in self._stored
-            or file.id in self._transport.connections.recent_upload_ids
-        )
+        return told or file.id in self._stored or file.id in self._transport.uploads_seen
 
     def _take_orphan(self, job: _Job) -> FileMetadata | None:
         """A file at the service that this source must have become."""
@@ -360,7 +356,7 @@ class _Uploads(Run):
         return settled
 
     def _service_time(self, job: _Job) -> datetime:
-        return self._transport.service_time(job.began or time.monotonic())
+        return self._transport.clock.time_at(job.began or time.monotonic())
 
     def _settle(self, job: _Job, outcome: Outcome) -> Settled:
         """Have the outcome written down; it is told when it is on the disk."""
