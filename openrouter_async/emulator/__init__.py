@@ -1,7 +1,7 @@
 """A local OpenRouter: the Files and Workspaces APIs, for development and tests without an account.
 
-`run_emulator` serves it on a real socket from a background thread, `serve` from this one, and
-`create_app` gives the bare ASGI application. Needs the extra ``emulator``.
+`run_emulator` serves it on a real socket from a background thread, `serve` from the current
+thread, and `create_app` returns the bare ASGI application. Needs the extra ``emulator``.
 
 Example:
     ```python

@@ -1,4 +1,4 @@
-"""The emulator as an ASGI application, built from the SDK's own endpoint tables."""
+"""The emulator as an ASGI application, with a route for each of the SDK's operations."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
@@ -14,11 +14,11 @@ from starlette.routing import Match, Route
 
 from .._core.operation import Operation
 from ..operations import find_operations
-from .api.errors import ApiError, answer_error
+from .api.errors import ApiError, error_response
 from .api.registry import Handler, find_handlers
 from .control.admin import ADMIN_ROUTES
-from .control.middleware import Wire
-from .state import EmulatorOptions, Service, service_of
+from .control.middleware import RequestMiddleware
+from .state import EmulatorOptions, EmulatorState, state_of
 
 __all__ = ["API_PREFIX", "app_for", "create_app"]
 
@@ -26,7 +26,7 @@ API_PREFIX: Final = "/api/v1"
 
 
 def create_app(data: str | Path | None = None, **options: Unpack[EmulatorOptions]) -> Starlette:
-    """The emulator, to be served by any ASGI server that runs its lifespan.
+    """Return the emulator as an application for any ASGI server that runs its lifespan.
 
     Example:
         ```python
@@ -41,41 +41,41 @@ def create_app(data: str | Path | None = None, **options: Unpack[EmulatorOptions
         ```
 
     Args:
-        data: Directory that keeps everything; a temporary one if omitted.
+        data: Data directory; a temporary one if omitted.
         **options: See `EmulatorOptions`.
 
     Returns:
         The application; the API is below ``/api/v1``, the admin routes below ``/_emulator``.
         Faults that close connections need the server of `run_emulator` or `serve`.
     """
-    service = Service(data=data, **options)
+    state = EmulatorState(data=data, **options)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        service.open()
+        state.open()
         try:
             yield
         finally:
-            service.close()
+            state.close()
 
-    return app_for(service, lifespan)
+    return app_for(state, lifespan)
 
 
 def app_for(
-    service: Service,
+    state: EmulatorState,
     lifespan: Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]] | None = None,
 ) -> Starlette:
-    """The application around a service that somebody opens and closes."""
+    """Return the application; without ``lifespan`` the caller opens and closes ``state``."""
     routes = _api_routes()
     app = Starlette(
         routes=[*routes, *ADMIN_ROUTES],
-        middleware=[Middleware(Wire, service=service, routes=routes)],
-        exception_handlers={ApiError: _refuse, HTTPException: _refuse_route},
+        middleware=[Middleware(RequestMiddleware, state=state, routes=routes)],
+        exception_handlers={ApiError: _api_error, HTTPException: _routing_error},
         lifespan=lifespan,
     )
-    # A path with a slash too many is no other path's alias: the service redirects nowhere.
+    # The service answers 404 to a path with a trailing slash; it does not redirect.
     app.router.redirect_slashes = False
-    app.state.service = service
+    app.state.emulator = state
     return app
 
 
@@ -84,7 +84,7 @@ def _api_routes() -> list[Route]:
     return [
         Route(
             API_PREFIX + operation.path,
-            _authenticated(operation, handlers[name]),
+            _authorized(operation, handlers[name]),
             name=name,
             methods=[operation.method],
         )
@@ -92,31 +92,31 @@ def _api_routes() -> list[Route]:
     ]
 
 
-def _authenticated(operation: Operation[Any], handler: Handler) -> Handler:
+def _authorized(operation: Operation[Any], handler: Handler) -> Handler:
     """Check the API key before ``handler`` runs, so that no handler can forget to."""
 
     async def endpoint(request: Request) -> Response:
-        service_of(request).keys.authorize(request, operation)
+        state_of(request).keys.authorize(request, operation)
         return await handler(request)
 
     return endpoint
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
+async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     key = getattr(request.state, "key", None)
-    return answer_error(error.status, error.message, user_id=key and key.user_id)
+    return error_response(error.status, error.message, user_id=key and key.user_id)
 
 
-async def _refuse_route(request: Request, error: Exception) -> Response:
-    """No route has this path, or none this method."""
+async def _routing_error(request: Request, error: Exception) -> Response:
+    """Return the response to an unknown path, or to a method that the path does not have."""
     assert isinstance(error, HTTPException)
     headers = {"Allow": ", ".join(_allowed(request))} if error.status_code == 405 else None  # noqa: PLR2004
-    return answer_error(error.status_code, error.detail, headers=headers)
+    return error_response(error.status_code, error.detail, headers=headers)
 
 
 def _allowed(request: Request) -> list[str]:
-    """All methods of a path; Starlette tells only those of its first route."""
+    """Return all methods of the path; Starlette names only those of the first route."""
     routes = (route for route in request.app.routes if isinstance(route, Route))
-    fits = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
-    return sorted({method for route in fits for method in route.methods or ()})
+    matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in matching for method in route.methods or ()})

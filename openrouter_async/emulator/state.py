@@ -1,4 +1,4 @@
-"""Everything that one emulator holds, and what its options are."""
+"""The state of one emulator, and the options that it is made with."""
 
 import secrets
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from attrs import Factory, define, field
 from starlette.requests import Request
 
 from .api.auth import Key, Keyring, digest
-from .control.fault_rules import FaultBook
-from .control.request_log import Journal
+from .control.fault_rules import FaultRules
+from .control.request_log import RequestLog
 from .store.database import Store
-from .store.workspaces import ADMIN_USER, empty, insert_default
+from .store.workspaces import ADMIN_USER, delete_all, ensure_default
 
-__all__ = ["EmulatorOptions", "Service", "Switches", "service_of"]
+__all__ = ["AccountSettings", "EmulatorOptions", "EmulatorState", "state_of"]
 
 
 class EmulatorOptions(TypedDict, total=False):
-    """What can be set when an emulator is made.
+    """Options of an emulator.
 
     Example:
         ```python
@@ -31,62 +31,62 @@ class EmulatorOptions(TypedDict, total=False):
     """
 
     api_key: str
-    """An ordinary key of the default workspace; ``sk-or-v1-emulator`` unless set."""
+    """Ordinary key of the default workspace; ``sk-or-v1-emulator`` unless set."""
     management_key: str
-    """A key for everything; ``sk-or-v1-emulator-management`` unless set."""
+    """Key for all operations; ``sk-or-v1-emulator-management`` unless set."""
     admin_token: str | None
-    """The token of the routes below ``/_emulator``; a random one unless set."""
+    """Token of the routes below ``/_emulator``; a random one unless set."""
     allow_remote: bool
-    """Whether anything but this machine may reach it."""
+    """Whether other machines may connect."""
     max_file_bytes: int
-    """The largest file taken; the service's 100 MiB unless set."""
+    """Size limit of a file in bytes; the service's 100 MiB unless set."""
     quota_bytes: int
-    """What a workspace's files may take in all; the service's 10 GiB unless set."""
+    """Total size limit of a workspace's files in bytes; the service's 10 GiB unless set."""
 
 
 @define
-class Switches:
-    """What an account's owner would have arranged with the service."""
+class AccountSettings:
+    """Settings of the account that its owner would arrange with the service."""
 
     providers: Sequence[str] = ()
-    """The providers at which the account has keys of its own."""
+    """Providers at which the account has its own API key."""
     default_workspace_deletion: bool = False
     """Whether the default workspace may be deleted."""
     max_page: int | None = None
-    """The most rows in a page, whatever limit is asked for."""
+    """Limit of rows in a page, whatever limit the request has."""
 
 
-def _or_random(token: str | None) -> str:
+def _token_or_random(token: str | None) -> str:
     return token or secrets.token_urlsafe(24)
 
 
 @define(kw_only=True)
-class Service:
-    """One emulator's state."""
+class EmulatorState:
+    """State of one emulator."""
 
     data: str | Path | None = None
     api_key: str = field(default="sk-or-v1-emulator", repr=False)
     management_key: str = field(default="sk-or-v1-emulator-management", repr=False)
-    admin_token: str = field(default=None, converter=_or_random, repr=False)
+    admin_token: str = field(default=None, converter=_token_or_random, repr=False)
     allow_remote: bool = False
     max_file_bytes: int = 100 * 1024 * 1024
     quota_bytes: int = 10 * 1024 * 1024 * 1024
     store: Store = field(init=False)
     keys: Keyring = field(init=False)
-    faults: FaultBook = Factory(FaultBook)
-    journal: Journal = Factory(Journal)
-    switches: Switches = Factory(Switches)
+    faults: FaultRules = Factory(FaultRules)
+    request_log: RequestLog = Factory(RequestLog)
+    settings: AccountSettings = Factory(AccountSettings)
 
     def __attrs_post_init__(self) -> None:
-        """Make what follows from the options; nothing is opened yet."""
+        """Create the store and the built-in keys; nothing is opened yet."""
         self.store = Store(self.data)
         ordinary = Key(digest=digest(self.api_key), confined=True)
         management = Key(digest=digest(self.management_key), management=True, user_id=ADMIN_USER)
         self.keys = Keyring([ordinary, management])
 
     def open(self) -> None:
-        """Open the store, and load what lives in memory."""
-        self.store.open(insert_default)
+        """Open the store and load the added keys."""
+        self.store.open(ensure_default)
         self.store.transact_now(self.keys.load)
 
     def close(self) -> None:
@@ -94,15 +94,15 @@ class Service:
         self.store.close()
 
     async def reset(self) -> None:
-        """Start afresh: nothing stored, no rules, nothing remembered."""
-        blobs = await self.store.transact(empty)
+        """Delete everything stored, and forget rules, requests, added keys and settings."""
+        blobs = await self.store.transact(delete_all)
         await self.store.run(lambda: self.store.remove_blobs(blobs))
         self.keys.added = ()
         self.faults.replace(())
-        self.journal.clear()
-        self.switches = Switches()
+        self.request_log.clear()
+        self.settings = AccountSettings()
 
 
-def service_of(request: Request) -> Service:
-    """The emulator that the request came to."""
-    return cast("Service", request.app.state.service)
+def state_of(request: Request) -> EmulatorState:
+    """Return the state of the emulator that received the request."""
+    return cast("EmulatorState", request.app.state.emulator)

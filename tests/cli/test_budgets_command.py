@@ -4,7 +4,7 @@ import pytest
 
 from openrouter_async import OpenRouter
 from openrouter_async.cli.budgets import check_order, writing_order
-from openrouter_async.emulator.api.budgets import _refuse_disorder
+from openrouter_async.emulator.api.budgets import _check_order
 
 WIDEST_FIRST = ("lifetime", "monthly", "weekly", "daily")
 BUDGETS = ["workspaces", "budgets"]
@@ -46,7 +46,7 @@ def test_no_step_of_any_change_breaks_the_rule():
             now = dict(there)
             for interval in writing_order(there, wanted):
                 now[interval] = wanted[interval]
-                _refuse_disorder(now)
+                _check_order(now)
             assert now == final
     assert (len(every), changes) == (495, 79_459)
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from openrouter_async.emulator import Emulator, create_app
-from openrouter_async.emulator.control.request_log import Exchange, Journal
+from openrouter_async.emulator.control.request_log import LoggedRequest, RequestLog
 
 from .conftest import Upload, client_of, refusal
 
@@ -45,21 +45,21 @@ def test_only_this_machine_reaches_the_admin_routes(peer: tuple[str, int] | None
             assert (await client.get("/api/v1/files")).status_code == 401
             return await client.get("/_emulator/faults", headers=headers)
 
-    words = "The admin routes answer only to this machine"
+    words = "The admin routes respond only to this machine"
     assert refusal(asyncio.run(ask())) == (403, words)
 
 
 def test_the_token_is_random_unless_set() -> None:
     """Nobody can know it."""
-    tokens = {create_app().state.service.admin_token for _ in range(3)}
+    tokens = {create_app().state.emulator.admin_token for _ in range(3)}
     assert len(tokens) == 3
-    assert create_app(admin_token="mine").state.service.admin_token == "mine"
+    assert create_app(admin_token="mine").state.emulator.admin_token == "mine"
 
 
 def test_secrets_are_in_no_repr(emulator: Emulator) -> None:
     """Neither of what a test holds, nor of what the app does."""
     app = create_app(api_key="sk-secret", management_key="sk-secret", admin_token="sk-secret")
-    assert "sk-" not in repr(app.state.service)
+    assert "sk-" not in repr(app.state.emulator)
     assert emulator.admin_token not in repr(emulator)
     assert "sk-" not in repr(emulator)
 
@@ -113,10 +113,10 @@ def test_the_journal_keeps_the_latest(emulator: Emulator, http: httpx.Client) ->
     body = {"name": "N", "slug": "n", "padding": "x" * 70_000}
     http.post("/workspaces", json=body)
     assert emulator.requests()[0]["json"] is None
-    journal = Journal(limit=2)
+    journal = RequestLog(limit=2)
     for number in range(3):
         journal.add(
-            Exchange(
+            LoggedRequest(
                 str(number), {"method": "", "raw_path": b"", "query_string": b"", "headers": []}
             )
         )
@@ -146,8 +146,8 @@ def test_an_added_key_is_let_in_until_it_is_removed(
     [
         ("PUT", "/faults", {}, "rules: must be a list"),
         ("PUT", "/faults", {"rules": [1]}, "rules[0]: a rule must be an object, not 1"),
-        ("POST", "/keys", {}, "key: must be a string that is not empty"),
-        ("POST", "/keys", {"key": " "}, "key: must be a string that is not empty"),
+        ("POST", "/keys", {}, "key: must be a non-empty string"),
+        ("POST", "/keys", {"key": " "}, "key: must be a non-empty string"),
         ("POST", "/keys", {"key": "k", "workspace_id": "x"}, "workspace_id: must be a UUID"),
         ("POST", "/keys", {"key": "k", "workspace_id": 1}, "workspace_id: must be a UUID"),
         ("POST", "/keys", {"key": "k", "management": 1}, "management: must be true or false"),
@@ -168,7 +168,7 @@ def test_an_added_key_is_let_in_until_it_is_removed(
             "PUT",
             "/settings",
             {"max_page": 0, "default_workspace_deletion": None, "x": 1},
-            "max_page, default_workspace_deletion, x: default_workspace_deletion can be true or false, max_page a whole number from 1 or null",
+            "max_page, default_workspace_deletion, x: default_workspace_deletion must be true or false, max_page a positive integer or null",
         ),
     ],
 )

@@ -133,7 +133,7 @@ def test_a_bug_after_the_answer_has_begun_closes_the_connection(
     made = emulator.create_file("a.txt", b"abc")
 
     # Reading fails, and by then the headers have gone out.
-    monkeypatch.setattr(_files, "_CHUNK", "nonsense")
+    monkeypatch.setattr(_files, "_CHUNK_SIZE", "nonsense")
     with pytest.raises(httpx.RemoteProtocolError):
         http.get(f"/files/{made['id']}/content")
 

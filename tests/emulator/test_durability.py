@@ -85,7 +85,7 @@ def test_a_directory_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
     """The sweep must never meet other files."""
     (tmp_path / "partial").mkdir()
     (tmp_path / "partial" / "mine").write_bytes(b"precious")
-    with pytest.raises(RuntimeError, match="is not empty and holds no emulator's data"):
+    with pytest.raises(RuntimeError, match="is not empty and is not an emulator"):
         run_emulator(tmp_path).__enter__()
     assert (tmp_path / "partial" / "mine").exists()
 

@@ -261,7 +261,7 @@ def test_a_later_piece_of_an_answer_can_be_the_cut_one(
     http: httpx.Client, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing that follows the cut is sent."""
-    monkeypatch.setattr(files, "_CHUNK", 1000)
+    monkeypatch.setattr(files, "_CHUNK_SIZE", 1000)
     made = emulator.create_file("a.bin", bytes(200_000))
     emulator.faults(Fault(operation="download_file", truncate=1500))
     with pytest.raises(httpx.RemoteProtocolError):

@@ -103,4 +103,4 @@ def test_one_to_a_hundred_users_are_changed_at_once(
 def test_each_user_id_is_a_string(http: httpx.Client, user_id: object) -> None:
     """And not an empty one."""
     answer = change(http, "add", "user_abc123", user_id)
-    assert refusal(answer) == (400, "user_ids: each must be a string that is not empty")
+    assert refusal(answer) == (400, "user_ids: each must be a non-empty string")

@@ -1,4 +1,4 @@
-"""Who asks: the API keys and what each may do."""
+"""The API keys, and what each may do."""
 
 import hashlib
 import hmac
@@ -12,17 +12,23 @@ from starlette.requests import Request
 from ..._core.operation import Operation
 from .errors import ApiError
 
-__all__ = ["Key", "Keyring", "digest", "same_secret"]
+__all__ = ["Key", "Keyring", "bearer_token", "digest", "same_secret"]
 
 
 def digest(secret: str) -> bytes:
-    """What is kept of a key: enough to know it again, too little to use it."""
+    """Return the hash by which a key is recognised; the key itself is not stored."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
 def same_secret(given: str, expected: str) -> bool:
-    """Compare in a time that tells nothing about either."""
+    """Compare two secrets in constant time."""
     return hmac.compare_digest(digest(given), digest(expected))
+
+
+def bearer_token(request: Request) -> str | None:
+    """Return the token of the ``Authorization`` header, None if it has none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 @frozen(kw_only=True)
@@ -31,16 +37,16 @@ class Key:
 
     digest: bytes = field(repr=False)
     workspace_id: str | None = None
-    """Its own workspace; None is the default one."""
+    """Workspace of the key; None for the default workspace."""
     confined: bool = False
-    """Whether other workspaces are closed to it."""
+    """Whether the key has access to its own workspace only."""
     user_id: str | None = None
     management: bool = False
 
 
 @define
 class Keyring:
-    """All keys: the two that the emulator starts with, and those added since."""
+    """All API keys: the two built-in ones and those that were added."""
 
     built_in: Sequence[Key]
     added: Sequence[Key] = ()
@@ -58,22 +64,6 @@ class Keyring:
             for row in db.execute("SELECT * FROM keys")
         ]
 
-    def _authenticate(self, request: Request) -> Key:
-        """The key that the request carries.
-
-        Raises:
-            ApiError: 401; there is none, or nobody knows it.
-        """
-        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not secret.strip():
-            raise ApiError(401, "Missing Authentication header")
-        given = digest(secret.strip())
-        # No early end: how many keys were compared tells nothing either.
-        found = [k for k in (*self.built_in, *self.added) if hmac.compare_digest(k.digest, given)]
-        if not found:
-            raise ApiError(401, "User not found.")
-        return found[-1]
-
     def authorize(self, request: Request, operation: Operation[Any]) -> None:
         """Store the request's key in ``request.state.key`` if it may perform the operation.
 
@@ -85,3 +75,14 @@ class Keyring:
         request.state.key = key = self._authenticate(request)
         if not (key.management or operation.path.startswith("/files")):
             raise ApiError(403, "Only management keys can perform this operation")
+
+    def _authenticate(self, request: Request) -> Key:
+        token = bearer_token(request)
+        if token is None:
+            raise ApiError(401, "Missing Authentication header")
+        given = digest(token)
+        # Every key is compared, so that the time does not depend on which one matches.
+        found = [k for k in (*self.built_in, *self.added) if hmac.compare_digest(k.digest, given)]
+        if not found:
+            raise ApiError(401, "User not found.")
+        return found[-1]

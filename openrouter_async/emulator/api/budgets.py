@@ -1,27 +1,34 @@
-"""The Workspaces API: budgets."""
+"""Handlers of the Workspaces API: budgets."""
 
 import math
 import sqlite3
 import uuid
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from ...operations.workspaces import DELETE_BUDGET, GET_BUDGET, LIST_BUDGETS, SET_BUDGET
-from ..state import Service, service_of
+from ...operations.workspaces import (
+    DELETE_BUDGET,
+    GET_BUDGET,
+    LIST_BUDGETS,
+    SET_BUDGET,
+    BudgetInterval,
+)
 from ..store import workspaces as rows
 from ..store.database import iso_time, now_ms
 from .errors import ApiError
 from .registry import handles
 from .validate import json_object
 from .workspace_settings import is_number
+from .workspaces import with_workspace
 
 __all__ = ["delete_budget", "get_budget", "list_budgets", "set_budget"]
 
-_INTERVALS: Final = ("lifetime", "monthly", "weekly", "daily")
-"""Widest first: the order in which limits must fall."""
+_INTERVALS: Final[tuple[str, ...]] = get_args(BudgetInterval)
+"""Shortest first."""
+_LONGEST_FIRST: Final = _INTERVALS[::-1]
 _UPSERT = (
     "INSERT INTO budgets (workspace_id, interval, id, limit_usd, created_at, updated_at)"
     " VALUES (:workspace_id, :interval, :id, :limit_usd, :now, :now)"
@@ -32,43 +39,37 @@ _UPSERT = (
 
 @handles(LIST_BUDGETS)
 async def list_budgets(request: Request) -> JSONResponse:
-    """``GET /workspaces/{id}/budgets``, widest first."""
-    service, wanted = _begin(request)
+    """Return a workspace's budgets, longest interval first."""
 
-    def work(db: sqlite3.Connection) -> dict[str, Any]:
-        workspace = rows.find(db, wanted)
+    def work(db: sqlite3.Connection, workspace: sqlite3.Row) -> dict[str, Any]:
         found = _budgets(db, workspace["id"])
-        data = [_to_json(found[interval]) for interval in _INTERVALS if interval in found]
+        data = [_to_json(found[interval]) for interval in _LONGEST_FIRST if interval in found]
         return _envelope(workspace, data)
 
-    return JSONResponse(await service.store.transact(work))
+    return JSONResponse(await with_workspace(request, work))
 
 
 @handles(GET_BUDGET)
 async def get_budget(request: Request) -> JSONResponse:
-    """``GET /workspaces/{id}/budgets/{interval}``."""
-    service, wanted = _begin(request)
+    """Return one budget."""
     interval = _interval(request)
 
-    def work(db: sqlite3.Connection) -> dict[str, Any]:
-        workspace = rows.find(db, wanted)
+    def work(db: sqlite3.Connection, workspace: sqlite3.Row) -> dict[str, Any]:
         row = _budgets(db, workspace["id"]).get(interval)
         if row is None:
             raise ApiError(404, f"The workspace has no {interval} budget")
         return _envelope(workspace, _to_json(row))
 
-    return JSONResponse(await service.store.transact(work))
+    return JSONResponse(await with_workspace(request, work))
 
 
 @handles(SET_BUDGET)
 async def set_budget(request: Request) -> JSONResponse:
-    """``PUT /workspaces/{id}/budgets/{interval}``."""
-    service, wanted = _begin(request)
+    """Create or change a budget and return it."""
     interval = _interval(request)
-    limit_usd, include_byok = _check(await json_object(request))
+    limit_usd, include_byok = _parse_body(await json_object(request))
 
-    def work(db: sqlite3.Connection) -> dict[str, Any]:
-        workspace = rows.find(db, wanted)
+    def work(db: sqlite3.Connection, workspace: sqlite3.Row) -> dict[str, Any]:
         _upsert(db, workspace["id"], interval, limit_usd)
         if include_byok is not None:
             query = "UPDATE workspaces SET include_byok = ? WHERE id = ?"
@@ -76,55 +77,48 @@ async def set_budget(request: Request) -> JSONResponse:
         budget = _budgets(db, workspace["id"])[interval]
         return _envelope(rows.find(db, workspace["id"]), _to_json(budget))
 
-    return JSONResponse(await service.store.transact(work))
+    return JSONResponse(await with_workspace(request, work))
 
 
 @handles(DELETE_BUDGET)
 async def delete_budget(request: Request) -> JSONResponse:
-    """``DELETE /workspaces/{id}/budgets/{interval}``, also where there is none."""
-    service, wanted = _begin(request)
+    """Delete a budget; it is not an error if the workspace has none."""
     interval = _interval(request)
 
-    def work(db: sqlite3.Connection) -> None:
-        workspace_id = rows.find(db, wanted)["id"]
+    def work(db: sqlite3.Connection, workspace: sqlite3.Row) -> None:
         query = "DELETE FROM budgets WHERE workspace_id = ? AND interval = ?"
-        db.execute(query, (workspace_id, interval))
+        db.execute(query, (workspace["id"], interval))
 
-    await service.store.transact(work)
+    await with_workspace(request, work)
     return JSONResponse({"deleted": True})
-
-
-def _begin(request: Request) -> tuple[Service, str]:
-    service = service_of(request)
-    return service, request.path_params["workspace_id"]
 
 
 def _interval(request: Request) -> str:
     interval: str = request.path_params["interval"]
     if interval not in _INTERVALS:
-        raise ApiError(400, f"interval: must be one of {', '.join(reversed(_INTERVALS))}")
+        raise ApiError(400, f"interval: must be one of {', '.join(_INTERVALS)}")
     return interval
 
 
-def _check(body: dict[str, Any]) -> tuple[float, bool | None]:
+def _parse_body(body: dict[str, Any]) -> tuple[float, bool | None]:
     limit, include_byok = body.get("limit_usd"), body.get("include_byok_in_budgets")
-    if not is_number(limit) or not _positive(limit):
+    if not is_number(limit) or not _is_positive(limit):
         raise ApiError(400, "limit_usd: must be a number greater than 0")
     if "include_byok_in_budgets" in body and not isinstance(include_byok, bool):
         raise ApiError(400, "include_byok_in_budgets: must be true or false")
     return float(limit), include_byok
 
 
-def _positive(limit: float) -> bool:
+def _is_positive(limit: float) -> bool:
     try:
         return limit > 0 and math.isfinite(limit)
-    except OverflowError:  # a whole number that no float can hold
+    except OverflowError:  # an integer that no float can hold
         return False
 
 
 def _upsert(db: sqlite3.Connection, workspace_id: str, interval: str, limit_usd: float) -> None:
     limits = {name: row["limit_usd"] for name, row in _budgets(db, workspace_id).items()}
-    _refuse_disorder({**limits, interval: limit_usd})
+    _check_order({**limits, interval: limit_usd})
     values = {
         "workspace_id": workspace_id,
         "interval": interval,
@@ -135,20 +129,20 @@ def _upsert(db: sqlite3.Connection, workspace_id: str, interval: str, limit_usd:
     db.execute(_UPSERT, values)
 
 
-def _refuse_disorder(limits: dict[str, float]) -> None:
-    """Limits fall strictly as the interval narrows, among those that are set."""
-    for wide, narrow in pairwise(name for name in _INTERVALS if name in limits):
-        if limits[wide] <= limits[narrow]:
+def _check_order(limits: dict[str, float]) -> None:
+    """Refuse limits that do not decrease strictly from longer to shorter intervals."""
+    for longer, shorter in pairwise(name for name in _LONGEST_FIRST if name in limits):
+        if limits[longer] <= limits[shorter]:
             raise ApiError(
                 400,
                 "Budget limits must be strictly decreasing as scope narrows:"
-                f" the {wide} limit (${_plain(limits[wide])})"
-                f" must be greater than the {narrow} limit (${_plain(limits[narrow])}).",
+                f" the {longer} limit (${_js_number(limits[longer])})"
+                f" must be greater than the {shorter} limit (${_js_number(limits[shorter])}).",
             )
 
 
-def _plain(limit: float) -> float:
-    """A number as the service's JavaScript writes it: 500, not 500.0."""
+def _js_number(limit: float) -> float:
+    """Return a number that prints as in the service's JavaScript: 500, not 500.0."""
     return int(limit) if limit.is_integer() else limit
 
 
@@ -162,7 +156,7 @@ def _to_json(row: sqlite3.Row) -> dict[str, Any]:
     return {
         "id": row["id"],
         "workspace_id": row["workspace_id"],
-        "limit_usd": _plain(row["limit_usd"]),
+        "limit_usd": _js_number(row["limit_usd"]),
         "reset_interval": None if interval == "lifetime" else interval,
         "created_at": iso_time(row["created_at"]),
         "updated_at": iso_time(row["updated_at"]),

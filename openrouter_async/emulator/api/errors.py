@@ -1,11 +1,11 @@
-"""Refusals, and the JSON that says them."""
+"""Errors of the emulated service and their JSON."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.responses import JSONResponse
 
-__all__ = ["ApiError", "answer_error", "error_message"]
+__all__ = ["ApiError", "error_message", "error_response"]
 
 _MESSAGES = {
     400: "Invalid request parameters",
@@ -22,7 +22,7 @@ _MESSAGES = {
 
 
 class ApiError(Exception):
-    """A request is refused with this status and these words."""
+    """The request is refused with this status and message."""
 
     def __init__(self, status: int, message: str | None = None) -> None:
         self.status = status
@@ -31,7 +31,7 @@ class ApiError(Exception):
 
 
 def error_message(status: int) -> str:
-    """What the service says with ``status`` when it says nothing in particular."""
+    """Return the documented message of a status."""
     if status in _MESSAGES:
         return _MESSAGES[status]
     try:
@@ -40,14 +40,14 @@ def error_message(status: int) -> str:
         return "Unknown error"
 
 
-def answer_error(
+def error_response(
     status: int,
     message: str,
     *,
     user_id: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """The documented envelope; ``user_id`` once the caller is known."""
+    """Return the documented error envelope; it names the user once the key is recognised."""
     body: dict[str, object] = {"error": {"code": status, "message": message}}
     if user_id is not None:
         body["user_id"] = user_id

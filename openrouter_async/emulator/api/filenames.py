@@ -9,7 +9,7 @@ _FORBIDDEN = frozenset('<>:"|?*\\')
 
 
 def filename_problem(name: str) -> str | None:
-    """What is wrong with a name to be stored, or None."""
+    """Return why the service refuses a file name, None if it accepts it."""
     if not 1 <= len(name) <= _MAX_LENGTH:
         return f"must have 1 to {_MAX_LENGTH} characters"
     if any(c in _FORBIDDEN or unicodedata.category(c) in {"Cc", "Cs"} for c in name):

@@ -12,24 +12,24 @@ from .errors import ApiError
 __all__ = ["Part", "PartReader"]
 
 _PARAMETER = re.compile(rb';\s*([^=;\s]+)\s*=\s*(?:"([^"]*)"|([^;\s]*))')
-# What browsers, and the WHATWG form rules, write for what would end a quoted name.
+# The WHATWG form rules escape the characters that would end a quoted name, and no others.
 _ESCAPE = re.compile(rb"%(?:22|0D|0A)", re.IGNORECASE)
 
 
 @frozen
 class Part:
-    """What the part says of itself."""
+    """Headers of the file's part."""
 
     filename: str
     headers: list[tuple[str, str]]
-    """As they came, byte for byte."""
+    """All headers as received."""
 
 
 class PartReader:
-    """Takes the body's bytes and gives the file's.
+    """Incremental parser that extracts the file from a multipart body.
 
     Raises:
-        ApiError: 400; the body is no multipart with exactly one part, ``file``.
+        ApiError: 400; the body is not multipart with exactly one part, ``file``.
     """
 
     def __init__(self, content_type: str) -> None:
@@ -39,7 +39,7 @@ class PartReader:
         self._headers: list[tuple[bytes, bytes]] = []
         self._name = self._value = b""
         self._part: Part | None = None
-        self._found: list[bytes] = []
+        self._chunks: list[bytes] = []
         self._ended = False
         try:
             self._parser = MultipartParser(
@@ -58,16 +58,16 @@ class PartReader:
             raise _malformed(error) from None
 
     def feed(self, data: bytes) -> bytes:
-        """Take a piece of the body; give what of the file was in it."""
-        self._found.clear()
+        """Parse a chunk of the body; return the file's bytes in it."""
+        self._chunks.clear()
         try:
             self._parser.write(data)
         except FormParserError as error:
             raise _malformed(error) from None
-        return b"".join(self._found)
+        return b"".join(self._chunks)
 
     def part(self) -> Part:
-        """What the part said, once the whole body was fed."""
+        """Return the part's headers after the whole body was fed."""
         if not self._ended:
             raise ApiError(400, "Malformed multipart body: it ends too early")
         if self._part is None:
@@ -104,17 +104,17 @@ class PartReader:
         self._part = Part(filename, headers)
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._found.append(data[start:end])
+        self._chunks.append(data[start:end])
 
     def _on_end(self) -> None:
         self._ended = True
 
 
 def _parameters(disposition: bytes) -> dict[bytes, bytes]:
-    """The parameters, read by the form rules.
+    """Return the parameters, parsed by the WHATWG form rules.
 
-    The library's reader drops folders from names that look like Windows paths, which would let
-    names pass that the service refuses.
+    `parse_options_header` strips folders from names that look like Windows paths, so that names
+    would pass that the service refuses.
     """
     return {
         match[1].lower(): _ESCAPE.sub(

@@ -1,4 +1,4 @@
-"""Reading queries and JSON bodies, refusing them in clear words."""
+"""Reading and validating query parameters and JSON bodies."""
 
 import json
 import uuid
@@ -16,19 +16,19 @@ _MAX_DIGITS = 18
 
 
 def integer(query: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
-    """A whole number of the query within its documented bounds."""
+    """Return an integer parameter, checked against its documented bounds."""
     text = query.get(name)
     if text is None:
         return default
-    # Nothing longer than a 64-bit number: SQLite could not take it, nor Python parse it fast.
-    plain = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
-    if not plain or not low <= int(text) <= high:
+    # SQLite has no integers longer than 64 bits, and Python parses very long ones slowly.
+    is_integer = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    if not is_integer or not low <= int(text) <= high:
         raise ApiError(400, f"{name}: must be a whole number from {low} to {high}")
     return int(text)
 
 
 def choice(query: Mapping[str, str], name: str, *allowed: str) -> str | None:
-    """One of the words that the query may hold there."""
+    """Return a parameter that must have one of the allowed values, None if it is missing."""
     text = query.get(name)
     if text is not None and text not in allowed:
         raise ApiError(400, f"{name}: must be one of {', '.join(allowed)}")
@@ -36,7 +36,7 @@ def choice(query: Mapping[str, str], name: str, *allowed: str) -> str | None:
 
 
 def uuid_or_none(query: Mapping[str, str], name: str) -> str | None:
-    """A UUID of the query, in its canonical spelling."""
+    """Return a UUID parameter in canonical form, None if it is missing."""
     text = query.get(name)
     if text is None:
         return None
@@ -47,7 +47,7 @@ def uuid_or_none(query: Mapping[str, str], name: str) -> str | None:
 
 
 async def json_object(request: Request) -> dict[str, Any]:
-    """The body, which must be a JSON object that says so."""
+    """Return the body, which must be a JSON object with the matching Content-Type."""
     declared = request.headers.get("content-type", "")
     if declared.partition(";")[0].strip().lower() != "application/json":
         raise ApiError(400, "Content-Type: must be application/json")
@@ -58,7 +58,7 @@ async def json_object(request: Request) -> dict[str, Any]:
             raise ApiError(400, f"The body is longer than {_MAX_JSON_BYTES} bytes")
     try:
         payload = loads(bytes(body))
-        # A lone surrogate is valid in JSON, but could not be stored, nor answered.
+        # A lone surrogate is valid in JSON, but cannot be stored or sent as UTF-8.
         json.dumps(payload, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise ApiError(400, "The body is not valid JSON") from None
@@ -68,10 +68,10 @@ async def json_object(request: Request) -> dict[str, Any]:
 
 
 def loads(body: bytes) -> Any:  # noqa: ANN401
-    """JSON without Python's extensions of it (NaN, Infinity)."""
-    return json.loads(body.decode(), parse_constant=_refuse)
+    """Parse JSON, without Python's extensions (NaN, Infinity)."""
+    return json.loads(body.decode(), parse_constant=_refuse_constant)
 
 
-def _refuse(name: str) -> NoReturn:
-    msg = f"{name} is not JSON"
+def _refuse_constant(name: str) -> NoReturn:
+    msg = f"{name} is not valid JSON"
     raise ValueError(msg)

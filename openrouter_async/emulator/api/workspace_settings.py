@@ -1,4 +1,4 @@
-"""What a workspace's settings may be: the documented limits, in words."""
+"""Validation of a workspace's settings against the documented limits."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ Rule = tuple[Callable[[Any], bool], str]
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """A JSON number: a bool is none."""
+    """Return whether a value is a JSON number; a bool is not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -82,17 +82,18 @@ _RULES: Mapping[str, Rule] = {
     "is_observability_broadcast_enabled": _FLAG,
     "is_observability_io_logging_enabled": _FLAG,
 }
-_NULLABLE = frozenset(name for name, (_, words) in _RULES.items() if words.endswith("null"))
+_NULLABLE = frozenset(name for name, (_, rule) in _RULES.items() if rule.endswith("null"))
 
 
 def check_settings(body: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
-    """The settings in a body of create or update; what is no setting is ignored.
+    """Return the settings in the body of a create or update; other fields are ignored.
 
     Raises:
-        ApiError: 400, naming each setting that will not do.
+        ApiError: 400, naming each invalid setting.
     """
     given = {name: body[name] for name in _RULES if name in body}
-    problems = [f"{name}: {_RULES[name][1]}" for name, value in given.items() if _bad(name, value)]
+    invalid = [name for name, value in given.items() if not _is_valid(name, value)]
+    problems = [f"{name}: {_RULES[name][1]}" for name in invalid]
     if creating:
         problems += [f"{name}: is required" for name in _REQUIRED if name not in given]
     if problems:
@@ -100,7 +101,5 @@ def check_settings(body: Mapping[str, Any], *, creating: bool) -> dict[str, Any]
     return given
 
 
-def _bad(name: str, value: object) -> bool:
-    if value is None:
-        return name not in _NULLABLE
-    return not _RULES[name][0](value)
+def _is_valid(name: str, value: object) -> bool:
+    return name in _NULLABLE if value is None else _RULES[name][0](value)

@@ -1,8 +1,8 @@
-"""The Workspaces API: list, create, get, update and delete."""
+"""Handlers of the Workspaces API: list, create, get, update and delete."""
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -14,7 +14,7 @@ from ...operations.workspaces import (
     LIST_WORKSPACES,
     UPDATE_WORKSPACE,
 )
-from ..state import Service, service_of
+from ..state import EmulatorState, state_of
 from ..store import workspaces as rows
 from .errors import ApiError
 from .registry import handles
@@ -25,28 +25,42 @@ __all__ = [
     "create_workspace",
     "delete_workspace",
     "get_workspace",
+    "limit_and_offset",
     "list_workspaces",
-    "page_of",
     "update_workspace",
+    "with_workspace",
 ]
 
+T = TypeVar("T")
+
 _MAX_OFFSET = 2**53
-_MAX_LIMIT = 100
-_PAGE = 50
+_DEFAULT_LIMIT, _MAX_LIMIT = 50, 100
 
 
-def page_of(service: Service, query: Mapping[str, str]) -> tuple[int, int]:
-    """The limit and offset of an offset list."""
-    limit = integer(query, "limit", _PAGE, 1, _MAX_LIMIT)
+def limit_and_offset(state: EmulatorState, query: Mapping[str, str]) -> tuple[int, int]:
+    """Return the parameters of a list that is paged by offset."""
+    limit = integer(query, "limit", _DEFAULT_LIMIT, 1, _MAX_LIMIT)
     offset = integer(query, "offset", 0, 0, _MAX_OFFSET)
-    return min(limit, service.switches.max_page or limit), offset
+    return min(limit, state.settings.max_page or limit), offset
+
+
+async def with_workspace(
+    request: Request, work: Callable[[sqlite3.Connection, sqlite3.Row], T]
+) -> T:
+    """Run ``work`` in one transaction, with the row of the workspace in the request's path.
+
+    Raises:
+        ApiError: 404; there is no such workspace.
+    """
+    wanted = request.path_params["workspace_id"]
+    return await state_of(request).store.transact(lambda db: work(db, rows.find(db, wanted)))
 
 
 @handles(LIST_WORKSPACES)
 async def list_workspaces(request: Request) -> JSONResponse:
-    """``GET /workspaces``, oldest first."""
-    service = service_of(request)
-    page = page_of(service, request.query_params)
+    """Return a page of workspaces, oldest first."""
+    state = state_of(request)
+    page = limit_and_offset(state, request.query_params)
 
     def work(db: sqlite3.Connection) -> dict[str, Any]:
         found = db.execute("SELECT * FROM workspaces ORDER BY seq LIMIT ? OFFSET ?", page)
@@ -54,15 +68,14 @@ async def list_workspaces(request: Request) -> JSONResponse:
         (total,) = db.execute("SELECT count(*) FROM workspaces").fetchone()
         return {"data": data, "total_count": total}
 
-    return JSONResponse(await service.store.transact(work))
+    return JSONResponse(await state.store.transact(work))
 
 
 @handles(CREATE_WORKSPACE)
 async def create_workspace(request: Request) -> JSONResponse:
-    """``POST /workspaces``."""
-    service = service_of(request)
+    """Create a workspace and return it."""
     settings = check_settings(await json_object(request), creating=True)
-    row = await service.store.transact(
+    row = await state_of(request).store.transact(
         lambda db: rows.insert(db, settings, created_by=request.state.key.user_id)
     )
     return JSONResponse({"data": rows.to_json(row)}, 201)
@@ -70,51 +83,42 @@ async def create_workspace(request: Request) -> JSONResponse:
 
 @handles(GET_WORKSPACE)
 async def get_workspace(request: Request) -> JSONResponse:
-    """``GET /workspaces/{id}``."""
-    return await _answer_one(request, lambda _, row: row)
+    """Return a workspace."""
+    row = await with_workspace(request, lambda _, row: row)
+    return JSONResponse({"data": rows.to_json(row)})
 
 
 @handles(UPDATE_WORKSPACE)
 async def update_workspace(request: Request) -> JSONResponse:
-    """``PATCH /workspaces/{id}``."""
+    """Change a workspace's settings and return it."""
     changes = check_settings(await json_object(request), creating=False)
-    return await _answer_one(
+    row = await with_workspace(
         request, lambda db, row: rows.update(db, row, changes) if changes else row
     )
-
-
-async def _answer_one(
-    request: Request, work: Callable[[sqlite3.Connection, sqlite3.Row], sqlite3.Row]
-) -> JSONResponse:
-    service = service_of(request)
-    wanted = request.path_params["workspace_id"]
-    row = await service.store.transact(lambda db: work(db, rows.find(db, wanted)))
     return JSONResponse({"data": rows.to_json(row)})
 
 
 @handles(DELETE_WORKSPACE)
 async def delete_workspace(request: Request) -> JSONResponse:
-    """``DELETE /workspaces/{id}``; the default one only if confirmed and enabled for it."""
-    service = service_of(request)
+    """Delete a workspace; the default one only if that is enabled and confirmed."""
+    state = state_of(request)
     flag = "confirm_default_workspace_deletion"
     confirmed = choice(request.query_params, flag, "true", "false") == "true"
-    wanted = request.path_params["workspace_id"]
 
-    def work(db: sqlite3.Connection) -> list[str]:
-        row = rows.find(db, wanted)
+    def work(db: sqlite3.Connection, row: sqlite3.Row) -> list[str]:
         if row["is_default"]:
-            _refuse_default(enabled=service.switches.default_workspace_deletion, ok=confirmed)
+            _check_default_deletion(state, confirmed=confirmed)
         return rows.delete(db, row)
 
-    blobs = await service.store.transact(work)
-    await service.store.run(lambda: service.store.remove_blobs(blobs))
+    blobs = await with_workspace(request, work)
+    await state.store.run(lambda: state.store.remove_blobs(blobs))
     return JSONResponse({"deleted": True})
 
 
-def _refuse_default(*, enabled: bool, ok: bool) -> None:
-    if not enabled:
+def _check_default_deletion(state: EmulatorState, *, confirmed: bool) -> None:
+    if not state.settings.default_workspace_deletion:
         raise ApiError(403, "The default workspace cannot be deleted")
-    if not ok:
+    if not confirmed:
         raise ApiError(
             400,
             "The default workspace cannot be deleted"

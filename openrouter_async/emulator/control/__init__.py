@@ -1,1 +1,1 @@
-"""What tests steer the emulator by: admin routes, fault rules, the request log."""
+"""Controls for tests: admin routes, fault rules and the request log."""

@@ -1,4 +1,4 @@
-"""Faults on demand: rules that say what goes wrong, and the book that counts them."""
+"""Fault rules: which requests fail, how, and how many have."""
 
 import random
 import re
@@ -10,22 +10,22 @@ from attrs import define, field, frozen, validators
 
 from ...operations import find_operations
 
-__all__ = ["Fault", "FaultBook"]
+__all__ = ["Fault", "FaultRules"]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
-_ANSWER_FIELDS = ("headers", "retry_after", "message", "body")
+_RESPONSE_FIELDS = ("headers", "retry_after", "message", "body")
 _MAX_DELAY = 3600
 
 
 def _one_of(*types: type) -> Any:  # noqa: ANN401 - what attrs takes as a validator
-    """Of one of these types; a bool is no number."""
+    """Validate that a value has one of these types; a bool does not count as an int."""
 
     def check(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
         if type(value) not in types:
             names = " or ".join(kind.__name__ for kind in types)
-            msg = f"{attribute.name}: must be {names}, not {value!r}"
+            msg = f"{attribute.name}: must be {names}, not {value!r:.100}"
             raise ValueError(msg)
 
     return check
@@ -42,37 +42,38 @@ def _optional(*checks: Any) -> Any:  # noqa: ANN401
 def _check_operation(_: object, __: object, value: object) -> None:
     if not isinstance(value, str) or value not in {"*", *find_operations()}:
         msg = (
-            f"operation: must be * or one of {', '.join(sorted(find_operations()))}, not {value!r}"
+            f"operation: must be * or one of {', '.join(sorted(find_operations()))},"
+            f" not {value!r:.100}"
         )
         raise ValueError(msg)
 
 
 def _check_headers(_: object, __: object, value: object) -> None:
     if not isinstance(value, Mapping):
-        msg = f"headers: must be an object of names and values, not {value!r}"
-        raise ValueError(msg)  # noqa: TRY004 - one kind of error for all that is wrong with a rule
+        msg = f"headers: must be an object of names and values, not {value!r:.100}"
+        raise ValueError(msg)  # noqa: TRY004 - every invalid rule raises the same error
     for name, text in value.items():
         if name.lower() in _FRAMING:
             msg = f"headers: {name} belongs to the connection; use truncate or close"
             raise ValueError(msg)
-        if not _TOKEN.fullmatch(name) or not _carries(text):
-            msg = f"headers: HTTP cannot carry {name!r}: {text!r}"
+        if not _TOKEN.fullmatch(name) or not _is_field_value(text):
+            msg = f"headers: HTTP cannot carry {name!r:.100}: {text!r:.100}"
             raise ValueError(msg)
 
 
 def _check_retry_after(_: object, __: object, value: object) -> None:
-    if not _carries(str(value)):
-        msg = f"retry_after: HTTP cannot carry {value!r}"
+    if not _is_field_value(str(value)):
+        msg = f"retry_after: HTTP cannot carry {value!r:.100}"
         raise ValueError(msg)
 
 
-def _carries(text: object) -> bool:
+def _is_field_value(text: object) -> bool:
     return isinstance(text, str) and _FIELD_VALUE.fullmatch(text) is not None
 
 
 @frozen(kw_only=True)
 class Fault:
-    """One rule: which requests it meets, and what then goes wrong.
+    """A rule that makes matching requests fail.
 
     Example:
         ```python
@@ -83,69 +84,69 @@ class Fault:
         ```
 
     Raises:
-        ValueError: The rule makes no sense; the words say why.
+        ValueError: The rule is invalid; the message says why.
     """
 
     operation: str = field(default="*", validator=_check_operation)
     """An operation such as ``upload_file``; ``*`` is any."""
     times: int | None = field(default=1, validator=_optional(_one_of(int), _from(1)))
-    """How many requests it meets; None is all that come."""
+    """Number of requests that fail; None for no limit."""
     skip: int = field(default=0, validator=[_one_of(int), _from(0)])
-    """How many requests pass unharmed first."""
+    """Number of matching requests that pass first."""
     probability: float = field(default=1.0, validator=[_one_of(int, float), _from(0, 1)])
-    """The share of requests that it meets."""
+    """Probability that a matching request fails."""
     seed: int | None = field(default=None, validator=_optional(_one_of(int)))
-    """Makes the requests that ``probability`` picks the same each time."""
+    """Seed for ``probability``: the same requests fail each time."""
     early: bool = field(default=False, validator=_one_of(bool))
-    """Whether it strikes before the request's body is read; otherwise after."""
+    """Whether the fault is applied before the request's body is read; otherwise after."""
     delay: float = field(default=0, validator=[_one_of(int, float), _from(0, _MAX_DELAY)])
-    """Seconds to wait: before the answer, or if ``early`` before the body is read."""
+    """Seconds to wait before the response, or if ``early`` before the body is read."""
     status: int | None = field(default=None, validator=_optional(_one_of(int), _from(200, 599)))
-    """The status answered; nothing is done."""
+    """Status of the response; the operation is not performed."""
     headers: Mapping[str, str] = field(factory=dict, validator=_check_headers)
-    """Headers of that answer."""
+    """Headers of that response."""
     retry_after: str | float | None = field(
         default=None, validator=_optional(_one_of(str, int, float), _check_retry_after)
     )
-    """Its ``Retry-After``: seconds, a date, or nonsense."""
+    """Its ``Retry-After``: seconds, a date, or any invalid text."""
     message: str | None = field(default=None, validator=_optional(_one_of(str)))
     """Its error message; the documented example if omitted."""
     body: str | None = field(default=None, validator=_optional(_one_of(str)))
-    """Its body as it is, instead of the documented envelope."""
+    """Its whole body, instead of the documented envelope."""
     close: str | None = field(
         default=None, validator=_optional(_one_of(str), validators.in_(["before_headers"]))
     )
-    """``before_headers``: nothing is done, and the connection closed without an answer."""
+    """``before_headers``: close the connection instead of performing the operation."""
     close_after_bytes: int | None = field(default=None, validator=_optional(_one_of(int), _from(0)))
-    """Reset the connection once so much of the request's body, or all of it, has arrived."""
+    """Reset the connection after this many bytes of the request's body, or all of it."""
     truncate: int | None = field(default=None, validator=_optional(_one_of(int), _from(0)))
-    """Close the connection after so many bytes of the answer's body."""
+    """Close the connection after this many bytes of the response's body."""
     drop_answer: bool = field(default=False, validator=_one_of(bool))
-    """Do the work, then close the connection without an answer."""
+    """Perform the operation, then close the connection without a response."""
     repeat_cursor: bool = field(default=False, validator=_one_of(bool))
-    """Answer ``list_files`` with the first page and its cursor, whatever is asked for."""
+    """Return the first page and its cursor for every ``list_files`` request."""
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what does not go together."""
+        """Refuse combinations that contradict each other."""
         endings = self.close, self.close_after_bytes, self.status
         if sum(ending is not None for ending in endings) > 1:
             msg = "close, close_after_bytes and status exclude each other"
             raise ValueError(msg)
-        if self.status is None and any(self._says(name) for name in _ANSWER_FIELDS):
-            msg = f"{', '.join(_ANSWER_FIELDS)} need a status"
+        if self.status is None and any(self._is_set(name) for name in _RESPONSE_FIELDS):
+            msg = f"{', '.join(_RESPONSE_FIELDS)} need a status"
             raise ValueError(msg)
         if self.repeat_cursor and self.operation not in {"*", "list_files"}:
             msg = f"repeat_cursor: {self.operation} has no cursor"
             raise ValueError(msg)
-        if not any(self._says(name) for name in _ACTIONS):
+        if not any(self._is_set(name) for name in _ACTIONS):
             msg = f"the rule does nothing; give it one of {', '.join(_ACTIONS)}"
             raise ValueError(msg)
 
     @classmethod
     def from_json(cls, rule: object) -> "Fault":
-        """Read a rule as the admin route takes it."""
+        """Return the rule that the admin route received."""
         if not isinstance(rule, Mapping):
-            msg = f"a rule must be an object, not {rule!r}"
+            msg = f"a rule must be an object, not {rule!r:.100}"
             raise ValueError(msg)  # noqa: TRY004
         unknown = set(rule) - {a.name for a in attrs.fields(cls)}
         if unknown:
@@ -154,14 +155,14 @@ class Fault:
         return cls(**rule)
 
     def to_json(self) -> dict[str, Any]:
-        """The rule without the fields that say nothing."""
+        """Return the rule as JSON, without fields that have their default."""
         return {
             a.name: getattr(self, a.name)
             for a in attrs.fields(type(self))
-            if a.name == "operation" or self._says(a.name)
+            if a.name == "operation" or self._is_set(a.name)
         }
 
-    def _says(self, name: str) -> bool:
+    def _is_set(self, name: str) -> bool:
         return bool(getattr(self, name) != _DEFAULTS[name])
 
 
@@ -180,41 +181,41 @@ _ACTIONS = (
 
 
 @define
-class _Rule:
+class _CountedRule:
     fault: Fault
-    chance: random.Random
+    random: random.Random
     seen: int = 0
     met: int = 0
 
-    def meets(self) -> bool:
-        """Count a request of the rule's operation, and say whether it strikes."""
+    def applies(self) -> bool:
+        """Count a request of the rule's operation; return whether the rule applies to it."""
         self.seen += 1
         exhausted = self.fault.times is not None and self.met >= self.fault.times
         if exhausted or self.seen <= self.fault.skip:
             return False
-        if self.chance.random() >= self.fault.probability:
+        if self.random.random() >= self.fault.probability:
             return False
         self.met += 1
         return True
 
 
-class FaultBook:
-    """The rules in force, in their order; a request meets at most one."""
+class FaultRules:
+    """The active rules in their order; at most one applies to a request."""
 
     def __init__(self) -> None:
-        self._rules: Sequence[_Rule] = ()
+        self._rules: Sequence[_CountedRule] = ()
 
     def replace(self, faults: Iterable[Fault]) -> None:
-        """Forget all rules and counts; these apply from now on."""
-        self._rules = [_Rule(fault, random.Random(fault.seed)) for fault in faults]
+        """Replace all rules and restart their counts."""
+        self._rules = [_CountedRule(fault, random.Random(fault.seed)) for fault in faults]
 
-    def meet(self, operation: str | None) -> Fault | None:
-        """The rule that strikes the request that has just arrived."""
+    def match(self, operation: str | None) -> Fault | None:
+        """Return the rule that applies to a request that has just arrived."""
         for rule in self._rules:
-            if rule.fault.operation in {"*", operation} and rule.meets():
+            if rule.fault.operation in {"*", operation} and rule.applies():
                 return rule.fault
         return None
 
     def status(self) -> list[dict[str, Any]]:
-        """Each rule with how many requests it saw, and how many it met."""
+        """Return each rule with the number of requests it has ``seen`` and ``met``."""
         return [{**r.fault.to_json(), "seen": r.seen, "met": r.met} for r in self._rules]

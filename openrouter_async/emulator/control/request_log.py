@@ -1,4 +1,4 @@
-"""What arrived: one `Exchange` for each request, with the secrets taken out."""
+"""The request log: one `LoggedRequest` for each request, without its secrets."""
 
 import json
 import secrets
@@ -12,37 +12,39 @@ from starlette.types import Message, Receive, Scope, Send
 
 from .fault_rules import Fault
 
-__all__ = ["Exchange", "Journal"]
+__all__ = ["LoggedRequest", "RequestLog"]
 
-_SECRET = frozenset({"api-key", "authorization", "cookie", "proxy-authorization", "x-api-key"})
+_SECRET_HEADERS = frozenset(
+    {"api-key", "authorization", "cookie", "proxy-authorization", "x-api-key"}
+)
 _MAX_JSON_BYTES = 64 * 1024
-_KEPT = ("method", "raw_path", "query_string", "headers")
+_LOGGED_SCOPE = ("method", "raw_path", "query_string", "headers")
 
 
 @define
-class Exchange:
-    """One request and what became of it."""
+class LoggedRequest:
+    """One request and its outcome."""
 
     operation: str | None
-    """None where no operation has this method and path."""
+    """Name of the operation; None if none has this method and path."""
     scope: Scope = field(repr=False)
     request_id: str = field(factory=lambda: f"req_{secrets.token_hex(12)}")
     body_bytes: int = 0
-    """How much of the body was read; the rest was thrown away unread."""
+    """Number of bytes of the body that were read; the server discards the rest."""
     complete: bool = False
     """Whether the body was read to its end."""
     upload: dict[str, Any] | None = None
-    """Of an upload: the part's headers, size and hash."""
+    """The headers, size and hash of an uploaded part."""
     status: int | None = None
-    """None where the connection was closed without an answer."""
+    """Status of the response; None if the connection was closed without one."""
     fault: Fault | None = None
     _json: bytearray = field(factory=bytearray, repr=False)
 
     def headers(self) -> Iterator[tuple[str, str]]:
-        """The request's headers as they came, but for the secrets."""
+        """Yield the request's headers as received, secrets redacted."""
         for raw_name, raw_value in self.scope["headers"]:
             name = raw_name.decode("latin-1")
-            yield name, "[redacted]" if name in _SECRET else raw_value.decode("latin-1")
+            yield name, "[redacted]" if name in _SECRET_HEADERS else raw_value.decode("latin-1")
 
     @property
     def content_type(self) -> str:
@@ -50,39 +52,39 @@ class Exchange:
         values = (value for name, value in self.headers() if name == "content-type")
         return next(values, "").partition(";")[0].strip().lower()
 
-    def reading(self, receive: Receive) -> Receive:
-        """``receive``, with what comes through noted."""
+    def wrap_receive(self, receive: Receive) -> Receive:
+        """Return ``receive`` with the body being logged."""
         is_json = "json" in self.content_type
 
-        async def noting() -> Message:
+        async def logging_receive() -> Message:
             message = await receive()
             body = message.get("body", b"")
             self.body_bytes += len(body)
             self.complete = not message.get("more_body", False)
-            if is_json:  # cut off it is no JSON any more, and not shown
+            if is_json:  # a longer body is cut off here, so it does not parse and is not shown
                 self._json += body[: _MAX_JSON_BYTES - len(self._json)]
             return message
 
-        return noting
+        return logging_receive
 
-    def writing(self, send: Send) -> Send:
-        """``send``, with the status noted and the request's id added."""
+    def wrap_send(self, send: Send) -> Send:
+        """Return ``send`` with the status being logged and the request id added."""
 
-        async def noting(message: Message) -> None:
+        async def logging_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self.status = message["status"]
-                stamp = (b"x-request-id", self.request_id.encode())
-                message = {**message, "headers": [*message.get("headers", []), stamp]}
+                header = (b"x-request-id", self.request_id.encode())
+                message = {**message, "headers": [*message.get("headers", []), header]}
             await send(message)
 
-        return noting
+        return logging_send
 
-    def end(self) -> None:
-        """Let go of the connection, which the scope holds, but for what the journal tells."""
-        self.scope = {name: self.scope[name] for name in _KEPT}
+    def release_scope(self) -> None:
+        """Keep only what the log shows of the scope, which refers to the connection."""
+        self.scope = {name: self.scope[name] for name in _LOGGED_SCOPE}
 
     def to_json(self) -> dict[str, Any]:
-        """What ``GET /_emulator/requests`` tells."""
+        """Return the request as ``GET /_emulator/requests`` shows it."""
         query = self.scope["query_string"].decode("latin-1")
         return {
             "request_id": self.request_id,
@@ -92,33 +94,33 @@ class Exchange:
             "query": parse_qsl(query, keep_blank_values=True),
             "headers": list(self.headers()),
             "body_bytes": self.body_bytes,
-            "json": self._parsed(),
+            "json": self._parsed_json(),
             "upload": self.upload,
             "status": self.status,
             "fault": self.fault and self.fault.to_json(),
         }
 
-    def _parsed(self) -> Any:  # noqa: ANN401
+    def _parsed_json(self) -> Any:  # noqa: ANN401
         try:
             return json.loads(self._json)
         except (ValueError, RecursionError):
             return None
 
 
-class Journal:
-    """The latest exchanges, oldest first."""
+class RequestLog:
+    """The latest requests, oldest first."""
 
     def __init__(self, limit: int = 1000) -> None:
-        self._exchanges: deque[Exchange] = deque(maxlen=limit)
+        self._requests: deque[LoggedRequest] = deque(maxlen=limit)
 
-    def add(self, exchange: Exchange) -> None:
-        """Note a request that has just arrived."""
-        self._exchanges.append(exchange)
+    def add(self, request: LoggedRequest) -> None:
+        """Log a request that has just arrived."""
+        self._requests.append(request)
 
     def clear(self) -> None:
-        """Forget all of them."""
-        self._exchanges.clear()
+        """Forget all requests."""
+        self._requests.clear()
 
     def to_json(self) -> list[dict[str, Any]]:
-        """All of them as JSON."""
-        return [exchange.to_json() for exchange in self._exchanges]
+        """Return all requests as JSON."""
+        return [request.to_json() for request in self._requests]

@@ -1,1 +1,1 @@
-"""The HTTP server that the emulator runs in, and the handle that callers get."""
+"""The emulator's HTTP server, and the handle that callers get."""

@@ -1,4 +1,4 @@
-"""What a test holds of a running emulator."""
+"""The handle of a running emulator."""
 
 import http.client
 import json
@@ -16,9 +16,9 @@ __all__ = ["Emulator"]
 
 @frozen(kw_only=True)
 class Emulator:
-    """A running emulator: where it is, its keys, and what a test can arrange.
+    """A running emulator: its URL, its keys, and methods that control it.
 
-    The methods block; they speak to the emulator's admin routes.
+    The methods block; they send requests to the emulator's admin routes.
 
     Example:
         ```python
@@ -41,38 +41,38 @@ class Emulator:
     """
 
     base_url: str
-    """What a client takes as its server URL."""
+    """Server URL for clients."""
     api_key: str = field(repr=False)
-    """An ordinary key, of the default workspace."""
+    """Ordinary key of the default workspace."""
     management_key: str = field(repr=False)
-    """A key for everything."""
+    """Key for all operations."""
     admin_token: str = field(repr=False)
-    """The token of the admin routes."""
+    """Token of the admin routes."""
 
     def create_file(
         self, filename: str, content: bytes, workspace_id: str | None = None
     ) -> dict[str, Any]:
-        """Make a file that the service itself created: one that can be downloaded."""
+        """Create a file on the service's side and return it; only such files can be downloaded."""
         query = {"filename": filename}
         if workspace_id is not None:
             query["workspace_id"] = workspace_id
         return self._call("POST", f"/files?{urlencode(query)}", content)
 
     def faults(self, *rules: Fault | Mapping[str, Any]) -> None:
-        """Let these go wrong from now on, instead of what was said before.
+        """Replace the active fault rules.
 
         Raises:
-            ValueError: A rule makes no sense; the words say why.
+            ValueError: A rule is invalid; the message says why.
         """
         plain = [rule.to_json() if isinstance(rule, Fault) else dict(rule) for rule in rules]
         self._call("PUT", "/faults", {"rules": plain})
 
     def fault_status(self) -> list[dict[str, Any]]:
-        """The rules in force, each with how many requests it has ``seen`` and ``met``."""
+        """Return the active rules, each with the number of requests it has ``seen`` and ``met``."""
         return cast("list[dict[str, Any]]", self._call("GET", "/faults")["rules"])
 
     def requests(self) -> list[dict[str, Any]]:
-        """What arrived, oldest first, and how it was answered."""
+        """Return the latest requests and their outcomes, oldest first."""
         return cast("list[dict[str, Any]]", self._call("GET", "/requests")["requests"])
 
     def add_key(
@@ -83,24 +83,24 @@ class Emulator:
         user_id: str | None = None,
         management: bool = False,
     ) -> None:
-        """Let in an API key: of a workspace if one is named, of the whole account if not."""
+        """Add an API key, of one workspace or (without ``workspace_id``) of the whole account."""
         body = {"workspace_id": workspace_id, "user_id": user_id, "management": management}
         self._call("POST", "/keys", {"key": key, **body})
 
     def remove_key(self, key: str) -> None:
-        """Let a key that was added in no more."""
+        """Remove an added API key."""
         self._call("DELETE", "/keys", {"key": key})
 
     def providers(self, **keys: bool) -> None:
-        """Say at which providers the account has keys of its own: ``openai=True``."""
+        """Set whether the account has its own API key at a provider: ``openai=True``."""
         self._call("PUT", "/providers", keys)
 
-    def settings(self, **switches: bool | int | None) -> None:
-        """Set ``default_workspace_deletion``, or the ``max_page`` that lists keep to."""
-        self._call("PUT", "/settings", switches)
+    def settings(self, **settings: bool | int | None) -> None:
+        """Set ``default_workspace_deletion`` or ``max_page``, the limit of rows in a page."""
+        self._call("PUT", "/settings", settings)
 
     def reset(self) -> None:
-        """Start afresh: nothing stored, no rules, nothing remembered."""
+        """Delete everything stored, and forget rules, requests, added keys and settings."""
         self._call("POST", "/reset")
 
     def _call(
@@ -115,9 +115,9 @@ class Emulator:
         try:
             connection.request(method, ADMIN + path, body, headers)
             response = connection.getresponse()
-            answer = cast("dict[str, Any]", json.loads(response.read()))
+            result = cast("dict[str, Any]", json.loads(response.read()))
         finally:
             connection.close()
         if response.status != http.client.OK:
-            raise ValueError(answer["error"]["message"])
-        return answer
+            raise ValueError(result["error"]["message"])
+        return result

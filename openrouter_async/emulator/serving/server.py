@@ -1,4 +1,4 @@
-"""Serving the emulator: in a background thread for a test, or here for the command line."""
+"""Serving the emulator: in a background thread for tests, or in this one for the command line."""
 
 import asyncio
 import contextlib
@@ -14,24 +14,24 @@ import uvicorn
 
 from ..._http.proxies import is_loopback
 from ..app import API_PREFIX, app_for
-from ..state import EmulatorOptions, Service
+from ..state import EmulatorOptions, EmulatorState
 from .handle import Emulator
 from .sockets import ClosableH11Protocol
 
 __all__ = ["run_emulator", "serve"]
 
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
+_LOOPBACK_FOR = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 _KEEP_ALIVE = 75
 _START_TIMEOUT = 10
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, told when to start and stop by others than signals, and quick about both."""
+    """Uvicorn that is stopped by `stop` instead of its own signal handlers, and without delay."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, state: EmulatorState) -> None:
         super().__init__(
             uvicorn.Config(
-                app_for(service),
+                app_for(state),
                 http=ClosableH11Protocol,
                 ws="none",
                 loop="asyncio",
@@ -41,37 +41,37 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 log_level="critical",
                 server_header=False,
-                proxy_headers=False,  # none makes a caller local
+                proxy_headers=False,  # X-Forwarded-For must not make a client look local
             )
         )
         self.ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def stop(self) -> None:
-        """Stop serving; from any thread, or a signal handler."""
+        """Stop serving; can be called from any thread or signal handler."""
         self.should_exit = True  # in case it has not started yet
         loop = self._loop
         if loop is not None:
-            # A loop that is closed by now has nothing left to stop.
+            # The loop may be closed already.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._stopping.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start serving, and say so."""
+        """Start serving and set ``ready``."""
         self._stopping = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.ready.set()
 
     async def main_loop(self) -> None:
-        """Keep the Date header right until told to stop, rather than look for it now and then."""
+        """Update the Date header every second until `stop`; uvicorn polls ten times as often."""
         while not self._stopping.is_set():
             await self.on_tick(0)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), 1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop at once: what was answered is stored, and nobody waits for the rest."""
+        """Close all connections at once; requests without a response are cancelled."""
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
@@ -80,25 +80,25 @@ class _Server(uvicorn.Server):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        while self.server_state.connections:  # noqa: ASYNC110 - uvicorn's, and it tells nobody
+        while self.server_state.connections:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop at Ctrl-C and SIGTERM, and leave it at that: what follows is the caller's."""
+        """Stop at Ctrl-C and SIGTERM without raising the signal again afterwards."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         handled = (signal.SIGINT, signal.SIGTERM)
-        earlier = {number: signal.signal(number, self.handle_exit) for number in handled}
+        previous = {number: signal.signal(number, self.handle_exit) for number in handled}
         try:
             yield
         finally:
-            for number, handler in earlier.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal has come."""
+        """Handle a signal."""
         self.stop()
 
 
@@ -122,20 +122,20 @@ def run_emulator(
         ```
 
     Args:
-        data: Directory that keeps everything; a temporary one if omitted.
-        host: Address to bind to; one of this machine's own unless ``allow_remote`` is set.
-        port: Port to bind to; a free one if 0.
+        data: Data directory; a temporary one if omitted.
+        host: Address to bind to; must be a loopback address unless ``allow_remote`` is set.
+        port: Port to bind to; 0 for a free one.
         **options: See `EmulatorOptions`.
 
     Yields:
-        Where it is, its keys, and what a test can arrange.
+        The handle of the running emulator.
 
     Raises:
-        ValueError: ``host`` can be reached from elsewhere, and ``allow_remote`` is not set.
-        OSError: The port is taken.
-        RuntimeError: The data directory is in use, or holds something else.
+        ValueError: Other machines can connect to ``host``, and ``allow_remote`` is not set.
+        OSError: The port is in use.
+        RuntimeError: The data directory is in use, belongs to a newer version or has other content.
     """
-    with _opened(data, host, port, options) as (server, listener, emulator):
+    with _open_emulator(data, host, port, options) as (server, listener, emulator):
         thread = threading.Thread(
             target=lambda: asyncio.run(server.serve([listener])),
             name="openrouter-emulator",
@@ -166,54 +166,54 @@ def serve(
         ```python
         from openrouter_async.emulator import Emulator, serve
 
-        def tell(emulator: Emulator) -> None:
+        def show(emulator: Emulator) -> None:
             print(emulator.base_url, emulator.api_key)
 
-        serve(port=0, on_start=tell)
+        serve(port=0, on_start=show)
         ```
 
     Args:
-        data: Directory that keeps everything; a temporary one if omitted.
-        host: Address to bind to; one of this machine's own unless ``allow_remote`` is set.
-        port: Port to bind to; a free one if 0.
-        on_start: Called with where it is and its keys once the port is bound.
+        data: Data directory; a temporary one if omitted.
+        host: Address to bind to; must be a loopback address unless ``allow_remote`` is set.
+        port: Port to bind to; 0 for a free one.
+        on_start: Called with the handle once the port is bound.
         **options: See `EmulatorOptions`.
 
     Raises:
-        ValueError: ``host`` can be reached from elsewhere, and ``allow_remote`` is not set.
-        OSError: The port is taken.
-        RuntimeError: The data directory is in use, or holds something else.
+        ValueError: Other machines can connect to ``host``, and ``allow_remote`` is not set.
+        OSError: The port is in use.
+        RuntimeError: The data directory is in use, belongs to a newer version or has other content.
     """
-    with _opened(data, host, port, options) as (server, listener, emulator):
+    with _open_emulator(data, host, port, options) as (server, listener, emulator):
         if on_start is not None:
             on_start(emulator)
         asyncio.run(server.serve([listener]))
 
 
 @contextlib.contextmanager
-def _opened(
+def _open_emulator(
     data: str | Path | None, host: str, port: int, options: EmulatorOptions
 ) -> Iterator[tuple[_Server, socket.socket, Emulator]]:
     if not options.get("allow_remote") and not is_loopback(host):
-        msg = f"{host} can be reached from other machines; set allow_remote if that is meant"
+        msg = f"other machines can connect to {host}; set allow_remote to permit that"
         raise ValueError(msg)
-    service = Service(data=data, **options)
+    state = EmulatorState(data=data, **options)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listener:
-        service.open()
+        state.open()
         try:
-            yield _Server(service), listener, _emulator(service, host, listener)
+            yield _Server(state), listener, _handle(state, host, listener)
         finally:
-            service.close()
+            state.close()
 
 
-def _emulator(service: Service, host: str, listener: socket.socket) -> Emulator:
-    reachable = _WILDCARDS.get(host, host)
+def _handle(state: EmulatorState, host: str, listener: socket.socket) -> Emulator:
+    reachable = _LOOPBACK_FOR.get(host, host)
     if ":" in reachable:
         reachable = f"[{reachable}]"
     return Emulator(
         base_url=f"http://{reachable}:{listener.getsockname()[1]}{API_PREFIX}",
-        api_key=service.api_key,
-        management_key=service.management_key,
-        admin_token=service.admin_token,
+        api_key=state.api_key,
+        management_key=state.management_key,
+        admin_token=state.admin_token,
     )

@@ -1,4 +1,4 @@
-"""Closing the connection itself, which ASGI has no word for."""
+"""Closing a request's connection, which ASGI has no message for."""
 
 import asyncio
 import socket
@@ -8,42 +8,42 @@ from typing import cast
 from starlette.types import Receive, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["ClosableH11Protocol", "hang_up", "reset"]
+__all__ = ["ClosableH11Protocol", "close_connection", "reset_connection"]
 
 _TRANSPORT = "openrouter_emulator_transport"
 
 
 class ClosableH11Protocol(H11Protocol):
-    """Uvicorn's HTTP/1.1, whose requests can reach their connection."""
+    """Uvicorn's HTTP/1.1 protocol with the connection accessible from each request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Show the transport to the application, through the state of each request."""
+        """Put the transport into the state of the connection's requests."""
         super().connection_made(transport)
-        # asyncio sets this only on sockets made with an explicit protocol number, which
-        # socket.create_server does not give; without it each answer waits 40 ms for an ACK.
+        # asyncio sets this only on sockets made with an explicit protocol number, unlike those of
+        # socket.create_server; without it each response waits 40 ms for an ACK.
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.app_state = {**self.app_state, _TRANSPORT: transport}
 
 
-async def hang_up(scope: Scope, receive: Receive) -> None:
-    """Close the connection once what was written has gone out."""
+async def close_connection(scope: Scope, receive: Receive) -> None:
+    """Close the connection once everything written has been sent."""
     _transport(scope).close()
-    await _gone(receive)
+    await _wait_for_disconnect(receive)
 
 
-async def reset(scope: Scope, receive: Receive) -> None:
+async def reset_connection(scope: Scope, receive: Receive) -> None:
     """Close the connection at once, with a TCP reset."""
     transport = _transport(scope)
     connection = transport.get_extra_info("socket")
-    # A linger time of zero is what makes the kernel send RST rather than FIN.
+    # With a linger time of zero the kernel sends RST instead of FIN.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
-    await _gone(receive)
+    await _wait_for_disconnect(receive)
 
 
-async def _gone(receive: Receive) -> None:
-    """Wait until the server has noticed, so that it does not miss an answer."""
+async def _wait_for_disconnect(receive: Receive) -> None:
+    """Wait until uvicorn knows that the connection is closed; it then expects no response."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -1,1 +1,1 @@
-"""What the emulator stores: SQLite rows and file contents."""
+"""Storage of the emulator: rows in SQLite, file contents beside it."""

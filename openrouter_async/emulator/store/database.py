@@ -1,7 +1,14 @@
-"""Where everything is kept: rows in SQLite, contents in files beside it.
+"""The data directory: rows in SQLite, file contents as files beside it.
 
-Only one emulator uses a data directory at a time. All work happens in the store's own threads,
-so the event loop never waits for a disk.
+``emulator.sqlite3`` has the rows, ``blobs/`` the contents that rows refer to, ``partial/`` the
+contents of uploads that are being received. Contents stay out of SQLite so that a file of 100 MiB
+never has to be in memory. An upload must survive a kill of the process once its response was sent,
+and a row must never exist without its content. Hence the order: write the content to ``partial/``,
+fsync it, rename it into ``blobs/``, fsync that directory, then insert the row. A kill in between
+leaves a content without a row at worst, which the next start removes.
+
+Only one emulator uses a data directory at a time; SQLite's exclusive lock ensures it, also after
+a kill. All work is done in the store's own threads, so that the event loop never waits for a disk.
 """
 
 import asyncio
@@ -32,23 +39,23 @@ _ID_ALPHABET = string.ascii_letters + string.digits
 
 
 class Store:
-    """The data directory; a temporary one, removed at the end, if none is given."""
+    """The data directory; without a given one a temporary directory, removed by `close`."""
 
     def __init__(self, directory: str | Path | None = None) -> None:
         self._given = directory
         self._lock = threading.Lock()
 
     def open(self, seed: Callable[[sqlite3.Connection], None]) -> None:
-        """Take hold of the directory, sweep leftovers and let ``seed`` fill a fresh store.
+        """Lock the directory, remove leftovers and let ``seed`` fill an empty store.
 
         Raises:
-            RuntimeError: The directory is in use, or holds something else.
+            RuntimeError: The directory is in use, belongs to a newer version or has other content.
         """
         if self._given is None:
             self.directory = Path(tempfile.mkdtemp(prefix="openrouter-emulator-"))
         else:
             self.directory = Path(self._given)
-            _claim(self.directory)
+            _prepare_directory(self.directory)
         self._partial, self._blobs = self.directory / "partial", self.directory / "blobs"
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="openrouter-emulator-store")
         try:
@@ -56,13 +63,13 @@ class Store:
             self.transact_now(seed)
             self._partial.mkdir(exist_ok=True)
             self._blobs.mkdir(exist_ok=True)
-            self._sweep()
+            self._remove_leftovers()
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Wait for what runs, let go of the directory, remove it if it was temporary."""
+        """Wait for running work and unlock the directory; remove a temporary one."""
         self._threads.shutdown()
         if hasattr(self, "_connection"):
             self._connection.close()
@@ -70,53 +77,49 @@ class Store:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Do blocking work off the event loop."""
+        """Run blocking work in a thread of the store."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do ``work`` in one transaction, off the event loop."""
+        """Run ``work`` in one transaction, in a thread of the store."""
         return await self.run(lambda: self.transact_now(work))
 
     def transact_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do ``work`` in one transaction, here."""
+        """Run ``work`` in one transaction, in the current thread."""
         with self._lock, _transaction(self._connection):
             return work(self._connection)
 
     def new_partial(self) -> Path:
-        """Where the content of an upload that is under way goes."""
+        """Return a new path for the content of an upload that is being received."""
         return self._partial / uuid.uuid4().hex
 
-    def blob(self, name: str) -> Path:
-        """Where the content with this server-given name is."""
+    def blob_path(self, name: str) -> Path:
+        """Return the path of a content by its generated name."""
         return self._blobs / name
 
-    def keep(self, partial: Path, insert: Callable[[sqlite3.Connection, str], T]) -> T:
-        """Move a finished content to its place, then ``insert`` the row that names it.
-
-        In this order no row is ever without its content, however the process ends; a content
-        whose row is missing is swept at the next start.
-        """
+    def commit(self, partial: Path, insert: Callable[[sqlite3.Connection, str], T]) -> T:
+        """Move a received content into ``blobs/``, then ``insert`` the row that refers to it."""
         name = uuid.uuid4().hex
-        partial.replace(self.blob(name))
+        partial.replace(self.blob_path(name))
         try:
             self.sync_directory(self._blobs)
             return self.transact_now(lambda db: insert(db, name))
         except BaseException:
-            self.blob(name).unlink(missing_ok=True)
+            self.blob_path(name).unlink(missing_ok=True)
             raise
 
     def remove_blobs(self, names: Iterable[str]) -> None:
-        """Remove contents whose rows are gone."""
+        """Remove contents whose rows were deleted."""
         for name in names:
-            self.blob(name).unlink(missing_ok=True)
+            self.blob_path(name).unlink(missing_ok=True)
 
     def sync(self, descriptor: int) -> None:
-        """See a file's content to the disk; a temporary store dies with the machine anyway."""
+        """Flush a file to the disk, unless the store is temporary."""
         if self._given is not None:
             os.fsync(descriptor)
 
     def sync_directory(self, directory: Path) -> None:
-        """See a rename to the disk, where directories can be opened at all."""
+        """Flush a rename to the disk; Windows cannot open directories for that."""
         if self._given is None or os.name == "nt":
             return
         descriptor = os.open(directory, os.O_RDONLY)
@@ -144,8 +147,8 @@ class Store:
             msg = f"{self.directory} cannot be used, perhaps another emulator uses it: {error}"
             raise RuntimeError(msg) from None
 
-    def _sweep(self) -> None:
-        """Remove what an earlier process left half done."""
+    def _remove_leftovers(self) -> None:
+        """Remove contents that a killed process left without a row."""
         rows = self.transact_now(lambda db: db.execute("SELECT blob FROM files").fetchall())
         known = {row["blob"] for row in rows}
         for path in self._partial.iterdir():
@@ -155,11 +158,11 @@ class Store:
                 path.unlink()
 
 
-def _claim(directory: Path) -> None:
+def _prepare_directory(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    # The sweep deletes files: not in a directory that is somebody else's.
+    # `_remove_leftovers` deletes files, so a directory with other content must be refused.
     if any(directory.iterdir()) and not (directory / _DATABASE).exists():
-        msg = f"{directory} is not empty and holds no emulator's data"
+        msg = f"{directory} is not empty and is not an emulator's data directory"
         raise RuntimeError(msg)
 
 
@@ -175,16 +178,16 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def now_ms() -> int:
-    """Now, in the milliseconds that the service's clock has."""
+    """Return the current time in milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 
 def iso_time(milliseconds: int) -> str:
-    """A row's time as the service writes it."""
-    time_ = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return time_.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Return a row's time in the service's format."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def new_file_id() -> str:
-    """An id that cannot be guessed: 24 characters hold 142 random bits."""
+    """Return a file id that cannot be guessed: 24 characters hold 142 random bits."""
     return "or_file_" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(24))

@@ -1,4 +1,4 @@
-"""Files in the store: finding, listing, inserting, deleting."""
+"""Rows of files: find, list, insert and delete."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ from .database import iso_time, new_file_id, now_ms
 __all__ = [
     "Listing",
     "NewFile",
-    "Place",
+    "StorageScope",
     "cursor_after",
     "delete",
     "find",
@@ -41,8 +41,8 @@ _LAST = 2**62
 
 
 @frozen
-class Place:
-    """Where files are: a workspace's storage at OpenRouter or at a provider."""
+class StorageScope:
+    """One list of files: those of a workspace at OpenRouter or at a provider."""
 
     workspace_id: str
     provider: str
@@ -50,7 +50,7 @@ class Place:
 
 @frozen
 class NewFile:
-    """What is known of a content before it has a row."""
+    """Properties of a received file that has no row yet."""
 
     filename: str
     mime_type: str
@@ -60,7 +60,7 @@ class NewFile:
 
 @frozen
 class Listing:
-    """Which page is asked for."""
+    """Parameters of a page."""
 
     limit: int
     after: str | None = None
@@ -69,15 +69,15 @@ class Listing:
 
 
 def insert(
-    db: sqlite3.Connection, place: Place, file: NewFile, blob: str, quota: int
+    db: sqlite3.Connection, storage: StorageScope, file: NewFile, blob: str, quota: int
 ) -> sqlite3.Row:
-    """Give a content its row.
+    """Insert the row of a content.
 
     Raises:
-        ApiError: 403; the workspace would hold more than its quota.
+        ApiError: 403; the workspace would exceed its quota.
     """
     query = "SELECT coalesce(sum(size_bytes), 0) FROM files WHERE workspace_id = ?"
-    (used,) = db.execute(query, (place.workspace_id,)).fetchone()
+    (used,) = db.execute(query, (storage.workspace_id,)).fetchone()
     if used + file.size_bytes > quota:
         raise ApiError(403, f"The workspace's storage quota of {quota} bytes is exhausted")
     id_ = new_file_id()
@@ -86,8 +86,8 @@ def insert(
         " downloadable, blob, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             id_,
-            place.workspace_id,
-            place.provider,
+            storage.workspace_id,
+            storage.provider,
             file.filename,
             file.mime_type,
             file.size_bytes,
@@ -96,50 +96,50 @@ def insert(
             now_ms(),
         ),
     )
-    return find(db, place, id_)
+    return find(db, storage, id_)
 
 
-def find(db: sqlite3.Connection, place: Place, file_id: str) -> sqlite3.Row:
-    """The file with this id, if it is in that place.
+def find(db: sqlite3.Connection, storage: StorageScope, file_id: str) -> sqlite3.Row:
+    """Return the file with this id.
 
     Raises:
-        ApiError: 404; it is not.
+        ApiError: 404; the storage has no such file.
     """
     query = "SELECT * FROM files WHERE id = ? AND workspace_id = ? AND provider = ?"
-    row = db.execute(query, (file_id, place.workspace_id, place.provider)).fetchone()
+    row = db.execute(query, (file_id, storage.workspace_id, storage.provider)).fetchone()
     if row is None:
         raise ApiError(404, "File not found")
     return cast("sqlite3.Row", row)
 
 
-def delete(db: sqlite3.Connection, place: Place, file_id: str) -> str:
-    """Delete a file's row, and name the content to remove.
+def delete(db: sqlite3.Connection, storage: StorageScope, file_id: str) -> str:
+    """Delete a file's row; return the name of the content to remove.
 
-    The id's position is kept, so that a list goes on after a file that is gone by now.
+    The position of the id is kept, so that a list can continue after a deleted file.
     """
-    row = find(db, place, file_id)
+    row = find(db, storage, file_id)
     db.execute("DELETE FROM files WHERE seq = ?", (row["seq"],))
     db.execute(
         "INSERT INTO deleted_files (id, seq, workspace_id, provider) VALUES (?, ?, ?, ?)",
-        (file_id, row["seq"], place.workspace_id, place.provider),
+        (file_id, row["seq"], storage.workspace_id, storage.provider),
     )
     return cast("str", row["blob"])
 
 
 def list_page(
-    db: sqlite3.Connection, place: Place, listing: Listing
+    db: sqlite3.Connection, storage: StorageScope, listing: Listing
 ) -> tuple[list[sqlite3.Row], bool]:
-    """A page of files in the order asked for, and whether more follow.
+    """Return a page of files in the requested order, and whether more follow.
 
     Raises:
-        ApiError: 400; the id to start from never was in that place.
+        ApiError: 400; the storage never had the file to start from.
     """
     backward = listing.newest_first or listing.before is not None
     start = listing.before or listing.after
-    edge = (_LAST if backward else 0) if start is None else _position(db, place, start)
+    position = (_LAST if backward else 0) if start is None else _position(db, storage, start)
     rows: Sequence[sqlite3.Row] = db.execute(
         _BACKWARD if backward else _FORWARD,
-        (place.workspace_id, place.provider, edge, listing.limit + 1),
+        (storage.workspace_id, storage.provider, position, listing.limit + 1),
     ).fetchall()
     page = list(rows[: listing.limit])
     if listing.before is not None:
@@ -147,25 +147,25 @@ def list_page(
     return page, len(rows) > listing.limit
 
 
-def _position(db: sqlite3.Connection, place: Place, file_id: str) -> int:
-    where = (file_id, place.workspace_id, place.provider)
-    row = db.execute(_SEQ, (*where, *where)).fetchone()
+def _position(db: sqlite3.Connection, storage: StorageScope, file_id: str) -> int:
+    values = (file_id, storage.workspace_id, storage.provider)
+    row = db.execute(_SEQ, (*values, *values)).fetchone()
     if row is None:
         raise ApiError(400, "Invalid cursor: there is no such file")
     return cast("int", row["seq"])
 
 
 def cursor_after(file_id: str) -> str:
-    """The opaque cursor for what follows a file."""
+    """Return the opaque cursor of the page after a file."""
     plain = json.dumps({"cursor": file_id}, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(plain).decode().rstrip("=")
 
 
 def id_in_cursor(cursor: str) -> str:
-    """The id that a cursor carries.
+    """Return the file id in a cursor.
 
     Raises:
-        ApiError: 400; it is no cursor of ours.
+        ApiError: 400; the cursor is not valid.
     """
     try:
         plain = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
@@ -179,7 +179,7 @@ def id_in_cursor(cursor: str) -> str:
 
 
 def to_json(row: sqlite3.Row) -> dict[str, Any]:
-    """A file in the shape of where it is stored."""
+    """Return a file in its storage's format."""
     if row["provider"] == "openai":
         return {
             "_shape": "openai",

@@ -1,4 +1,4 @@
-"""A content on its way to the disk, and its size and hash."""
+"""Writing a received content to the disk, with its size and hash."""
 
 import hashlib
 from typing import Self
@@ -11,9 +11,9 @@ _BATCH = 1024 * 1024
 
 
 class Spool:
-    """Takes pieces as they come, writes them in batches from the store's threads.
+    """A content in ``partial/``, written in batches by the store's threads.
 
-    Used in ``async with``: what was not kept by then is removed.
+    On leaving ``async with`` the content is removed unless it was committed to the store.
     """
 
     def __init__(self, store: Store) -> None:
@@ -31,22 +31,22 @@ class Spool:
     async def __aexit__(self, *_: object) -> None:
         await self._store.run(self._discard)
 
-    async def write(self, data: bytes) -> None:
-        """Take a piece; at most one batch is in memory."""
-        self.size += len(data)
-        self._pending.append(data)
-        self._pending_bytes += len(data)
+    async def write(self, chunk: bytes) -> None:
+        """Write a chunk; at most one batch is buffered in memory."""
+        self.size += len(chunk)
+        self._pending.append(chunk)
+        self._pending_bytes += len(chunk)
         if self._pending_bytes >= _BATCH:
             await self._flush()
 
     async def finish(self) -> None:
-        """See everything to the disk."""
+        """Flush everything to the disk and close the file."""
         await self._flush()
         await self._store.run(self._finish)
 
     @property
     def sha256(self) -> str:
-        """The hash of what was written."""
+        """Hash of everything written, in hexadecimal."""
         return self._hash.hexdigest()
 
     async def _flush(self) -> None:

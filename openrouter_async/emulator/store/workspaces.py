@@ -1,4 +1,4 @@
-"""Workspaces in the store: finding, listing, inserting, deleting."""
+"""Rows of workspaces: find, insert, update and delete."""
 
 import json
 import sqlite3
@@ -13,19 +13,19 @@ from .database import iso_time, now_ms
 __all__ = [
     "ADMIN_USER",
     "ORGANISATION",
+    "accessible_id",
     "delete",
-    "empty",
+    "delete_all",
+    "ensure_default",
     "find",
     "insert",
-    "insert_default",
-    "place",
     "to_json",
     "update",
 ]
 
 ADMIN_USER: Final = "user_abc123"
 ORGANISATION: Final = {ADMIN_USER: "admin", "user_def456": "member", "user_ghi789": "member"}
-"""The organisation's members and the roles they hold in it."""
+"""The organisation's members and their roles."""
 
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "description": None,
@@ -42,10 +42,10 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 
 
 def find(db: sqlite3.Connection, id_or_slug: str) -> sqlite3.Row:
-    """The workspace with this UUID or slug.
+    """Return the workspace with this UUID or slug.
 
     Raises:
-        ApiError: 404; there is none.
+        ApiError: 404; there is no such workspace.
     """
     row = db.execute(
         "SELECT * FROM workspaces WHERE id = ? OR slug = ? ORDER BY id = ? DESC",
@@ -56,17 +56,17 @@ def find(db: sqlite3.Connection, id_or_slug: str) -> sqlite3.Row:
     return cast("sqlite3.Row", row)
 
 
-def place(db: sqlite3.Connection, key: Key, wanted: str | None) -> str:
-    """The id of the workspace whose files a request is about.
+def accessible_id(db: sqlite3.Connection, key: Key, wanted: str | None) -> str:
+    """Return the id of the wanted workspace, or of the key's own, if the key has access to it.
 
     Raises:
-        ApiError: 403; the key does not reach there, or there is no such workspace.
+        ApiError: 403; the key has no access, or there is no such workspace.
     """
-    home = key.workspace_id or _default_id(db)
-    if wanted is None or wanted == home:
-        return home
-    known = db.execute("SELECT 1 FROM workspaces WHERE id = ?", (wanted,)).fetchone()
-    if key.confined or known is None:
+    own = key.workspace_id or _default_id(db)
+    if wanted is None or wanted == own:
+        return own
+    found = db.execute("SELECT 1 FROM workspaces WHERE id = ?", (wanted,)).fetchone()
+    if key.confined or found is None:
         raise ApiError(403, "This API key has no access to the workspace")
     return wanted
 
@@ -83,14 +83,14 @@ def insert(
     created_by: str | None,
     is_default: bool = False,
 ) -> sqlite3.Row:
-    """Make a workspace.
+    """Insert a workspace and return its row.
 
     Raises:
         ApiError: 400; the slug is taken.
     """
     id_ = str(uuid.uuid4())
     stored = json.dumps({**_DEFAULTS, **settings})
-    _refuse_taken(db, settings["slug"], id_)
+    _check_slug_is_free(db, settings["slug"], id_)
     db.execute(
         "INSERT INTO workspaces (id, slug, is_default, settings, created_by, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?)",
@@ -99,21 +99,21 @@ def insert(
     return find(db, id_)
 
 
-def insert_default(db: sqlite3.Connection) -> None:
-    """Make the default workspace unless there is one; an account is never without."""
+def ensure_default(db: sqlite3.Connection) -> None:
+    """Insert the default workspace if it is missing; every account has one."""
     if db.execute("SELECT 1 FROM workspaces WHERE is_default").fetchone() is None:
         settings = {"name": "Default", "slug": "default"}
         insert(db, settings, created_by=ADMIN_USER, is_default=True)
 
 
 def update(db: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str, Any]) -> sqlite3.Row:
-    """Change the settings that are given; null is a value like any other.
+    """Change the given settings (None is stored as null) and return the new row.
 
     Raises:
         ApiError: 400; the slug is taken.
     """
     settings = {**json.loads(row["settings"]), **changes}
-    _refuse_taken(db, settings["slug"], row["id"])
+    _check_slug_is_free(db, settings["slug"], row["id"])
     db.execute(
         "UPDATE workspaces SET slug = ?, settings = ?, updated_at = ? WHERE id = ?",
         (settings["slug"], json.dumps(settings), now_ms(), row["id"]),
@@ -121,38 +121,38 @@ def update(db: sqlite3.Connection, row: sqlite3.Row, changes: Mapping[str, Any])
     return find(db, row["id"])
 
 
-def _refuse_taken(db: sqlite3.Connection, slug: str, id_: str) -> None:
+def _check_slug_is_free(db: sqlite3.Connection, slug: str, id_: str) -> None:
     query = "SELECT 1 FROM workspaces WHERE slug = ? AND id != ?"
     if db.execute(query, (slug, id_)).fetchone():
         raise ApiError(400, f"slug: another workspace already has the slug {slug}")
 
 
 def delete(db: sqlite3.Connection, row: sqlite3.Row) -> list[str]:
-    """Delete a workspace and all that is in it, and name the contents to remove.
+    """Delete a workspace and everything in it; return the names of the contents to remove.
 
     Raises:
-        ApiError: 400; API keys of it are active.
+        ApiError: 400; the workspace has active API keys.
     """
     id_ = (row["id"],)
     if db.execute("SELECT 1 FROM keys WHERE workspace_id = ?", id_).fetchone():
         raise ApiError(400, "Workspaces with active API keys cannot be deleted")
     blobs = db.execute("SELECT blob FROM files WHERE workspace_id = ?", id_).fetchall()
     db.execute("DELETE FROM workspaces WHERE id = ?", id_)
-    insert_default(db)
+    ensure_default(db)
     return [blob["blob"] for blob in blobs]
 
 
-def empty(db: sqlite3.Connection) -> list[str]:
-    """Delete everything, and name the contents to remove."""
+def delete_all(db: sqlite3.Connection) -> list[str]:
+    """Delete everything; return the names of the contents to remove."""
     blobs = db.execute("SELECT blob FROM files").fetchall()
     db.execute("DELETE FROM keys")
     db.execute("DELETE FROM workspaces")
-    insert_default(db)
+    ensure_default(db)
     return [blob["blob"] for blob in blobs]
 
 
 def to_json(row: sqlite3.Row) -> dict[str, Any]:
-    """A workspace as the service shows it."""
+    """Return a workspace in the service's format."""
     updated = row["updated_at"]
     return {
         "id": row["id"],
