@@ -14,9 +14,8 @@ from typing import Any, Protocol, Unpack
 from ._content.sources import FileSource
 from .client import AsyncOpenRouter
 from .errors import InvalidRequestError
-from .transfers.engine import sum_up
 from .transfers.options import UploadManyOptions
-from .transfers.results import Report
+from .transfers.results import Report, summarize
 from .transfers.sharding import shard
 from .transfers.tree import Entry
 
@@ -120,6 +119,6 @@ def _upload_shard(
         every = sources() if callable(sources) else sources
         async with connect() as client:
             outcomes = client.files.upload_many(shard(every, *part), **options)
-            return await sum_up(outcomes)
+            return await summarize(outcomes)
 
     return asyncio.run(run())

@@ -65,9 +65,9 @@ def upload_many(
             quota was refused, the service was out of reach for half a minute, or a source failed
             and ``on_error`` is ``stop``.
     """
-    from .uploads import uploads
+    from .uploads import start_uploads
 
-    return uploads(transport, sources, prefix, options)
+    return start_uploads(transport, sources, prefix, options)
 
 
 async def upload_tree(
@@ -159,9 +159,9 @@ def download_many(
         TransferStoppedError: The run ended before its last file: the key was refused, the service
             was out of reach for half a minute, or a file failed and ``on_error`` is ``stop``.
     """
-    from .downloads import downloads
+    from .downloads import start_downloads
 
-    return downloads(transport, files, directory, options, overwrite=overwrite)
+    return start_downloads(transport, files, directory, options, overwrite=overwrite)
 
 
 def delete_many(
@@ -200,6 +200,6 @@ def delete_many(
         TransferStoppedError: The run ended before its last file: the key was refused, the service
             was out of reach for half a minute, or a file failed and ``on_error`` is ``stop``.
     """
-    from .deletes import deletes
+    from .deletes import start_deletes
 
-    return deletes(transport, files, match, options)
+    return start_deletes(transport, files, match, options)

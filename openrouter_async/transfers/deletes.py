@@ -1,4 +1,4 @@
-"""Deletions of many files."""
+"""Runs of deletions."""
 
 import inspect
 from collections.abc import AsyncGenerator, Callable
@@ -9,76 +9,72 @@ from .._core.transport import AsyncTransport
 from ..errors import InvalidRequestError, NotFoundResponseError, OpenRouterError
 from ..models import FileMetadata
 from ..operations.files import delete_file, list_files
-from .context import Job, Totals, Way, totals_of, way_of
-from .engine import Run, Settled
+from .context import RunContext, prepare_run
+from .engine import Result, Run
 from .globs import matcher
-from .items import pull, stored_file
+from .items import Item, Totals, pull, stored_file, totals_of
 from .options import BulkOptions, Files, Match
 from .results import Outcome
 
-__all__ = ["deletes"]
+__all__ = ["start_deletes"]
 
-_LIMIT: Final = 1000
+_PAGE_SIZE: Final = 1000
 
 
-def deletes(
+def start_deletes(
     transport: AsyncTransport, files: Files | None, match: Match | None, options: BulkOptions
 ) -> AsyncGenerator[Outcome, None]:
-    """Check the arguments of `delete_many`, and begin its run."""
+    """Check the arguments of `delete_many`, and return its outcomes."""
     if (files is None) is (match is None):
         msg = "pass either the files to delete, or match="
         raise InvalidRequestError(msg)
-    totals = Totals() if files is None else totals_of(files)
-    return _Deletes(way_of(transport, totals, options), files, _predicate(match)).outcomes()
+    totals = Totals() if files is None else totals_of(files, "file ids")
+    return _DeleteRun(prepare_run(transport, totals, options), files, _predicate(match)).outcomes()
 
 
 def _predicate(match: Match | None) -> Callable[[FileMetadata], bool]:
     if match is None or callable(match):
         return match or (lambda _: True)
-    is_meant = matcher([match])
-    return lambda file: is_meant(file.filename)
+    matches = matcher([match])
+    return lambda file: matches(file.filename)
 
 
-def _verdict(verdict: object) -> bool:
-    """What a caller's function said; whatever is merely true may be a mistake, and costs files."""
-    if isinstance(verdict, bool):
-        return verdict
-    if inspect.iscoroutine(verdict):
-        verdict.close()
-    msg = f"match= is a plain function that gives True or False, not {verdict!r:.100}"
+def _check_bool(value: object) -> bool:
+    """Return the value if it is a bool; a merely truthy one may be a mistake that costs files."""
+    if isinstance(value, bool):
+        return value
+    if inspect.iscoroutine(value):
+        value.close()
+    msg = f"match= must be a plain function that returns True or False, not {value!r:.100}"
     raise InvalidRequestError(msg)
 
 
-class _Deletes(Run):
-    """A run of deletions."""
-
+class _DeleteRun(Run):
     def __init__(
-        self, way: Way, files: Files | None, is_meant: Callable[[FileMetadata], bool]
+        self, context: RunContext, files: Files | None, matches: Callable[[FileMetadata], bool]
     ) -> None:
-        super().__init__(way)
+        super().__init__(context)
         self._files = files
-        self._is_meant = is_meant
+        self._matches = matches
 
-    async def _jobs(self) -> AsyncGenerator[Job, None]:
-        files: Any = self._files
-        if files is None:
-            files = await self._matching()
-        async with aclosing(pull(files)) as sources:
-            async for source in sources:
-                yield Job(source)
+    async def _items(self) -> AsyncGenerator[Item, None]:
+        files: Any = await self._matching_files() if self._files is None else self._files
+        async with aclosing(pull(files)) as pulled:
+            async for file in pulled:
+                yield Item(file)
 
-    async def _matching(self) -> list[FileMetadata]:
-        # Read to its end first: a page after files that are gone by then may miss some.
-        listing = list_files(self._way.transport, limit=_LIMIT, **self._way.scope)
+    async def _matching_files(self) -> list[FileMetadata]:
+        # Listed completely first: deletions between two pages would make the next one skip files.
+        listing = list_files(self._context.transport, limit=_PAGE_SIZE, **self._context.scope)
         async with aclosing(aiter(listing)) as files:
-            return [file async for file in files if _verdict(self._is_meant(file))]
+            return [file async for file in files if _check_bool(self._matches(file))]
 
-    async def _work(self, job: Job) -> Settled:
+    async def _handle(self, item: Item) -> Result:
         try:
-            file_id, file = stored_file(job.source)
-            await delete_file(self._way.transport, file_id, **self._way.scope)
+            file_id, file = stored_file(item.source)
+            await delete_file(self._context.transport, file_id, **self._context.scope)
         except NotFoundResponseError:
-            return job, job.outcome("skipped", reason="there is no such file"), None
+            return Result(item, item.outcome("skipped", reason="there is no such file"))
         except OpenRouterError as error:
-            return job, job.outcome("failed", error), None
-        return job, job.outcome("deleted", file=file), None
+            return Result(item, item.outcome("failed", error))
+        return Result(item, item.outcome("deleted", file=file))

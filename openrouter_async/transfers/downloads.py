@@ -1,4 +1,4 @@
-"""Downloads of many files into a folder."""
+"""Runs of downloads into a folder."""
 
 import os
 from collections.abc import AsyncGenerator
@@ -11,17 +11,17 @@ from .._content.threads import run_in_thread
 from .._core.transport import AsyncTransport
 from ..errors import DownloadTargetError, OpenRouterError
 from ..operations.files import download_file_to, retrieve_file
-from .context import Job, Way, totals_of, way_of
-from .engine import Run, Settled
-from .items import pull, stored_file
-from .journal import Seen
+from .context import RunContext, prepare_run
+from .engine import Result, Run
+from .items import Item, pull, stored_file, totals_of
 from .options import BulkOptions, Files
 from .results import Outcome
+from .table import Seen
 
-__all__ = ["downloads"]
+__all__ = ["start_downloads"]
 
 
-def downloads(
+def start_downloads(
     transport: AsyncTransport,
     files: Files,
     directory: str | PathLike[str],
@@ -29,74 +29,75 @@ def downloads(
     *,
     overwrite: bool,
 ) -> AsyncGenerator[Outcome, None]:
-    """Check the arguments of `download_many`, and begin its run."""
-    way = way_of(transport, totals_of(files), options)
-    return _Downloads(way, files, Path(directory), overwrite=overwrite).outcomes()
+    """Check the arguments of `download_many`, and return its outcomes."""
+    context = prepare_run(transport, totals_of(files, "file ids"), options)
+    return _DownloadRun(context, files, Path(directory), overwrite=overwrite).outcomes()
 
 
-class _Downloads(Run):
-    """A run of downloads."""
-
-    def __init__(self, way: Way, files: Files, directory: Path, *, overwrite: bool) -> None:
-        super().__init__(way)
+class _DownloadRun(Run):
+    def __init__(
+        self, context: RunContext, files: Files, directory: Path, *, overwrite: bool
+    ) -> None:
+        super().__init__(context)
         self._files = files
         self._directory = directory
         self._overwrite = overwrite
         self._root = ""
-        self._seen = Seen()
-        self._taken = Seen()
+        """The directory's path without symbolic links."""
+        self._ids = Seen()
+        self._paths = Seen()
 
-    async def _jobs(self) -> AsyncGenerator[Job, None]:
-        self._root = await run_in_thread(_unwritable, self._find_root)
-        async with aclosing(pull(self._files)) as sources:
-            async for source in sources:
-                yield Job(source)
+    async def _items(self) -> AsyncGenerator[Item, None]:
+        self._root = await run_in_thread(_write_error, self._resolve_root)
+        async with aclosing(pull(self._files)) as files:
+            async for file in files:
+                yield Item(file)
 
-    async def _work(self, job: Job) -> Settled:
+    async def _handle(self, item: Item) -> Result:
         try:
-            return job, await self._download(job), None
+            return Result(item, await self._download(item))
         except OpenRouterError as error:
-            return job, job.outcome("failed", error), None
+            return Result(item, item.outcome("failed", error))
 
-    async def _download(self, job: Job) -> Outcome:
-        file_id, file = stored_file(job.source)
-        if not self._seen.add(file_id):
-            return job.outcome("skipped", reason="it came before in this run", file=file)
+    async def _download(self, item: Item) -> Outcome:
+        file_id, file = stored_file(item.source)
+        if not self._ids.add(file_id):
+            return item.outcome("skipped", reason="the same file came before", file=file)
         if file is None:
-            file = await retrieve_file(self._way.transport, file_id, **self._way.scope)
-        job.size = file.size_bytes
+            file = await retrieve_file(self._context.transport, file_id, **self._context.scope)
+        item.size = file.size_bytes
         path = self._directory.joinpath(*(base_name(part) for part in file.filename.split("/")))
-        if not self._taken.add(str(path)):
-            msg = f"another file of this run has the name {file.filename!r}"
+        if not self._paths.add(str(path)):
+            msg = f"another file in this run has the same name: {file.filename!r:.100}"
             raise DownloadTargetError(msg)
-        if await run_in_thread(_unwritable, self._is_there, path, file.size_bytes):
-            return job.outcome("skipped", reason="it is there already", file=file, path=path)
+        if await run_in_thread(_write_error, self._is_complete, path, file.size_bytes):
+            return item.outcome("skipped", reason="already downloaded", file=file, path=path)
         await download_file_to(
-            self._way.transport,
+            self._context.transport,
             file_id,
             path,
             overwrite=self._overwrite,
-            progress=lambda done, _: self._moved(job, done),
-            **self._way.scope,
+            progress=lambda done, _: self._report_bytes(item, done),
+            **self._context.scope,
         )
-        return job.outcome("downloaded", file=file, path=path)
+        return item.outcome("downloaded", file=file, path=path)
 
-    def _find_root(self) -> str:
-        # Only the folders below it are made: a typing error is no new folder.
+    def _resolve_root(self) -> str:
+        # It is not created, as a misspelled path would go unnoticed; folders below it are.
         if not self._directory.is_dir():
-            msg = f"{str(self._directory)!r} is no folder to download into"
+            msg = f"not a folder: {str(self._directory)!r}; create it to download into it"
             raise DownloadTargetError(msg)
         return os.path.realpath(self._directory)
 
-    def _is_there(self, path: Path, size: int) -> bool:
-        """Whether the file needs no download; makes the folders that it does need."""
+    def _is_complete(self, path: Path, size: int) -> bool:
+        """Whether the file needs no download; creates the parent folders if it does."""
         folder = os.path.realpath(path.parent)
         if os.path.commonpath((self._root, folder)) != self._root:
-            msg = f"a link leads out of {self._root!r} to where {str(path)!r} would be"
+            msg = f"{str(path)!r} is outside {self._root!r}, as a symbolic link leads there"
             raise DownloadTargetError(msg)
         path.parent.mkdir(parents=True, exist_ok=True)
         return not self._overwrite and path.is_file() and path.stat().st_size == size
 
 
-def _unwritable(reason: str) -> DownloadTargetError:
+def _write_error(reason: str) -> DownloadTargetError:
     return DownloadTargetError(f"cannot write the download: {reason}")

@@ -1,7 +1,23 @@
-"""One run over many items: workers that pull, a throttle they share, outcomes as they come.
+"""`Run`: the engine of every bulk operation.
 
-Nothing here holds a task group or a cancel scope across a ``yield``: the workers are tasks of
-their own, and whoever closes the generator ends them.
+A run is an async generator of outcomes that the caller may close at any time, and that must
+neither lose an outcome nor leave a request behind. Hence:
+
+- **Workers are plain tasks**, started by the generator and cancelled in its ``finally``. A task
+  group or a cancel scope held across a ``yield`` would belong to whichever task reads the next
+  outcome, and break when the generator is closed by another one.
+- **Workers pull.** Each takes the next item from the caller's iterable when it has finished one,
+  under a lock, as an async generator has one reader. So a million items need no more memory than a
+  thousand, and the throttle decides how many workers really run at once.
+- **Results pass through one bounded queue.** Workers wait when the reader is slow.
+- **An outcome is emitted once it is on the disk.** With a journal each result carries the task
+  that writes it down. Workers do not wait for the write, only the reader does: many writes share
+  one fsync.
+- **Stopping is cooperative.** A fatal error (bad key, account, TLS, service out of reach) or
+  ``on_error="stop"`` lets what has started finish. Items pulled by then are reported as skipped.
+
+Subclasses define the items (`Run._items`) and what is done with each (`Run._handle`). An item may
+come again, for a retry at the end of the run: then `Run._handle` returns None the first time.
 """
 
 import asyncio
@@ -9,8 +25,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Iterable
-from contextlib import aclosing
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple
 
 from .._content.threads import wait_all
 from ..errors import (
@@ -24,23 +39,18 @@ from ..errors import (
     TransferStoppedError,
     UnauthorizedResponseError,
 )
-from .context import Job, Way, _current
-from .results import Outcome, Report, Status, TransferProgress
+from .context import RunContext
+from .items import Item, current_item
+from .results import Outcome, Status, TransferProgress
 
-__all__ = [
-    "Run",
-    "Settled",
-    "sum_up",
-]
-
-T = TypeVar("T")
+__all__ = ["Result", "Run"]
 
 logger = logging.getLogger("openrouter_async")
 
-_ROOM: Final = 1024
-"""Outcomes that wait for their reader before the workers wait for it too."""
+_MAX_QUEUED: Final = 1024
+"""Results that wait for the reader before the workers wait for it, too."""
 
-# What is wrong with the key, the account or the way to the service is wrong for every item.
+# A wrong key, an empty account or a broken TLS setup fails every other item as well.
 _FATAL: Final = (
     UnauthorizedResponseError,
     PaymentRequiredResponseError,
@@ -50,230 +60,207 @@ _FATAL: Final = (
     TLSError,
 )
 
-_PATIENCE: Final = 30.0
-"""Seconds in which nothing but failures to reach the service end a run: it would only crawl on."""
+_MAX_UNREACHABLE: Final = 30.0
+"""Seconds without any contact to the service that stop a run: it would only crawl on."""
 
-_BAD: Final = frozenset({"failed", "unknown"})
+_NOT_TRANSFERRED: Final = frozenset({"failed", "unknown", "skipped"})
 
-_UNDONE: Final = _BAD | {"skipped"}
+_STOPPED: Final = "the run was stopped before this item started"
 
-_STOPPED: Final = "the run was stopped before its turn"
 
-Settled = tuple[Job, Outcome, "asyncio.Task[None] | None"]
-"""An item, its outcome, and what has to be done before that may be told."""
+class Result(NamedTuple):
+    """An item's outcome, and the journal write to await before the outcome is emitted."""
+
+    item: Item
+    outcome: Outcome
+    write: asyncio.Task[None] | None = None
 
 
 class Run:
-    """A run over items; what they are, and what is done with each, is its subclass's to say."""
+    """Base class of a run over items."""
 
-    def __init__(self, way: Way) -> None:
-        self._way = way
-        self._pulling = asyncio.Lock()
-        self._settled: asyncio.Queue[Settled | None] = asyncio.Queue(_ROOM)
-        self._writing: set[asyncio.Task[None]] = set()
-        self._stopped: OpenRouterError | None = None
-        self._broken: Exception | None = None
-        """What the items ended with, where that was not their end."""
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._pull_lock = asyncio.Lock()
+        self._results: asyncio.Queue[Result | None] = asyncio.Queue(_MAX_QUEUED)
+        self._writes: set[asyncio.Task[None]] = set()
+        self._stop_reason: OpenRouterError | None = None
+        self._source_error: Exception | None = None
+        """What the iterable of items raised."""
         self._puller: asyncio.Task[None] | None = None
         self._active = 0
         self._idle = asyncio.Event()
-        self._began = time.monotonic()
+        self._started = time.monotonic()
         self._counts: Counter[Status] = Counter()
         self._bytes_done = 0
-        self._bytes_total = way.totals.size
+        self._bytes_total = context.totals.size
 
-    def _jobs(self) -> AsyncGenerator[Job, None]:
-        """The items, one by one."""
+    def _items(self) -> AsyncGenerator[Item, None]:
+        """Yield the items."""
         raise NotImplementedError
 
-    async def _work(self, job: Job) -> Settled | None:
-        """Deal with one; None if it will come once more, and has no outcome yet."""
+    async def _handle(self, item: Item) -> Result | None:
+        """Process one item; None if it will be retried."""
         raise NotImplementedError
 
-    def _left(self) -> Iterable[Settled]:
-        """Those that would have come once more, when the run is stopped."""
+    def _pending_results(self) -> Iterable[Result]:
+        """Final results of the items that were waiting for a retry when the run stopped."""
         return ()
 
-    def _unbegun(self, job: Job) -> Settled:
-        """One whose turn came after the run was stopped."""
-        return job, job.outcome("skipped", reason=_STOPPED), None
+    def _not_started(self, item: Item) -> Result:
+        """Result of an item that was pulled, but not started before the run stopped."""
+        return Result(item, item.outcome("skipped", reason=_STOPPED))
 
     async def outcomes(self) -> AsyncGenerator[Outcome, None]:
-        """One outcome for each item, as they come.
+        """Yield one outcome for each item, in order of completion.
 
         Raises:
-            TransferStoppedError: The run ended before its last item.
+            TransferStoppedError: The run was stopped before its last item.
         """
-        jobs = self._jobs()
-        workers = [asyncio.create_task(self._serve(jobs)) for _ in range(self._way.concurrency)]
-        everyone = asyncio.gather(*workers)
-        everyone.add_done_callback(self._wake)
+        items = self._items()
+        workers = [asyncio.create_task(self._work(items)) for _ in range(self._context.concurrency)]
+        all_workers = asyncio.gather(*workers)
+        all_workers.add_done_callback(self._wake_reader)
         try:
-            while (settled := await self._next(everyone)) is not None:
-                yield await self._told(*settled)
-            everyone.result()
-            for settled in self._left():
-                yield await self._told(*settled)
+            while (result := await self._next_result(all_workers)) is not None:
+                yield await self._emit(result)
+            all_workers.result()
+            for result in self._pending_results():
+                yield await self._emit(result)
         finally:
             for worker in workers:
                 worker.cancel()
             try:
-                await wait_all([*workers, everyone, *self._writing])
+                await wait_all([*workers, all_workers, *self._writes])
             finally:
-                await jobs.aclose()
-                self._log()
-        if self._stopped:
-            raise TransferStoppedError(self._stopped)
-        if self._broken:
-            raise self._broken
+                await items.aclose()
+                self._log_summary()
+        if self._stop_reason:
+            raise TransferStoppedError(self._stop_reason)
+        if self._source_error:
+            raise self._source_error
 
-    def _log(self) -> None:
+    def _log_summary(self) -> None:
         counts = ", ".join(f"{count} {status}" for status, count in sorted(self._counts.items()))
-        seconds = time.monotonic() - self._began
+        seconds = time.monotonic() - self._started
         size = self._bytes_done
         logger.info("bulk run over: %s; %d bytes in %.1f s", counts or "no items", size, seconds)
 
-    async def _told(
-        self, job: Job, outcome: Outcome, writing: "asyncio.Task[None] | None"
-    ) -> Outcome:
-        if writing:
-            await asyncio.shield(writing)
-        self._ended(job, outcome)
+    async def _emit(self, result: Result) -> Outcome:
+        """Return the outcome once it is written down, and report it as progress."""
+        item, outcome, write = result
+        if write:
+            await asyncio.shield(write)
+        self._counts[outcome.status] += 1
+        if self._bytes_total is not None and outcome.status in _NOT_TRANSFERRED:
+            self._bytes_total -= (item.size or 0) - item.bytes_done
+        self._report_progress(item, outcome)
         return outcome
 
-    def _wake(self, _: object) -> None:
-        if self._settled.empty():  # its reader waits, and nothing more will come
-            self._settled.put_nowait(None)
+    def _wake_reader(self, _: object) -> None:
+        if self._results.empty():  # the reader waits, and nothing more will come
+            self._results.put_nowait(None)
 
-    async def _next(self, everyone: "asyncio.Future[Any]") -> Settled | None:
-        if everyone.done() and self._settled.empty():
+    async def _next_result(self, all_workers: "asyncio.Future[Any]") -> Result | None:
+        if all_workers.done() and self._results.empty():
             return None
-        return await self._settled.get()
+        return await self._results.get()
 
-    async def _serve(self, jobs: AsyncGenerator[Job, None]) -> None:
-        while (job := await self._pulled(jobs)) is not None:
+    async def _work(self, items: AsyncGenerator[Item, None]) -> None:
+        while (item := await self._next_item(items)) is not None:
             try:
-                settled = await self._turn(job)
+                result = await self._process(item)
             finally:
                 self._active -= 1
                 if not self._active:
                     self._idle.set()
-            if settled is not None:
-                await self._settled.put(settled)
+            if result is not None:
+                await self._results.put(result)
 
-    async def _pulled(self, jobs: AsyncGenerator[Job, None]) -> Job | None:
-        """The next item; None if there is none, or there shall be none."""
-        async with self._pulling:
-            if self._stopped or self._broken:
+    async def _next_item(self, items: AsyncGenerator[Item, None]) -> Item | None:
+        """Pull the next item; None after the last one, or when the run stops."""
+        async with self._pull_lock:
+            if self._stop_reason or self._source_error:
                 return None
             self._puller = asyncio.current_task()
             try:
-                job = await anext(jobs, None)
+                item = await anext(items, None)
             except asyncio.CancelledError:
-                if self._stopped is None:
+                if self._stop_reason is None:
                     raise
                 return None
-            except Exception as error:  # noqa: BLE001 - raised when what is under way has ended
-                self._broken = error
+            except Exception as error:  # noqa: BLE001 - raised when the other items have finished
+                self._source_error = error
                 return None
             finally:
                 self._puller = None
-            self._active += job is not None
-            return job
+            self._active += item is not None
+            return item
 
-    async def _turn(self, job: Job) -> Settled | None:
-        async with self._way.throttle.slot(lambda: job.size):
-            if self._stopped is not None:
-                return self._unbegun(job)
-            job.began = job.began or time.monotonic()
-            token = _current.set(job)
+    async def _process(self, item: Item) -> Result | None:
+        """Process one item at the throttle's pace; None if it will be retried."""
+        async with self._context.throttle.slot(lambda: item.size):
+            if self._stop_reason is not None:
+                return self._not_started(item)
+            item.started = item.started or time.monotonic()
+            token = current_item.set(item)
             try:
-                settled = await self._work(job)
+                result = await self._handle(item)
             finally:
-                _current.reset(token)
-        if settled is not None and settled[1].error is not None:
-            self._judge(settled[1].error)
-        return settled
+                current_item.reset(token)
+        if result is not None and result.outcome.error is not None:
+            self._check_for_fatal(result.outcome.error)
+        return result
 
-    def _judge(self, error: OpenRouterError) -> None:
-        self._way.throttle.note(error)
-        out_of_reach = isinstance(error, NoAnswerError) and self._way.throttle.silence > _PATIENCE
-        fatal = out_of_reach or isinstance(error, _FATAL)
-        if self._stopped is None and (fatal or self._way.on_error == "stop"):
-            self._stopped = error
+    def _check_for_fatal(self, error: OpenRouterError) -> None:
+        """Stop the run if the error ends it."""
+        throttle = self._context.throttle
+        throttle.note_failure(error)
+        unreachable = throttle.unreachable_for > _MAX_UNREACHABLE
+        fatal = isinstance(error, _FATAL) or (isinstance(error, NoAnswerError) and unreachable)
+        if self._stop_reason is None and (fatal or self._context.on_error == "stop"):
+            self._stop_reason = error
             logger.info("bulk run stops: %s", error)
             if self._puller:  # it may wait for an item that never comes
                 self._puller.cancel()
 
-    def _write(self, writing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Have something written, which no worker waits for."""
-        task = asyncio.create_task(writing)
-        self._writing.add(task)
-        task.add_done_callback(self._wrote)
+    def _write_in_background(self, write: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a write that no worker waits for."""
+        task = asyncio.create_task(write)
+        self._writes.add(task)
+        task.add_done_callback(self._write_done)
         return task
 
-    def _wrote(self, task: asyncio.Task[None]) -> None:
-        self._writing.discard(task)
+    def _write_done(self, task: asyncio.Task[None]) -> None:
+        self._writes.discard(task)
         if not task.cancelled():
-            task.exception()  # the first of them ends the run; the others say the same
+            task.exception()  # the first failure ends the run; later ones are the same
 
-    async def _quiet(self) -> None:
-        """Wait until no item is being dealt with."""
+    async def _wait_until_idle(self) -> None:
+        """Wait until no item is being processed."""
         while self._active:
             self._idle.clear()
             await self._idle.wait()
 
-    def _moved(self, job: Job, done: int) -> None:
-        """So many bytes of an item have gone; what goes once more counts once."""
-        self._way.throttle.reached()
-        if done > job.moved:
-            self._bytes_done += done - job.moved
-            job.moved = done
-            self._tell(job.source, done, job.size, None)
+    def _report_bytes(self, item: Item, done: int) -> None:
+        """Report that ``done`` bytes of an item are transferred; a retry counts only once."""
+        self._context.throttle.note_contact()
+        if done > item.bytes_done:
+            self._bytes_done += done - item.bytes_done
+            item.bytes_done = done
+            self._report_progress(item)
 
-    def _ended(self, job: Job, outcome: Outcome) -> None:
-        self._counts[outcome.status] += 1
-        if self._bytes_total is not None and outcome.status in _UNDONE:
-            self._bytes_total -= (job.size or 0) - job.moved
-        self._tell(job.source, job.moved, job.size, outcome)
-
-    def _tell(self, source: object, done: int, size: int | None, outcome: Outcome | None) -> None:
-        if self._way.progress:
-            self._way.progress(
+    def _report_progress(self, item: Item, outcome: Outcome | None = None) -> None:
+        if self._context.progress:
+            self._context.progress(
                 TransferProgress(
                     items_done=self._counts.total(),
-                    items_total=self._way.totals.items,
+                    items_total=self._context.totals.items,
                     bytes_done=self._bytes_done,
                     bytes_total=self._bytes_total,
-                    source=source,
-                    item_bytes=done,
-                    item_size=size,
+                    source=item.source,
+                    item_bytes=item.bytes_done,
+                    item_size=item.size,
                     outcome=outcome,
                 )
             )
-
-
-async def sum_up(outcomes: AsyncGenerator[Outcome, None]) -> Report:
-    """Read a run to its end."""
-    began = time.monotonic()
-    counts: Counter[Status] = Counter()
-    problems: list[Outcome] = []
-    size = 0
-    stopped: OpenRouterError | None = None
-    async with aclosing(outcomes):
-        try:
-            async for outcome in outcomes:
-                counts[outcome.status] += 1
-                if outcome.status in _BAD:
-                    problems.append(outcome)
-                elif outcome.status != "skipped" and outcome.file:
-                    size += outcome.file.size_bytes
-        except TransferStoppedError as error:
-            stopped = error.reason
-    return Report(
-        counts=dict(counts),
-        problems=tuple(problems),
-        bytes_done=size,
-        elapsed=time.monotonic() - began,
-        stopped=stopped,
-    )

@@ -1,28 +1,100 @@
-"""TODO openrouter_async.transfers.items."""
+"""Items of a bulk run: pulling them from the caller's iterable, and keeping count for each."""
 
+import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from contextvars import ContextVar
 from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import anyio.to_thread
+from attrs import define
 
-from ..errors import InvalidRequestError
+from ..errors import InvalidRequestError, OpenRouterError
 from ..models import FileMetadata
+from .results import Outcome, Status
 
-__all__ = [
-    "pull",
-    "stored_file",
-]
-
+__all__ = ["Item", "Totals", "current_item", "pull", "stored_file", "totals_of"]
 
 T = TypeVar("T")
 
 
-async def pull(items: Iterable[T] | AsyncIterable[T], at_once: int = 1) -> AsyncGenerator[T, None]:
-    """What a caller handed over, one by one; an iterator, which may block, does so in a thread.
+@define(eq=False)
+class Item:
+    """One source or file of a run, with its progress so far."""
 
-    Whoever is cancelled does not wait for that thread: it may wait for ever, and holds nothing.
+    source: Any
+    """As it was passed by the caller."""
+    size: int | None = None
+    started: float | None = None
+    """When its processing first started, by the monotonic clock."""
+    attempts: int = 0
+    bytes_done: int = 0
+    """The most bytes of it that one attempt has transferred."""
+
+    def outcome(
+        self,
+        status: Status,
+        error: OpenRouterError | None = None,
+        **details: Any,  # noqa: ANN401
+    ) -> Outcome:
+        """Return its outcome."""
+        _drop_tracebacks(error)
+        elapsed = 0.0 if self.started is None else time.monotonic() - self.started
+        return Outcome(
+            source=self.source,
+            status=status,
+            error=error,
+            attempts=self.attempts,
+            elapsed=elapsed,
+            **details,
+        )
+
+
+current_item: ContextVar[Item | None] = ContextVar("current_item", default=None)
+"""The item that the current task processes."""
+
+
+def _drop_tracebacks(error: BaseException | None) -> None:
+    # Their frames would keep the content that was sent in memory, for each failed item.
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
+class Totals(NamedTuple):
+    """Number of items in a run, and their size in bytes; None where unknown in advance."""
+
+    items: int | None = None
+    size: int | None = None
+
+
+def totals_of(items: object, expected: str, path_hint: str = "") -> Totals:
+    """Return the number of items, if it is known without reading them.
+
+    Args:
+        items: What the caller passed.
+        expected: What the items are, for the error's message: ``"paths"``.
+        path_hint: What to call instead if a single path was passed.
+
+    Raises:
+        InvalidRequestError: Not an iterable of items (a single path or string was passed).
+    """
+    is_single = isinstance(items, str | bytes | bytearray | memoryview)
+    if is_single or not isinstance(items, Iterable | AsyncIterable):
+        hint = isinstance(items, str | os.PathLike) and path_hint
+        instead = f"; for a folder use {hint}({str(items)!r:.100})" if hint else ""
+        msg = f"expected a list of {expected}, got {items!r:.100}{instead}"
+        raise InvalidRequestError(msg)
+    return Totals(len(items) if isinstance(items, list | tuple) else None)
+
+
+async def pull(items: Iterable[T] | AsyncIterable[T], at_once: int = 1) -> AsyncGenerator[T, None]:
+    """Yield items from a sync or async iterable.
+
+    A sync iterator may block, so it is read in a thread, ``at_once`` items at a time. A
+    cancellation does not wait for that thread: it may block for ever, and holds no resources.
     """
     if isinstance(items, AsyncIterable):
         async for item in items:
@@ -31,29 +103,29 @@ async def pull(items: Iterable[T] | AsyncIterable[T], at_once: int = 1) -> Async
         for item in items:
             yield item
     else:
-        step = partial(_take, iter(items), at_once)
-        while batch := await anyio.to_thread.run_sync(step, abandon_on_cancel=True):
+        take_batch = partial(_take, iter(items), at_once)
+        while batch := await anyio.to_thread.run_sync(take_batch, abandon_on_cancel=True):
             for item in batch:
                 yield item
-
-
-def stored_file(source: object) -> tuple[str, FileMetadata | None]:
-    """The id of what a caller handed over, and all that is known of it.
-
-    Raises:
-        InvalidRequestError: It is neither an id nor a file that the service described.
-    """
-    if isinstance(source, FileMetadata):
-        return source.id, source
-    if isinstance(source, str):
-        return source, None
-    msg = f"a file is an id or a FileMetadata, not {type(source).__name__}"
-    raise InvalidRequestError(msg)
 
 
 def _take(iterator: Iterator[T], count: int) -> list[T]:
     try:
         return list(islice(iterator, count))
     except OSError as error:
-        msg = f"the items to deal with cannot be read: {error}"
+        msg = f"the iterable of items could not be read: {error}"
         raise InvalidRequestError(msg) from error
+
+
+def stored_file(source: object) -> tuple[str, FileMetadata | None]:
+    """Return a file's id, and its metadata if the caller passed it.
+
+    Raises:
+        InvalidRequestError: Neither an id nor a `FileMetadata`.
+    """
+    if isinstance(source, FileMetadata):
+        return source.id, source
+    if isinstance(source, str):
+        return source, None
+    msg = f"expected a file id or a FileMetadata, got {type(source).__name__}"
+    raise InvalidRequestError(msg)

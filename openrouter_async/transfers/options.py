@@ -1,4 +1,4 @@
-"""TODO openrouter_async.transfers.options."""
+"""Options of the bulk operations, and the types of what they take."""
 
 from collections.abc import AsyncIterable, Callable, Iterable
 from os import PathLike
@@ -34,7 +34,7 @@ OnError = Literal["collect", "stop"]
 
 
 class BulkOptions(CallOptions, total=False):
-    """What every bulk operation takes beside the options of a call.
+    """Options of every bulk operation, in addition to those of a call.
 
     Example:
         ```python
@@ -46,10 +46,10 @@ class BulkOptions(CallOptions, total=False):
         ```
 
     Attributes:
-        concurrency: Items under way at the same time, at the most (16).
-        adaptive: Whether fewer are, while the service is throttling or slow (True).
-        on_error: ``collect`` failures as outcomes (the default), or ``stop`` at the first:
-            what is under way is finished, and nothing else begun.
+        concurrency: Items processed at once, at most (16).
+        adaptive: Whether to process fewer while the service throttles or is slow (True).
+        on_error: ``collect`` failures as outcomes (the default), or ``stop`` at the first one:
+            items that have started are finished, no others are started.
         progress: Called with a `TransferProgress` for each chunk and each outcome.
         workspace_id: The workspace (UUID or slug); the key's own if omitted.
         provider: Work at that provider with your own key.
@@ -64,7 +64,7 @@ class BulkOptions(CallOptions, total=False):
 
 
 class UploadManyOptions(BulkOptions, total=False):
-    """What bulk uploads take beside the options of every bulk operation.
+    """Options of bulk uploads, in addition to those of every bulk operation.
 
     Example:
         ```python
@@ -75,10 +75,10 @@ class UploadManyOptions(BulkOptions, total=False):
         ```
 
     Attributes:
-        journal: A file that remembers what was done. A run with the journal of an earlier one
-            skips what is uploaded, and settles what was under way when that one ended.
-        checksum: Whether the journal knows files by their SHA-256 instead of their time.
-        check: Whether to look at all sources before anything is sent.
+        journal: Path of a file that records what was done. A run with the journal of an earlier
+            one skips what is uploaded, and finds out about uploads that were interrupted.
+        checksum: Whether the journal recognizes files by SHA-256 instead of modification time.
+        check: Whether to check all sources before anything is sent.
     """
 
     journal: str | PathLike[str] | None

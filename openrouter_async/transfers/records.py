@@ -1,13 +1,13 @@
-"""What stands in a line of the journal, and how it is written and read: pure functions.
+"""Lines of the journal, written and read by pure functions.
 
 ```
 {"journal": 1, "server": "https://…", "workspace": null, "provider": null}
-{"begun": {"path": …, "filename": …, "size": …, "mtime_ns": …}, "at": "2026-01-01T00:00:00+00:00"}
-{"settled": {the same}, "status": "uploaded", "file": {"id": …, …}}
-{"settled": {the same}, "status": "failed", "error": "…"}
+{"started": {"path": …, "filename": …, "size": …, "mtime_ns": …}, "at": "2026-01-01T00:00:00+00:00"}
+{"finished": {the same}, "status": "uploaded", "file": {"id": …, …}}
+{"finished": {the same}, "status": "failed", "error": "…"}
 ```
 
-Keys that are not listed here are ignored.
+Other keys are ignored. Earlier releases wrote ``begun`` and ``settled``, which are read, too.
 """
 
 import json
@@ -21,7 +21,15 @@ from attrs import frozen
 from ..models import FileMetadata
 from .results import Status
 
-__all__ = ["Destination", "Item", "Record", "decode", "encode", "encode_header", "read_header"]
+__all__ = [
+    "Destination",
+    "JournalEntry",
+    "Record",
+    "decode",
+    "encode",
+    "encode_header",
+    "read_header",
+]
 
 _VERSION: Final = 1
 _STATUSES: Final[Mapping[str, Status]] = {
@@ -35,12 +43,14 @@ _MAX_TEXT: Final = 1000
 _INT_OR_NONE: Final = (int, type(None))
 _STR_OR_NONE: Final = (str, type(None))
 
-_dump = json.JSONEncoder(separators=(",", ":")).encode  # ASCII, so no name can break a line
+_dump = json.JSONEncoder(
+    separators=(",", ":")
+).encode  # ASCII, so a name cannot contain a line break
 
 
 @frozen(kw_only=True)
 class Destination:
-    """Where the files of a journal are uploaded to."""
+    """Server, workspace and provider that a journal's files are uploaded to."""
 
     server: str
     """The server's URL."""
@@ -49,60 +59,60 @@ class Destination:
 
 
 @frozen(kw_only=True, eq=False)
-class Item:
-    """Something to upload, as the journal knows it again.
+class JournalEntry:
+    """What the journal recognizes a source by.
 
-    Two items are equal if path, filename and size are, and then the checksum; only where neither
-    has one, the time of modification: a file that was merely touched is the same one.
+    Two entries are equal if path, filename, size and checksum are; without checksums the
+    modification time is compared instead. With a checksum, a file that was only touched is equal.
     """
 
     path: str
-    """Absolute; ``""`` for content that has none."""
+    """Absolute; ``""`` for content without a path."""
     filename: str
     """The name it is stored under."""
     size: int
     """In bytes."""
     mtime_ns: int | None = None
-    """When the content was modified last, in nanoseconds since 1970."""
+    """Modification time in nanoseconds since 1970."""
     sha256: str | None = None
-    """Of the content, in hexadecimal digits."""
+    """Of the content, in hexadecimal."""
 
     @property
-    def place(self) -> str:
-        """What all items have in common that can be the same one."""
+    def key(self) -> str:
+        """What all entries have in common that can match each other."""
         return f"{self.path}\0{self.filename}\0{self.size}"
 
     @property
     def identity(self) -> tuple[str, str, int, str | int | None]:
-        """What makes two items equal."""
+        """What makes two entries equal."""
         return self.path, self.filename, self.size, self.sha256 or self.mtime_ns
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Item) and self.identity == other.identity
+        return isinstance(other, JournalEntry) and self.identity == other.identity
 
     def __hash__(self) -> int:
         return hash(self.identity)
 
-    def names(self, other: "Item") -> bool:
-        """Whether what was recorded as ``other`` is this item.
+    def matches(self, other: "JournalEntry") -> bool:
+        """Whether the recorded entry ``other`` is this one.
 
-        By the checksums if both have one, else by the times: a run with checksums and one without
-        know each other's files.
+        Checksums are compared if both have one, otherwise modification times: so a run with
+        checksums recognizes the files of a run without, and vice versa.
         """
         if self.sha256 and other.sha256:
             return self == other
-        return self.place == other.place and self.mtime_ns == other.mtime_ns
+        return self.key == other.key and self.mtime_ns == other.mtime_ns
 
 
 @frozen(kw_only=True)
 class Record:
-    """A line: an item that was begun, or what became of it."""
+    """One line: an entry that has started, or one that has finished and its outcome."""
 
-    item: Item
-    began: datetime | None = None
-    """When it began; None if it is settled."""
+    entry: JournalEntry
+    started: datetime | None = None
+    """When it started; None in a finished line."""
     status: Status | None = None
-    """What became of it; None if it has only begun."""
+    """Its outcome; None in a started line."""
     file: FileMetadata | None = None
     """The file at the service, if it was uploaded."""
     text: str | None = None
@@ -110,21 +120,21 @@ class Record:
 
 
 _DESTINATION_FIELDS = tuple(field.name for field in attrs.fields(Destination))
-_ITEM_FIELDS = tuple(field.name for field in attrs.fields(Item))
+_ENTRY_FIELDS = tuple(field.name for field in attrs.fields(JournalEntry))
 _FILE_FIELDS = tuple(field.name for field in attrs.fields(FileMetadata) if field.name != "extra")
 
 
 def encode_header(destination: Destination) -> bytes:
-    """The first line of a destination's journal."""
+    """Return the first line of a journal."""
     header = {"journal": _VERSION, **attrs.asdict(destination)}
     return _dump(header).encode() + b"\n"
 
 
 def read_header(line: bytes) -> Destination:
-    """The destination that a journal's first line names.
+    """Return the destination in a journal's first line.
 
     Raises:
-        ValueError: It is no journal's first line, or that of another version.
+        ValueError: Not the first line of a journal, or that of another version.
     """
     try:
         fields = json.loads(line.decode())
@@ -134,25 +144,25 @@ def read_header(line: bytes) -> Destination:
     except (ValueError, TypeError, KeyError, RecursionError):
         version = None
     if type(version) is int and version > _VERSION:
-        msg = f"it is of version {version}; this release knows version {_VERSION}"
+        msg = f"it has version {version}, and this release reads version {_VERSION}: upgrade"
     else:
-        msg = "it is not a journal: its first line is another's"
+        msg = "it is not a journal: its first line is not a journal's header"
     raise ValueError(msg)
 
 
 def encode(record: Record) -> bytes:
-    """A record's line.
+    """Return a record's line.
 
     Raises:
-        ValueError: It could not be read again.
+        ValueError: The record is invalid, so `decode` would refuse its line.
     """
     _check(record)
-    item = _fields(record.item, _ITEM_FIELDS)
+    entry = _fields(record.entry, _ENTRY_FIELDS)
     fields: dict[str, Any]
-    if record.began:
-        fields = {"begun": item, "at": record.began.isoformat()}
+    if record.started:
+        fields = {"started": entry, "at": record.started.isoformat()}
     else:
-        fields = {"settled": item, "status": record.status}
+        fields = {"finished": entry, "status": record.status}
         if record.file:
             file = _fields(record.file, _FILE_FIELDS)
             fields["file"] = {**file, "created_at": record.file.created_at.isoformat()}
@@ -162,12 +172,12 @@ def encode(record: Record) -> bytes:
 
 
 def _check(record: Record) -> None:
-    if record.began:
-        good = record.began.tzinfo is not None
+    if record.started:
+        valid = record.started.tzinfo is not None
     else:
-        good = record.status in _STATUSES and (record.status == "uploaded") == bool(record.file)
-    if not good:
-        msg = "a time without its zone, a status that no upload has, or an upload without its file"
+        valid = record.status in _STATUSES and (record.status == "uploaded") == bool(record.file)
+    if not valid:
+        msg = "expected a time with a time zone, or an upload's status, with a file if uploaded"
         raise ValueError(msg)
 
 
@@ -176,39 +186,40 @@ def _fields(value: object, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def decode(line: bytes) -> Record:
-    """What a line says.
+    """Return the record in a line.
 
     Raises:
-        ValueError: It is no record.
+        ValueError: Not a record.
     """
     try:
-        fields = json.loads(line.decode())
-        if "begun" in fields:
-            return Record(item=_item(fields["begun"]), began=_time(fields["at"]))
+        fields: dict[str, Any] = dict(json.loads(line.decode()))
+        started = fields.get("started", fields.get("begun"))
+        if started is not None:
+            return Record(entry=_entry(started), started=_time(fields["at"]))
         status = _STATUSES[fields["status"]]
         return Record(
-            item=_item(fields["settled"]),
+            entry=_entry(fields["finished" if "finished" in fields else "settled"]),
             status=status,
             file=_file(fields["file"]) if status == "uploaded" else None,
             text=fields.get("reason" if status == "skipped" else "error"),
         )
     except (ValueError, TypeError, KeyError, RecursionError):
-        msg = "no record of a journal"
+        msg = "not a record of a journal"
         raise ValueError(msg) from None
 
 
-def _item(fields: Mapping[str, Any]) -> Item:
-    item = Item(
+def _entry(fields: Mapping[str, Any]) -> JournalEntry:
+    entry = JournalEntry(
         path=fields["path"],
         filename=fields["filename"],
         size=fields["size"],
         mtime_ns=fields.get("mtime_ns"),
         sha256=fields.get("sha256"),
     )
-    named = type(item.path) is type(item.filename) is str and type(item.sha256) in _STR_OR_NONE
-    if not (named and type(item.size) is int and type(item.mtime_ns) in _INT_OR_NONE):
+    texts = type(entry.path) is type(entry.filename) is str and type(entry.sha256) in _STR_OR_NONE
+    if not (texts and type(entry.size) is int and type(entry.mtime_ns) in _INT_OR_NONE):
         raise TypeError
-    return item
+    return entry
 
 
 def _file(fields: Mapping[str, Any]) -> FileMetadata:

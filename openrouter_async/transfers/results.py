@@ -1,24 +1,28 @@
-"""What a bulk run tells: one `Outcome` for each item, progress on the way, and a `Report`."""
+"""What a bulk run returns: an `Outcome` for each item, progress meanwhile, and a `Report`."""
 
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
-from ..errors import OpenRouterError
+from ..errors import OpenRouterError, TransferStoppedError
 from ..models import FileMetadata
 
-__all__ = ["OnProgress", "Outcome", "Report", "Status", "TransferProgress"]
+__all__ = ["OnProgress", "Outcome", "Report", "Status", "TransferProgress", "summarize"]
 
 Status = Literal["uploaded", "downloaded", "deleted", "skipped", "failed", "unknown"]
-"""How an item ended; ``unknown`` is one that was sent, and its response lost."""
+"""How an item ended; ``unknown``: it was sent, and the response was lost."""
+
+_PROBLEMS: Final = frozenset({"failed", "unknown"})
 
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of one item.
+    """Outcome of one item of a bulk run.
 
     Example:
         ```python
@@ -31,26 +35,26 @@ class Outcome:
     """
 
     source: Any
-    """The item as it was handed over."""
+    """The item as it was passed in."""
     status: Status
-    """``unknown``: it was sent whole and the response was lost, so it may have been done."""
+    """``unknown``: it was sent completely and the response was lost, so it may be stored."""
     file: FileMetadata | None = None
-    """The file at the service, where it is known."""
+    """The file at the service, if known."""
     path: Path | None = None
-    """The file on this machine, where there is one."""
+    """The downloaded file."""
     reason: str | None = None
-    """Why it was skipped."""
+    """Why it was skipped, or cannot be identified."""
     error: OpenRouterError | None = None
     """Why it failed, or why its outcome is unknown."""
     attempts: int = 0
-    """Requests that were begun for it; 0 if nothing was sent."""
+    """Number of requests made for it; 0 if nothing was sent."""
     elapsed: float = 0.0
-    """Seconds from its turn to its end."""
+    """Seconds from its start to its end."""
 
 
 @frozen(kw_only=True)
 class TransferProgress:
-    """How far a bulk run is; neither count ever falls, whatever is sent again.
+    """Progress of a bulk run; no count ever decreases, whatever is sent again.
 
     Example:
         ```python
@@ -64,21 +68,21 @@ class TransferProgress:
     """
 
     items_done: int
-    """Items with an outcome."""
+    """Items that have an outcome."""
     items_total: int | None
-    """None if the items are not known beforehand."""
+    """None if the number of items is not known in advance."""
     bytes_done: int
-    """Bytes of content sent or received, of skipped items none."""
+    """Bytes of content sent or received; skipped items do not count."""
     bytes_total: int | None
-    """None if the sizes are not known beforehand."""
+    """None if the sizes are not known in advance."""
     source: Any
-    """The item that made the progress, as it was handed over."""
+    """The item that made progress, as it was passed in."""
     item_bytes: int
-    """Bytes of that item which are done."""
+    """Bytes of that item sent or received."""
     item_size: int | None
     """Its size in bytes; None if unknown."""
     outcome: Outcome | None = None
-    """Its outcome, when it has one."""
+    """Its outcome, once it has one."""
 
 
 OnProgress = Callable[[TransferProgress], None]
@@ -87,7 +91,7 @@ OnProgress = Callable[[TransferProgress], None]
 
 @frozen(kw_only=True)
 class Report:
-    """What became of a run; it keeps the outcomes that need a look, and counts the others.
+    """Summary of a bulk run: counts, and the outcomes that need attention.
 
     Example:
         ```python
@@ -100,24 +104,24 @@ class Report:
     """
 
     counts: Mapping[Status, int] = field(factory=dict)
-    """How many items ended how."""
+    """Number of items for each status."""
     problems: tuple[Outcome, ...] = ()
     """The outcomes that are ``failed`` or ``unknown``."""
     bytes_done: int = 0
-    """Size in bytes of what was uploaded or downloaded."""
+    """Total size in bytes of the uploaded or downloaded files."""
     elapsed: float = 0.0
-    """Seconds; of merged reports the longest, as they ran beside each other."""
+    """Duration in seconds; of merged reports the longest, as they may have run in parallel."""
     stopped: OpenRouterError | None = None
     """Why the run ended before its last item, if it did."""
 
     @property
     def ok(self) -> bool:
-        """Whether every item is done, or was skipped for a reason."""
+        """Whether no item failed or is unknown, and the run was not stopped."""
         return not self.problems and self.stopped is None
 
     @classmethod
     def merged(cls, reports: Iterable["Report"]) -> "Report":
-        """One report of several runs over different items.
+        """Return one report for several runs over different items.
 
         Example:
             ```python
@@ -128,14 +132,40 @@ class Report:
             print(Report.merged([first, second]).counts)
             ```
         """
-        every = list(reports)
+        reports = list(reports)
         counts: Counter[Status] = Counter()
-        for report in every:
+        for report in reports:
             counts.update(report.counts)
         return cls(
             counts=dict(counts),
-            problems=tuple(outcome for report in every for outcome in report.problems),
-            bytes_done=sum(report.bytes_done for report in every),
-            elapsed=max((report.elapsed for report in every), default=0.0),
-            stopped=next((report.stopped for report in every if report.stopped), None),
+            problems=tuple(outcome for report in reports for outcome in report.problems),
+            bytes_done=sum(report.bytes_done for report in reports),
+            elapsed=max((report.elapsed for report in reports), default=0.0),
+            stopped=next((report.stopped for report in reports if report.stopped), None),
         )
+
+
+async def summarize(outcomes: AsyncGenerator[Outcome, None]) -> Report:
+    """Read a run to its end, and return its report."""
+    started = time.monotonic()
+    counts: Counter[Status] = Counter()
+    problems: list[Outcome] = []
+    size = 0
+    stopped: OpenRouterError | None = None
+    async with aclosing(outcomes):
+        try:
+            async for outcome in outcomes:
+                counts[outcome.status] += 1
+                if outcome.status in _PROBLEMS:
+                    problems.append(outcome)
+                elif outcome.status != "skipped" and outcome.file:
+                    size += outcome.file.size_bytes
+        except TransferStoppedError as error:
+            stopped = error.reason
+    return Report(
+        counts=dict(counts),
+        problems=tuple(problems),
+        bytes_done=size,
+        elapsed=time.monotonic() - started,
+        stopped=stopped,
+    )

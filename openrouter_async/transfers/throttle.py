@@ -1,7 +1,29 @@
-"""The pace of a bulk run: how many at once, when everybody pauses, how much is sent again.
+"""The pace of a bulk run: items at once, pauses that all workers share, and a budget of retries.
 
-It works through hooks alone, so all that the transport sends is paced. A slot or a token is taken
-in the same step in which the wait for it ends, so that a cancellation loses none.
+Three mechanisms work together, all of them through hooks, so that everything the transport sends
+is paced and no worker has to know about it:
+
+- `SlotLimiter` with `AdaptiveLimit`: at most ``limit`` items run at once. The limit halves when
+  the service throttles, shrinks when it slows down, and otherwise grows by one per round of
+  responses (additive increase, multiplicative decrease, as TCP does it). An item gives its slot
+  to others while it waits for a retry.
+- `PauseGate`: a ``Retry-After`` for one request is meant for all of them. After the pause,
+  requests start one by one at shrinking intervals: all at once they would be throttled again.
+- `RetryBudget`: a token bucket. In an outage, sixteen workers that retry on their own schedules
+  would be a storm; with a budget for all of them they retry at most ``capacity`` times in 10 s.
+
+`SlotLimiter` is not `anyio.CapacityLimiter`, which does not hold under cancellation in anyio 4.6.0
+(our oldest version) and was repaired bit by bit until 4.15. There, `release` wakes a waiter, but
+the token counts as borrowed only once that waiter runs:
+
+- A waiter that is cancelled in between does not pass the wake-up on, and the others wait for ever:
+  in 26 of 60 runs with random cancellations (4.6.0 to 4.9.0; not in 4.12.0).
+- A newcomer can take the token in between, so more items run than the limit allows (to 4.14.0).
+- When the limit is lowered and raised again (8, 2, 3), a waiter is woken although 8 still run
+  (to 4.14.0); and a cancelled ``acquire_on_behalf_of`` may keep its token (to 4.15.0).
+
+Here a slot counts as taken in the same step that wakes its waiter, so none of this can happen; a
+free slot is taken without a turn of the event loop. Waiters are served in order of arrival.
 """
 
 import asyncio
@@ -19,229 +41,229 @@ from ..errors import NoAnswerError, ResponseError
 
 __all__ = ["Throttle"]
 
-_THROTTLES: Final = frozenset({429, 503})
-_REFUSED: Final = 400
-"""From this status on a response says nothing of how fast the work is done."""
+_THROTTLED: Final = frozenset({429, 503})
+_FIRST_ERROR: Final = 400
+"""Responses with this status or a higher one say nothing about the speed of the work."""
 
-_AFTER_THROTTLE: Final = 0.5
-_AFTER_SLOWNESS: Final = 0.8
-_SLOW: Final = 4.0
-"""A response is slow if it takes so many times as long as the best of its kind,"""
-_SLOWER: Final = 0.25
-"""and so many seconds longer: below that it is the noise of small requests."""
-_FORGET: Final = 0.2
-"""How much worse the best gets in a round, so that a service slow for good is normal one day."""
+_THROTTLED_FACTOR: Final = 0.5
+_SLOW_FACTOR: Final = 0.8
+_SLOW_RATIO: Final = 4.0
+"""A response is slow if it takes this many times as long as the fastest of its size class,"""
+_SLOW_SECONDS: Final = 0.25
+"""and this many seconds longer: smaller differences are the noise of small requests."""
+_BEST_DECAY: Final = 0.2
+"""Growth of the fastest time per round: a service that stays slow becomes the norm."""
 
-_LEAST_QUOTA: Final = 10
-_REFILL: Final = 10.0
-"""Seconds in which an empty quota fills up."""
+_MIN_CAPACITY: Final = 10
+_REFILL_SECONDS: Final = 10.0
+"""Time in which an empty retry budget fills up."""
 _EARNED: Final = 0.5
 """Retries that a success pays for."""
-_TICK: Final = 0.001
-"""Seconds. Less may be lost in the clock's rounding."""
+_MIN_SLEEP: Final = 0.001
+"""Seconds; a shorter sleep may be lost in the clock's rounding."""
 
-_FIRST_GAP: Final = 0.1
-_LEAST_GAP: Final = 0.005
-_SHRINK: Final = 0.8
+_FIRST_INTERVAL: Final = 0.1
+_MIN_INTERVAL: Final = 0.005
+_INTERVAL_FACTOR: Final = 0.8
 
-Kind = tuple[str, int]
-"""A method and the magnitude of the item's size: what takes about as long as each other."""
+SizeClass = tuple[str, int]
+"""A method and the bit length of the item's size: requests that take about equally long."""
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-class _Limit:
-    """How many at once: one more after each round of answers, fewer at throttles or when slow.
+class AdaptiveLimit:
+    """Number of items at once: grows by one per round of responses, shrinks when it must.
 
-    A round is ``value`` answers. Only those to requests sent since the last decrease count, as
-    the others tell of the pace before it: many throttles of one moment are one decrease.
+    A round is ``value`` responses. Only responses to requests sent since the last decrease count,
+    as earlier ones were paced by the previous limit: throttles in the same moment decrease it once.
     """
 
-    def __init__(self, most: int, *, adaptive: bool) -> None:
-        self.value = float(most)
-        self.falls = 0
-        """How often it was lowered; a request's response comes with the number at its sending."""
-        self._most = most
+    def __init__(self, maximum: int, *, adaptive: bool) -> None:
+        self.value = float(maximum)
+        self.decreases = 0
+        """How often the limit was lowered; each request remembers the number at its start."""
+        self._maximum = maximum
         self._adaptive = adaptive
-        self._answers = self._slow = 0
-        self._best: dict[Kind, float] = {}
+        self._responses = self._slow = 0
+        self._best: dict[SizeClass, float] = {}
 
-    def answered(self, kind: Kind, took: float, falls: int) -> None:
-        """The service did what was asked, in so many seconds."""
-        if not self._adaptive or falls < self.falls:
+    def succeeded(self, size_class: SizeClass, seconds: float, decreases: int) -> None:
+        """Take note of a success, and of the time it took."""
+        if not self._adaptive or decreases < self.decreases:
             return
-        self._slow += self._is_slow(kind, took)
-        self._answers += 1
-        if self._answers < int(self.value):
+        self._slow += self._is_slow(size_class, seconds)
+        self._responses += 1
+        if self._responses < int(self.value):
             return
-        if self._slow > self._answers / 2:
-            self._fall(_AFTER_SLOWNESS)
+        if self._slow > self._responses / 2:
+            self._decrease(_SLOW_FACTOR)
         else:
-            self.value = min(self._most, self.value + 1)
-        self._answers = self._slow = 0
+            self.value = min(self._maximum, self.value + 1)
+        self._responses = self._slow = 0
 
-    def throttled(self, falls: int) -> None:
-        """The service asked for fewer requests."""
-        if self._adaptive and falls == self.falls:
-            self._fall(_AFTER_THROTTLE)
-            self._answers = self._slow = 0
+    def throttled(self, decreases: int) -> None:
+        """Take note that the service asked for fewer requests."""
+        if self._adaptive and decreases == self.decreases:
+            self._decrease(_THROTTLED_FACTOR)
+            self._responses = self._slow = 0
 
-    def _fall(self, factor: float) -> None:
+    def _decrease(self, factor: float) -> None:
         self.value = max(1.0, self.value * factor)
-        self.falls += 1
+        self.decreases += 1
 
-    def _is_slow(self, kind: Kind, took: float) -> bool:
-        best = self._best.get(kind, math.inf)
-        self._best[kind] = min(took, best * (1 + _FORGET / self.value))
-        return took > best * _SLOW and took > best + _SLOWER
+    def _is_slow(self, size_class: SizeClass, seconds: float) -> bool:
+        best = self._best.get(size_class, math.inf)
+        self._best[size_class] = min(seconds, best * (1 + _BEST_DECAY / self.value))
+        return seconds > best * _SLOW_RATIO and seconds > best + _SLOW_SECONDS
 
 
-class _Slots:
-    """As many as the limit says, first come, first served."""
+class SlotLimiter:
+    """Slots for as many items as the limit allows, first come, first served."""
 
-    def __init__(self, limit: _Limit) -> None:
-        self.taken = 0
+    def __init__(self, limit: AdaptiveLimit) -> None:
+        self.borrowed = 0
         self._limit = limit
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiters: deque[asyncio.Future[None]] = deque()
 
-    def _has_room(self) -> bool:
-        return self.taken + 1 <= self._limit.value
+    def _has_free_slot(self) -> bool:
+        return self.borrowed + 1 <= self._limit.value
 
-    async def take(self) -> None:
-        """Wait for one; where there is room nobody waits, as `wake` lets them in."""
-        if self._has_room():
-            self.taken += 1
+    async def acquire(self) -> None:
+        """Take a slot, waiting for a free one if necessary."""
+        if self._has_free_slot():  # then nobody waits: `wake_waiters` has let them in
+            self.borrowed += 1
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
         try:
-            await turn
+            await waiter
         except BaseException:
-            if turn.done() and not turn.cancelled():  # it came in the moment of the cancellation
-                self.give()
+            if waiter.done() and not waiter.cancelled():  # it got its slot, then was cancelled
+                self.release()
             raise
 
-    def give(self) -> None:
-        """Give one back."""
-        self.taken -= 1
-        self.wake()
+    def release(self) -> None:
+        """Give a slot back."""
+        self.borrowed -= 1
+        self.wake_waiters()
 
-    def wake(self) -> None:
-        """Let in as many as there is room for."""
-        while self._waiting and self._has_room():
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self.taken += 1
-                turn.set_result(None)
+    def wake_waiters(self) -> None:
+        """Give the free slots to those who wait; call it when the limit has grown."""
+        while self._waiters and self._has_free_slot():
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                self.borrowed += 1
+                waiter.set_result(None)
 
 
-class _Quota:
-    """What may be sent again: a bucket of tokens that time and successes fill."""
+class RetryBudget:
+    """Token bucket that limits retries; time and successes refill it."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._rate = capacity / _REFILL
+        self._rate = capacity / _REFILL_SECONDS
         self._tokens = float(capacity)
-        self._filled = -math.inf
-        self._line = asyncio.Lock()
+        self._refilled_at = -math.inf
+        self._lock = asyncio.Lock()  # serves its waiters in order
 
-    def level(self) -> float:
-        """Tokens there are now, never more than fit."""
+    def available(self) -> float:
+        """Return the number of tokens, at most the capacity."""
         now = _now()
-        filled = self._tokens + (now - self._filled) * self._rate
-        self._tokens = min(self._capacity, filled)
-        self._filled = now
+        refilled = self._tokens + (now - self._refilled_at) * self._rate
+        self._tokens = min(self._capacity, refilled)
+        self._refilled_at = now
         return self._tokens
 
-    async def take(self) -> None:
-        """Wait for a token, in line."""
-        async with self._line:
-            while (missing := 1 - self.level()) > 0:  # noqa: ASYNC110 - time brings it
-                await asyncio.sleep(max(_TICK, missing / self._rate))
+    async def spend(self) -> None:
+        """Take a token, waiting for one in order of arrival."""
+        async with self._lock:
+            while (missing := 1 - self.available()) > 0:  # noqa: ASYNC110 - only time refills it
+                await asyncio.sleep(max(_MIN_SLEEP, missing / self._rate))
             self._tokens -= 1
 
     def earn(self) -> None:
-        """A success pays for a part of a retry."""
-        self._tokens = self.level() + _EARNED
+        """Add what a success pays for; `available` cuts it to the capacity."""
+        self._tokens = self.available() + _EARNED
 
 
-class _Gate:
-    """Shut during a pause; afterwards it lets through one by one, and ever faster."""
+class PauseGate:
+    """Gate that is closed during a pause, then lets requests start one by one, ever faster."""
 
     def __init__(self) -> None:
-        self._opens = -math.inf
-        self._gap = 0.0
-        self._line = asyncio.Lock()
+        self._opens_at = -math.inf
+        self._interval = 0.0
+        self._lock = asyncio.Lock()  # serves its waiters in order
 
-    def shut(self, seconds: float) -> None:
-        """Let nobody through for so long from now."""
-        self._opens = max(self._opens, _now() + seconds)
-        self._gap = max(self._gap, min(_FIRST_GAP, seconds / 10))
+    def close(self, seconds: float) -> None:
+        """Close the gate for ``seconds``."""
+        self._opens_at = max(self._opens_at, _now() + seconds)
+        self._interval = max(self._interval, min(_FIRST_INTERVAL, seconds / 10))
 
-    async def passed(self) -> None:
-        """Wait until it is one's turn."""
-        if not self._gap:
+    async def wait(self) -> None:
+        """Return when the gate is open, and those who came before have passed."""
+        if not self._interval:
             return
-        async with self._line:
-            while (wait := self._opens - _now()) > 0:  # noqa: ASYNC110 - time opens it
+        async with self._lock:
+            while (wait := self._opens_at - _now()) > 0:  # noqa: ASYNC110 - `close` may extend it
                 await asyncio.sleep(wait)
-            self._opens = _now() + self._gap
-            self._gap *= _SHRINK
-            if self._gap < _LEAST_GAP:
-                self._gap = 0.0
+            self._opens_at = _now() + self._interval
+            self._interval *= _INTERVAL_FACTOR
+            if self._interval < _MIN_INTERVAL:
+                self._interval = 0.0
 
 
-class _Slot:
-    """An item's slot, which is free for others while the item waits to be sent again."""
+class ItemSlot:
+    """Slot of one item, free for others while the item waits for a retry."""
 
-    __slots__ = ("_gate", "_held", "_size", "_slots", "_token", "passed", "sent", "throttle")
+    __slots__ = ("_gate", "_held", "_limiter", "_size", "_token", "gate_passed", "sent", "throttle")
 
     def __init__(
         self,
         throttle: "Throttle",
-        slots: _Slots,
-        gate: _Gate,
+        limiter: SlotLimiter,
+        gate: PauseGate,
         size: Callable[[], int | None],
     ) -> None:
         self.throttle = throttle
         self.sent: tuple[int, float] = (0, 0.0)
-        """How often the limit had fallen when its last attempt began, and when that was."""
-        self.passed = False
-        """Whether the next attempt need not wait at the gate any more."""
-        self._slots = slots
+        """The limit's ``decreases`` when the item's last attempt started, and its start time."""
+        self.gate_passed = False
+        """Whether the next attempt has passed the gate already."""
+        self._limiter = limiter
         self._gate = gate
         self._size = size
         self._held = False
 
-    def kind(self, method: str) -> Kind:
-        """What its requests are to be compared with."""
+    def size_class(self, method: str) -> SizeClass:
+        """Return the class of requests to compare the item's own with."""
         size = self._size()
         return method, -1 if size is None else size.bit_length()
 
-    async def hold(self) -> None:
-        """Wait for the slot, if it is not held already."""
+    async def acquire(self) -> None:
+        """Take the slot, unless it is held already."""
         if not self._held:
-            await self._slots.take()
+            await self._limiter.acquire()
             self._held = True
 
-    def let_go(self) -> None:
-        """Give it back for now, or for good."""
+    def release(self) -> None:
+        """Give the slot back, until the next attempt or for good."""
         if self._held:
             self._held = False
-            self._slots.give()
+            self._limiter.release()
 
     async def __aenter__(self) -> None:
-        await self.hold()
+        await self.acquire()
         try:
-            # Here, as a pause shall not count against the time that a call may take.
-            await self._gate.passed()
+            # Before the call starts, as a pause must not count against the call's deadline.
+            await self._gate.wait()
         except BaseException:
-            self.let_go()
+            self.release()
             raise
-        self.passed = True
-        self._token: Token[_Slot | None] = _current.set(self)
+        self.gate_passed = True
+        self._token: Token[ItemSlot | None] = _current_slot.set(self)
 
     async def __aexit__(
         self,
@@ -249,124 +271,125 @@ class _Slot:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _current.reset(self._token)
-        self.let_go()
+        _current_slot.reset(self._token)
+        self.release()
 
 
-_current: ContextVar[_Slot | None] = ContextVar("slot", default=None)
+_current_slot: ContextVar[ItemSlot | None] = ContextVar("current_slot", default=None)
 
 
 class Throttle:
-    """The pace that all workers of a run share; for one event loop.
+    """Pace shared by all workers of a run, for one event loop.
 
-    - `slot` lets at most ``limit`` items be under way. The limit halves when the service
-      throttles (429, 503), shrinks when most answers have become much slower than the best of
-      their kind, and grows by one for as many successes as it allows items.
-    - A ``Retry-After`` pauses everybody once. Afterwards they follow one by one.
-    - Each retry takes a token from a quota, and waits for one if there is none.
+    - `slot` lets at most ``limit`` items run at once. The limit halves when the service throttles
+      (429, 503), shrinks when most responses have become much slower than the fastest of their
+      size class, and grows by one after as many successes as it allows items.
+    - A ``Retry-After`` pauses all workers once. Afterwards they start one by one.
+    - Each retry takes a token from a shared budget, and waits for one if the budget is spent.
     """
 
     def __init__(
         self, concurrency: int, *, adaptive: bool = True, longest_pause: float = 60.0
     ) -> None:
-        """Begin at full pace.
+        """Start at full pace.
 
         Args:
-            concurrency: The limit's ceiling, where it begins.
-            adaptive: Whether the limit changes; pauses and the quota hold in any case.
-            longest_pause: Seconds; where ``Retry-After`` asks for more, the pause is as long.
+            concurrency: The limit's maximum, and its initial value.
+            adaptive: Whether the limit changes; pauses and the retry budget apply in any case.
+            longest_pause: Longest pause for a ``Retry-After``, in seconds.
         """
-        self._limit = _Limit(concurrency, adaptive=adaptive)
-        self._slots = _Slots(self._limit)
-        self._quota = _Quota(max(_LEAST_QUOTA, concurrency))
-        self._gate = _Gate()
+        self._limit = AdaptiveLimit(concurrency, adaptive=adaptive)
+        self._limiter = SlotLimiter(self._limit)
+        self._budget = RetryBudget(max(_MIN_CAPACITY, concurrency))
+        self._gate = PauseGate()
         self._longest_pause = longest_pause
-        self._unreached: float | None = None
+        self._unreachable_since: float | None = None
 
     @property
     def limit(self) -> float:
-        """Items that may be under way now: at least 1, at most ``concurrency``."""
+        """Items that may run at once now: at least 1, at most ``concurrency``."""
         return self._limit.value
 
-    def slot(self, size: Callable[[], int | None] = lambda: None) -> _Slot:
-        """A slot for one item, as ``async with``: what the item's task sends there is its own.
+    def slot(self, size: Callable[[], int | None] = lambda: None) -> ItemSlot:
+        """Return a slot for one item, to enter with ``async with`` around its requests.
 
         Args:
-            size: Gives the bytes of the item, once they are known: its answers are compared with
-                those of similar ones.
+            size: Returns the item's size in bytes, or None while it is unknown: response times
+                are compared within a size class.
         """
-        return _Slot(self, self._slots, self._gate, size)
+        return ItemSlot(self, self._limiter, self._gate, size)
 
-    async def _pass_gate(self, slot: _Slot | None) -> None:
-        if not (slot and slot.passed):
-            await self._gate.passed()
+    async def _pass_gate(self, slot: ItemSlot | None) -> None:
+        if not (slot and slot.gate_passed):
+            await self._gate.wait()
         if slot:
-            slot.passed = False
+            slot.gate_passed = False
 
-    def note(self, error: Exception) -> None:
-        """What a failure tells of the service, whether or not it is tried again.
+    def note_failure(self, error: Exception) -> None:
+        """Take note of a failed attempt, whether or not it is retried.
 
-        It may ask everybody to pause, or be one more that did not reach the service.
+        It may start a pause, or show that the service cannot be reached.
         """
-        if isinstance(error, ResponseError) and error.status_code in _THROTTLES:
-            self._gate.shut(min(error.retry_after or 0.0, self._longest_pause))
+        if isinstance(error, ResponseError) and error.status_code in _THROTTLED:
+            self._gate.close(min(error.retry_after or 0.0, self._longest_pause))
         elif isinstance(error, NoAnswerError):
             if error.maybe_processed:
-                self.reached()
-            elif self._unreached is None:
-                self._unreached = _now()
+                self.note_contact()
+            elif self._unreachable_since is None:
+                self._unreachable_since = _now()
 
-    def reached(self) -> None:
-        """Take note of a sign of life: a response, or bytes on their way."""
-        self._unreached = None
+    def note_contact(self) -> None:
+        """Take note that the service is reachable: a response came, or it took content."""
+        self._unreachable_since = None
 
     @property
-    def silence(self) -> float:
-        """Seconds in which there were only failures to reach the service."""
-        return 0.0 if self._unreached is None else _now() - self._unreached
+    def unreachable_for(self) -> float:
+        """Seconds since the first failure to reach the service after the last contact."""
+        return 0.0 if self._unreachable_since is None else _now() - self._unreachable_since
 
-    def hooks(self, others: Hooks) -> Hooks:
-        """Hooks that pace each attempt, and call the others when it may go on."""
+    def hooks(self, inner: Hooks) -> Hooks:
+        """Return hooks that pace each attempt, and call the inner ones when it may start."""
 
         async def on_request(event: RequestEvent) -> None:
             slot = self._own_slot()
             if slot:
-                await slot.hold()
+                await slot.acquire()
             await self._pass_gate(slot)
-            if others.on_request:
-                await notify(others.on_request, event)
+            if inner.on_request:
+                await notify(inner.on_request, event)
             if slot:
-                slot.sent = self._limit.falls, _now()
+                slot.sent = self._limit.decreases, _now()
 
         async def on_response(event: ResponseEvent) -> None:
-            self._answered(event)
-            if others.on_response:
-                await notify(others.on_response, event)
+            self._note_response(event)
+            if inner.on_response:
+                await notify(inner.on_response, event)
 
         async def on_retry(event: RetryEvent) -> None:
-            self.note(event.error)
+            self.note_failure(event.error)
             if slot := self._own_slot():
-                slot.let_go()
-            if others.on_retry:
-                await notify(others.on_retry, event)
-            await self._quota.take()
+                slot.release()
+            if inner.on_retry:
+                await notify(inner.on_retry, event)
+            await self._budget.spend()
 
-        return evolve(others, on_request=on_request, on_response=on_response, on_retry=on_retry)
+        return evolve(inner, on_request=on_request, on_response=on_response, on_retry=on_retry)
 
-    def _own_slot(self) -> _Slot | None:
-        """The slot of the item that this task deals with; None for what is sent beside them."""
-        slot = _current.get()
+    def _own_slot(self) -> ItemSlot | None:
+        """Return the slot of this task's item; None for requests outside any item."""
+        slot = _current_slot.get()
         return slot if slot and slot.throttle is self else None
 
-    def _answered(self, event: ResponseEvent) -> None:
-        self.reached()
-        done = event.status_code < _REFUSED
-        if done:
-            self._quota.earn()
+    def _note_response(self, event: ResponseEvent) -> None:
+        self.note_contact()
+        is_success = event.status_code < _FIRST_ERROR
+        if is_success:
+            self._budget.earn()
         if slot := self._own_slot():
-            falls, began = slot.sent
-            if done:
-                self._limit.answered(slot.kind(event.method), _now() - began, falls)
-            elif event.status_code in _THROTTLES:
-                self._limit.throttled(falls)
-            self._slots.wake()
+            decreases, started = slot.sent
+            if is_success:
+                size_class = slot.size_class(event.method)
+                self._limit.succeeded(size_class, _now() - started, decreases)
+            elif event.status_code in _THROTTLED:
+                self._limit.throttled(decreases)
+            self._limiter.wake_waiters()

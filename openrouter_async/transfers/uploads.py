@@ -1,83 +1,82 @@
-"""Uploads of many files: each once, whatever breaks on the way, and however often it is run."""
+"""Runs of uploads: each file is stored once, whatever fails, and however often a run is repeated.
+
+The journal records that an item has started before it is sent, and its outcome before the caller
+sees it. Uploads whose fate is unknown are searched for at the service (`LostUploads`): those of an
+earlier run at the start, those of this run at its end, when all other items are done. Both searches
+wait for a grace period, as the service may still work on a request whose sender has gone. With
+``on_ambiguous_upload="reconcile"`` a lost upload that is not found is sent again, in at most two
+rounds; without it, it is ``unknown``, and the next run with the same journal finds out.
+"""
 
 import asyncio
-import hashlib
-import os
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
-from attrs import define, evolve
+from attrs import evolve
 
-from .._content.sources import (
-    FileContent,
-    FileSource,
-    check_filename,
-    default_filename,
-    read_error,
-    split_source,
-)
+from .._content.sources import read_error
 from .._content.threads import run_in_thread
 from .._core.transport import AsyncTransport
 from ..errors import (
-    InvalidRequestError,
     OpenRouterError,
-    OutcomeUnknownError,
     PreflightError,
-    RequestTimeoutError,
-    ResponseError,
-    ResponseValidationError,
     TransferStoppedError,
     UploadOutcomeUnknown,
 )
-from ..models import FileMetadata
 from ..operations.files import list_files, upload_file
-from .context import Job, Totals, Way, totals_of, way_of
-from .engine import Run, Settled, sum_up
-from .items import pull
-from .journal import Destination, Item, Journal, Seen
+from .context import RunContext, prepare_run
+from .engine import Result, Run
+from .items import Item, Totals, pull, totals_of
+from .journal import Destination, Journal
+from .lost_uploads import LostUploads, is_slow, may_be_stored
 from .options import BulkOptions, Sources, UploadManyOptions
 from .preflight import find_problems
-from .results import Outcome, Report
+from .results import Outcome, Report, summarize
+from .table import Seen
 from .tree import Entry, check_prefix
+from .upload_items import SourceExaminer, UploadItem, with_prefix
 
-__all__ = ["upload_entries", "uploads"]
+__all__ = ["start_uploads", "upload_entries"]
 
 _GRACE: Final = 2.0
-"""Seconds that a request may go on at the service after its sender has gone."""
+"""Seconds that the service may still work on a request whose sender has gone."""
 
 _LONG_GRACE: Final = 15.0
-"""The same where it is known to be slow: it was given up for its lateness."""
+"""The same after a timeout: the service is known to be slow."""
 
-_ROUNDS: Final = 2
-"""How often lost uploads are looked for, and sent again where they are not there."""
+_MAX_ROUNDS: Final = 2
+"""How often lost uploads are searched for, and sent again if they are not there."""
 
-_LIMIT: Final = 1000
 _BATCH: Final = 64
-_RESENDABLE: Final = (str, os.PathLike, bytes, bytearray, memoryview, list, tuple)
+
+_UPLOAD_ONLY: Final = UploadManyOptions.__annotations__.keys() - BulkOptions.__annotations__.keys()
+
+_UPLOADED_EARLIER: Final = "an earlier run uploaded it, according to the journal"
+_AMBIGUOUS: Final = (
+    "only some uploads with this name and size have arrived, and nothing tells which"
+)
 
 
-def uploads(
+def start_uploads(
     transport: AsyncTransport, sources: Sources, prefix: str, options: UploadManyOptions
 ) -> AsyncGenerator[Outcome, None]:
-    """Check the arguments of `upload_many`, and begin its run."""
-    return _upload(transport, sources, prefix, totals_of(sources), options)
+    """Check the arguments of `upload_many`, and return its outcomes."""
+    return _start(transport, sources, prefix, totals_of(sources, "paths", "upload_tree"), options)
 
 
 async def upload_entries(
     transport: AsyncTransport, entries: Callable[[], Iterator[Entry]], options: UploadManyOptions
 ) -> Report:
-    """Carry out `upload_tree`."""
+    """Upload what a walk finds; a walk before it counts the files if progress is reported."""
     totals = Totals()
     if options.get("progress"):
         totals = await _count(await run_in_thread(read_error, entries))
     found = await run_in_thread(read_error, entries)
-    async with aclosing(pull(found, _BATCH)) as batches:
-        return await sum_up(_upload(transport, batches, "", totals, options))
+    async with aclosing(pull(found, _BATCH)) as pulled:
+        return await summarize(_start(transport, pulled, "", totals, options))
 
 
 async def _count(entries: Iterator[Entry]) -> Totals:
@@ -88,7 +87,7 @@ async def _count(entries: Iterator[Entry]) -> Totals:
     return Totals(items, size)
 
 
-def _upload(
+def _start(
     transport: AsyncTransport,
     sources: Sources,
     prefix: str,
@@ -96,28 +95,23 @@ def _upload(
     options: UploadManyOptions,
 ) -> AsyncGenerator[Outcome, None]:
     prefix = check_prefix(prefix)
-    bulk: Any = {key: value for key, value in options.items() if key not in _OURS}
-    way = way_of(transport, totals, bulk)
-    return _uploads(way, sources, prefix, options)
+    bulk: Any = {key: value for key, value in options.items() if key not in _UPLOAD_ONLY}
+    return _outcomes(prepare_run(transport, totals, bulk), sources, prefix, options)
 
 
-_OURS: Final = UploadManyOptions.__annotations__.keys() - BulkOptions.__annotations__.keys()
-
-
-async def _uploads(
-    way: Way, sources: Sources, prefix: str, options: UploadManyOptions
+async def _outcomes(
+    context: RunContext, sources: Sources, prefix: str, options: UploadManyOptions
 ) -> AsyncGenerator[Outcome, None]:
     if options.get("check"):
         sources = [source async for source in pull(sources, _BATCH)]
-        renamed = [_renamed(source, prefix) for source in sources]
+        renamed = [with_prefix(source, prefix) for source in sources]
         if problems := [problem async for problem in pull(find_problems(renamed))]:
             raise PreflightError(problems)
     journal = None
     if (path := options.get("journal")) is not None:
-        settings = way.transport.settings
-        where = Destination(server=settings.server_url, **_known(way))
-        journal = await Journal.open(path, where)
-    run = _Uploads(way, sources, prefix, journal, checksum=options.get("checksum", False))
+        journal = await Journal.open(path, _destination(context))
+    examiner = SourceExaminer(prefix, journal, checksum=options.get("checksum", False))
+    run = _UploadRun(context, sources, examiner, journal)
     try:
         async with aclosing(run.outcomes()) as outcomes:
             async for outcome in outcomes:
@@ -127,324 +121,176 @@ async def _uploads(
             await journal.aclose()
 
 
-def _known(way: Way) -> dict[str, str | None]:
-    return {"workspace": way.scope["workspace_id"], "provider": way.scope["provider"]}
+def _destination(context: RunContext) -> Destination:
+    return Destination(
+        server=context.transport.settings.server_url,
+        workspace=context.scope["workspace_id"],
+        provider=context.scope["provider"],
+    )
 
 
-def _renamed(source: FileSource | Entry, prefix: str) -> FileSource | Entry:
-    """The source under the name to store it by."""
-    if not prefix:
-        return source
-    if isinstance(source, Entry):
-        return evolve(source, filename=prefix + source.filename)
-    content, name, content_type = split_source(source, None, None)
-    name = default_filename(content) if name is None else name
-    check_filename(name)
-    return prefix + name, content, content_type
-
-
-@define(eq=False)
-class _Job(Job):
-    """A source, and what is known of it."""
-
-    content: FileContent = b""
-    filename: str = ""
-    content_type: str | None = None
-    identity: str | None = None
-    """The same for the same file under the same name; None where that cannot be told."""
-    item: Item | None = None
-    """What the journal knows it by."""
-    stored: FileMetadata | None = None
-    """The file it is already, by the journal."""
-    reason: str | None = None
-    since: datetime | None = None
-    """Since when it may be at the service although no response said so."""
-    lost: OpenRouterError | None = None
-    rounds: int = 0
-
-
-class _Uploads(Run):
-    """A run of uploads."""
-
+class _UploadRun(Run):
     def __init__(
         self,
-        way: Way,
+        context: RunContext,
         sources: Sources,
-        prefix: str,
+        examiner: SourceExaminer,
         journal: Journal | None,
-        *,
-        checksum: bool,
     ) -> None:
-        super().__init__(way)
+        super().__init__(context)
         self._sources = sources
-        self._prefix = prefix
+        self._examiner = examiner
         self._journal = journal
-        self._checksum = checksum
-        self._seen = Seen()
-        self._stored = Seen()
-        self._lost: list[_Job] = []
-        """Sent whole without a response, to be looked for when all others are done."""
-        self._again: list[_Job] = []
-        """Those that were looked for, and have another turn."""
-        self._orphans: dict[tuple[str, int], list[FileMetadata]] = {}
-        self._untold: set[tuple[str, int]] = set()
-        self._pending: dict[str, list[tuple[Item, datetime]]] = {}
-        # One listing at the end finds all that were lost; each call need not look for itself.
-        retries = way.transport.settings.retries
+        self._identities = Seen()
+        self._uploaded_ids = Seen()
+        self._lost: list[UploadItem] = []
+        """Sent completely without a response, to be searched for when all others are done."""
+        self._to_retry: list[UploadItem] = []
+        """Searched for, and about to be processed again."""
+        # One listing at the end finds all lost uploads; no call needs to search for its own.
+        retries = context.transport.settings.retries
         self._reconciles = retries.on_ambiguous_upload == "reconcile"
         if self._reconciles:
             retries = evolve(retries, on_ambiguous_upload="raise")
-        self._transport = way.transport.with_options(retries=retries)
+        self._transport = context.transport.with_options(retries=retries)
+        self._lost_uploads = LostUploads(self._transport, context.scope, self._is_known)
 
-    async def _jobs(self) -> AsyncGenerator[Job, None]:
+    async def _items(self) -> AsyncGenerator[Item, None]:
         await self._resume()
         async with aclosing(pull(self._sources)) as sources:
             async for source in sources:
-                yield _Job(source)
-        for _ in range(_ROUNDS):
-            await self._quiet()
-            if not self._lost or not await self._look_for_lost():
+                yield UploadItem(source)
+        for _ in range(_MAX_ROUNDS):
+            await self._wait_until_idle()
+            if not self._lost or not await self._search_for_lost():
                 return
-            self._again, self._lost = self._lost, []
-            while self._again:
-                yield self._again.pop()
+            self._to_retry, self._lost = self._lost, []
+            while self._to_retry:
+                yield self._to_retry.pop()
 
     async def _resume(self) -> None:
-        """Find what was under way when the journal's last run ended."""
+        """Search for what was unfinished when the journal's last run ended."""
         if self._journal is None and not self._reconciles:
             return
         try:
-            # The response tells the service's time, by which files are told apart later on.
-            await list_files(self._transport, limit=1, **self._way.scope)
+            # Its response has the service's time, which lost uploads are later compared with.
+            await list_files(self._transport, limit=1, **self._context.scope)
             if self._journal and self._journal.pending:
-                await self._look_for_pending(self._journal)
+                await self._search_for_pending(self._journal)
         except OpenRouterError as error:
-            if self._journal:  # it must not go on without what it would have told
+            if self._journal:  # without the search, it might store files twice
                 raise TransferStoppedError(error) from None
 
-    async def _look_for_pending(self, journal: Journal) -> None:
+    async def _search_for_pending(self, journal: Journal) -> None:
         pending = dict(journal.pending)
-        for item, since in pending.items():
-            self._pending.setdefault(item.place, []).append((item, since))
-        # A clock that was set back makes the file seem to be of the future.
+        self._examiner.expect(pending)
+        # At most the grace period: with a clock that was set back, the journal is from the future.
         await asyncio.sleep(min(_GRACE, journal.last_written + _GRACE - time.time()))
-        await self._look_for((item.filename, item.size, since) for item, since in pending.items())
+        await self._lost_uploads.search(
+            (entry.filename, entry.size, started) for entry, started in pending.items()
+        )
 
-    async def _look_for_lost(self) -> bool:
-        """Find what was lost in this run; whether the service could be asked."""
-        slow = any(_is_slow(job.lost) for job in self._lost)
+    async def _search_for_lost(self) -> bool:
+        """Search for what this run lost; False if the service could not be asked."""
+        slow = any(is_slow(item.lost_error) for item in self._lost)
         await asyncio.sleep(_LONG_GRACE if slow else _GRACE)
         try:
-            await self._look_for(
-                (job.filename, job.size or 0, job.since or self._service_time(job))
-                for job in self._lost
+            await self._lost_uploads.search(
+                (*item.key, item.lost_since or self._service_time(item)) for item in self._lost
             )
         except OpenRouterError:
             return False
         return True
 
-    async def _look_for(self, lost: Iterable[tuple[str, int, datetime]]) -> None:
-        """List what is at the service and was not told of: by name, size and time."""
-        wanted: dict[tuple[str, int], datetime] = {}
-        counts: Counter[tuple[str, int]] = Counter()
-        for filename, size, since in lost:
-            key = filename, size
-            counts[key] += 1
-            wanted[key] = min(since, wanted.get(key, since))
-        self._orphans, self._untold = {}, set()
-        listing = list_files(self._transport, limit=_LIMIT, **self._way.scope)
-        async with aclosing(aiter(listing)) as files:
-            async for file in files:
-                key = file.filename, file.size_bytes
-                if key in wanted and self._is_since(file, wanted[key]) and not self._is_ours(file):
-                    self._orphans.setdefault(key, []).append(file)
-        # Of several that were lost, all or none must be there: else nobody knows which.
-        self._untold = {key for key, found in self._orphans.items() if len(found) < counts[key]}
+    def _is_known(self, file_id: str) -> bool:
+        in_journal = self._journal is not None and self._journal.is_known(file_id)
+        return in_journal or file_id in self._uploaded_ids
 
-    def _is_since(self, file: FileMetadata, since: datetime) -> bool:
-        return file.created_at >= since - self._transport.clock.margin
+    def _pending_results(self) -> Iterable[Result]:
+        return [self._final_result(item) for item in (*self._to_retry, *self._lost)]
 
-    def _is_ours(self, file: FileMetadata) -> bool:
-        told = self._journal is not None and self._journal.is_known(file.id)
-        return told or file.id in self._stored or file.id in self._transport.uploads_seen
+    def _not_started(self, item: Item) -> Result:
+        if isinstance(item, UploadItem) and item.lost_error:
+            return self._final_result(item)
+        return super()._not_started(item)
 
-    def _take_orphan(self, job: _Job) -> FileMetadata | None:
-        """A file at the service that this source must have become."""
-        found = self._orphans.get((job.filename, job.size or 0), [])
-        since = job.since
-        for file in found:
-            if since is not None and self._is_since(file, since):
-                found.remove(file)
-                return file
-        return None
+    def _final_result(self, item: UploadItem) -> Result:
+        """Final result of a lost upload that is not retried."""
+        file = self._lost_uploads.take(item)
+        return self._finish(item, item.outcome("uploaded", file=file) if file else _unknown(item))
 
-    def _left(self) -> Iterable[Settled]:
-        return [self._last_word(job) for job in (*self._again, *self._lost)]
-
-    def _unbegun(self, job: Job) -> Settled:
-        lost = isinstance(job, _Job) and job.lost
-        return self._last_word(job) if lost else super()._unbegun(job)
-
-    def _last_word(self, job: Job) -> Settled:
-        """What is known of one that was lost, when nothing will be sent for it any more."""
-        assert isinstance(job, _Job)
-        file = self._take_orphan(job)
-        outcome = job.outcome("uploaded", file=file) if file else self._unknown(job)
-        return self._settle(job, outcome)
-
-    def _unknown(self, job: Job) -> Outcome:
-        assert isinstance(job, _Job)
-        return job.outcome("unknown", job.lost)
-
-    async def _work(self, job: Job) -> Settled | None:
-        assert isinstance(job, _Job)
+    async def _handle(self, item: Item) -> Result | None:
+        assert isinstance(item, UploadItem)
         try:
-            if job.rounds == 0:
-                await run_in_thread(read_error, self._examine, job)
+            if item.rounds == 0:
+                await run_in_thread(read_error, self._examiner.examine, item)
         except OpenRouterError as error:
-            return self._settle(job, job.outcome("failed", error))
-        if outcome := self._outcome_without_sending(job):
-            return self._settle(job, outcome)
-        job.rounds += 1
-        return await self._send(job)
+            return self._finish(item, item.outcome("failed", error))
+        if outcome := self._outcome_without_sending(item):
+            return self._finish(item, outcome)
+        item.rounds += 1
+        return await self._send(item)
 
-    def _outcome_without_sending(self, job: _Job) -> Outcome | None:
-        if job.rounds == 0 and job.identity and not self._seen.add(job.identity):
-            job.item = None  # the journal has the other one's outcome
-            job.reason = "the same file came before in this run"
-        if job.reason:
-            return job.outcome("skipped", reason=job.reason)
-        if job.stored:
-            job.item = None  # nothing new
-            return job.outcome("skipped", reason=_SETTLED, file=job.stored)
-        if job.since and (job.filename, job.size) in self._untold:
-            return job.outcome("unknown", job.lost, reason=_UNTOLD)
-        if file := self._take_orphan(job):
-            self._moved(job, file.size_bytes)  # in an earlier attempt, or an earlier run
-            return job.outcome("uploaded", file=file)
-        if job.lost and not isinstance(job.content, _RESENDABLE):
-            return self._unknown(job)
+    def _outcome_without_sending(self, item: UploadItem) -> Outcome | None:
+        if item.rounds == 0 and item.identity and not self._identities.add(item.identity):
+            item.entry = None  # the journal gets the other one's outcome
+            item.skip_reason = "the same file came before in this run"
+        if item.skip_reason:
+            return item.outcome("skipped", reason=item.skip_reason)
+        if item.uploaded_earlier:
+            item.entry = None  # the journal has it already
+            return item.outcome("skipped", reason=_UPLOADED_EARLIER, file=item.uploaded_earlier)
+        if self._lost_uploads.is_ambiguous(item):
+            return item.outcome("unknown", item.lost_error, reason=_AMBIGUOUS)
+        if file := self._lost_uploads.take(item):
+            self._report_bytes(item, file.size_bytes)  # sent in an earlier round or run
+            return item.outcome("uploaded", file=file)
+        if item.lost_error and not item.is_resendable:
+            return _unknown(item)
         return None
 
-    async def _send(self, job: _Job) -> Settled | None:
-        if self._journal and job.item:
-            await self._journal.begin(job.item, self._service_time(job))
+    async def _send(self, item: UploadItem) -> Result | None:
+        if self._journal and item.entry:
+            await self._journal.start(item.entry, self._service_time(item))
         try:
             file = await upload_file(
                 self._transport,
-                job.content,
-                filename=job.filename,
-                content_type=job.content_type,
-                progress=lambda done, _: self._moved(job, done),
-                **self._way.scope,
+                item.content,
+                filename=item.filename,
+                content_type=item.content_type,
+                progress=lambda done, _: self._report_bytes(item, done),
+                **self._context.scope,
             )
         except OpenRouterError as error:
-            return self._failed(job, error)
-        return self._settle(job, job.outcome("uploaded", file=file))
+            return self._failed(item, error)
+        return self._finish(item, item.outcome("uploaded", file=file))
 
-    def _failed(self, job: _Job, error: OpenRouterError) -> Settled | None:
-        if not _may_be_stored(error):
-            return self._settle(job, job.outcome("failed", error))
-        job.lost = error
-        job.since = job.since or self._service_time(job)
+    def _failed(self, item: UploadItem, error: OpenRouterError) -> Result | None:
+        if not may_be_stored(error):
+            return self._finish(item, item.outcome("failed", error))
+        item.lost_error = error
+        item.lost_since = item.lost_since or self._service_time(item)
         if isinstance(error, UploadOutcomeUnknown):
-            job.size = error.size
-        settled = self._settle(job, self._unknown(job))
-        if self._reconciles and job.rounds <= _ROUNDS:
-            self._lost.append(job)
+            item.size = error.size
+        result = self._finish(item, _unknown(item))
+        if self._reconciles and item.rounds <= _MAX_ROUNDS:
+            self._lost.append(item)
             return None
-        return settled
+        return result
 
-    def _service_time(self, job: _Job) -> datetime:
-        return self._transport.clock.time_at(job.began or time.monotonic())
+    def _service_time(self, item: UploadItem) -> datetime:
+        return self._transport.clock.time_at(item.started or time.monotonic())
 
-    def _settle(self, job: _Job, outcome: Outcome) -> Settled:
-        """Have the outcome written down; it is told when it is on the disk."""
+    def _finish(self, item: UploadItem, outcome: Outcome) -> Result:
+        """Start writing the outcome to the journal, and return the result."""
         if outcome.status == "uploaded" and outcome.file:
-            self._stored.add(outcome.file.id)
-        if self._journal is None or job.item is None:
-            return job, outcome, None
-        return job, outcome, self._write(self._journal.settle(job.item, outcome))
-
-    def _examine(self, job: _Job) -> None:
-        """See what a source is. Waits for the disk, so it runs in a thread."""
-        source = _renamed(job.source, self._prefix)
-        if isinstance(source, Entry):
-            if source.error:
-                raise source.error
-            job.reason = source.reason
-            job.size = source.size
-            source = source.filename, source.path
-        job.content, name, job.content_type = split_source(source, None, None)
-        job.filename = default_filename(job.content) if name is None else name
-        check_filename(job.filename)
-        if isinstance(job.content, str | os.PathLike) and not job.reason:
-            self._examine_path(job, Path(job.content))
-        else:
-            job.size = _size_of(job.content)
-        if self._journal and not job.reason:
-            self._examine_by(self._journal, job)
-
-    def _examine_path(self, job: _Job, path: Path) -> None:
-        seen = path.stat()
-        job.size = seen.st_size
-        # Size and time, as another file may have got the number of one that is gone.
-        known = seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns
-        job.identity = f"{known}:{job.filename}"
-        if self._journal and self._journal.is_at(seen):
-            job.reason = "it is the journal of this run"
-        job.item = Item(
-            path=os.path.abspath(path),  # noqa: PTH100 - links are left as they are
-            filename=job.filename,
-            size=seen.st_size,
-            mtime_ns=seen.st_mtime_ns,
+            self._uploaded_ids.add(outcome.file.id)
+        if self._journal is None or item.entry is None:
+            return Result(item, outcome)
+        return Result(
+            item, outcome, self._write_in_background(self._journal.finish(item.entry, outcome))
         )
 
-    def _examine_by(self, journal: Journal, job: _Job) -> None:
-        if job.item and self._checksum:
-            with open(job.item.path, "rb") as file:  # noqa: PTH123
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            job.item = evolve(job.item, sha256=digest)
-        elif isinstance(job.content, bytes | bytearray | memoryview):
-            digest = hashlib.sha256(job.content).hexdigest()
-            job.item = Item(path="", filename=job.filename, size=job.size or 0, sha256=digest)
-        if job.item is None:
-            raise InvalidRequestError(_NO_ITEM)
-        job.stored = journal.find(job.item)
-        for item, since in self._pending.get(job.item.place, ()):
-            if job.item.names(item):
-                job.since = since
 
-
-_CLIENT_CLOSED: Final = 499
-_UNAVAILABLE: Final = 503
-_GATEWAY_TIMEOUT: Final = 504
-_SETTLED: Final = "an earlier run uploaded it, as the journal says"
-_UNTOLD: Final = "of several of this name and size some have arrived, and nobody can tell which"
-_NO_ITEM: Final = "a journal knows paths and bytes again, and nothing else"
-
-
-def _is_slow(error: OpenRouterError | None) -> bool:
-    timed_out = isinstance(getattr(error, "reason", error), RequestTimeoutError)
-    return timed_out or getattr(error, "status_code", None) == _GATEWAY_TIMEOUT
-
-
-def _may_be_stored(error: OpenRouterError) -> bool:
-    """Whether a failed upload may be at the service all the same."""
-    if isinstance(error, ResponseError):
-        told_to_wait = error.status_code == _UNAVAILABLE and error.retry_after is not None
-        failed = error.status_code >= _CLIENT_CLOSED and not told_to_wait
-        return failed or isinstance(error, ResponseValidationError)
-    return isinstance(error, OutcomeUnknownError)
-
-
-def _size_of(content: FileContent) -> int | None:
-    """The length of what is in memory."""
-    if isinstance(content, bytes | bytearray | memoryview):
-        return memoryview(content).nbytes
-    if isinstance(content, list | tuple):
-        try:
-            return sum(memoryview(chunk).nbytes for chunk in content)
-        except TypeError:  # the upload says what is wrong with it
-            return None
-    return None
+def _unknown(item: UploadItem) -> Outcome:
+    return item.outcome("unknown", item.lost_error)

@@ -99,12 +99,12 @@ def arrived(data):
     return Counter(contents.values()), set(contents)
 
 
-def settled(journal):
+def finished(journal):
     """The file that the journal's last word on each item names."""
     last = {}
     for line in journal.read_text().splitlines()[1:]:
         record = json.loads(line)
-        if item := record.get("settled"):
+        if item := record.get("finished"):
             last[item["path"]] = record
     assert {record["status"] for record in last.values()} == {"uploaded"}
     return {record["file"]["id"] for record in last.values()}
@@ -156,7 +156,7 @@ def test_every_file_arrives_once_whatever_is_killed(tmp_path, table):
         ],
     )
     assert found == expected
-    assert settled(journal) == ids
+    assert finished(journal) == ids
 
 
 @pytest.fixture

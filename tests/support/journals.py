@@ -1,20 +1,22 @@
-"""Items, files and outcomes by number, for a journal's tests and the processes they start."""
+"""Numbered entries, files and outcomes, for the journal's tests and the processes they start."""
 
 from datetime import UTC, datetime
 
 from attrs import evolve
 
 from openrouter_async.models import FileMetadata
-from openrouter_async.transfers.journal import Destination, Item
+from openrouter_async.transfers.journal import Destination, JournalEntry
 from openrouter_async.transfers.results import Outcome
 
 HERE = Destination(server="https://here.example/api/v1", workspace="w-1")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def item(number, **changes):
+def entry(number, **changes):
     name = f"set/file-{number}.txt"
-    return evolve(Item(path=f"/data/{name}", filename=name, size=10, mtime_ns=number), **changes)
+    return evolve(
+        JournalEntry(path=f"/data/{name}", filename=name, size=10, mtime_ns=number), **changes
+    )
 
 
 def file(number):
@@ -27,8 +29,8 @@ def uploaded(number):
 
 
 async def upload(journal, number):
-    """Begin and settle an item, and say so when the journal has it."""
-    await journal.begin(item(number), NOW)
-    print("begun", number, flush=True)  # noqa: T201
-    await journal.settle(item(number), uploaded(number))
-    print("settled", number, flush=True)  # noqa: T201
+    """Start and finish an entry, and print each word when the journal has it."""
+    await journal.start(entry(number), NOW)
+    print("started", number, flush=True)  # noqa: T201
+    await journal.finish(entry(number), uploaded(number))
+    print("finished", number, flush=True)  # noqa: T201

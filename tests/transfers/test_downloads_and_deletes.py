@@ -177,7 +177,7 @@ async def test_one_item_is_no_iterable_of_items(make_client, items, folder):
             lambda: client.files.download_many(items, folder),
             lambda: client.files.upload_many(items),
         ):
-            with pytest.raises(errors.InvalidRequestError, match="iterable"):
+            with pytest.raises(errors.InvalidRequestError, match="expected a list of"):
                 call()
 
 

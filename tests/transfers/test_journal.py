@@ -18,7 +18,7 @@ from pathlib import Path
 import anyio
 import pytest
 from attrs import evolve
-from support.journals import HERE, NOW, file, item, uploaded
+from support.journals import HERE, NOW, entry, file, uploaded
 
 from openrouter_async.errors import JournalError, UploadSourceError
 from openrouter_async.transfers import journal as _journal
@@ -35,10 +35,10 @@ SKIPPED = Outcome(source=None, status="skipped", reason="a link", file=file(1))
 
 
 def lines(numbers):
-    """The lines of items that were begun and uploaded."""
+    """The lines of items that were started and uploaded."""
     for number in numbers:
-        yield encode(Record(item=item(number), began=NOW))
-        yield encode(Record(item=item(number), status="uploaded", file=file(number)))
+        yield encode(Record(entry=entry(number), started=NOW))
+        yield encode(Record(entry=entry(number), status="uploaded", file=file(number)))
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def test_a_new_journal_knows_nothing(path):
     async with opened(path) as journal:
         assert not journal.pending
         assert journal.last_written == 0.0
-        assert journal.find(item(1)) is None
+        assert journal.find(entry(1)) is None
         assert not journal.is_known("id-1")
     assert path.read_bytes() == encode_header(HERE)
     assert stat.S_IMODE(path.stat().st_mode) & 0o111 == 0
@@ -82,14 +82,14 @@ async def test_a_new_journal_knows_nothing(path):
 async def test_what_is_settled_is_found_in_this_run_and_the_next(path):
     """With the file's metadata as the service gave it."""
     async with opened(str(path)) as journal:
-        await journal.begin(item(1), NOW)
-        assert journal.find(item(1)) is None
-        await journal.settle(item(1), uploaded(1))
-        assert journal.find(item(1)) == file(1)
+        await journal.start(entry(1), NOW)
+        assert journal.find(entry(1)) is None
+        await journal.finish(entry(1), uploaded(1))
+        assert journal.find(entry(1)) == file(1)
         assert journal.is_known("id-1")
     async with opened(path) as journal:
-        assert journal.find(item(1)) == file(1)
-        assert journal.find(item(2)) is None
+        assert journal.find(entry(1)) == file(1)
+        assert journal.find(entry(2)) is None
         assert journal.is_known("id-1")
         assert not journal.is_known("id-2")
         assert not journal.pending
@@ -99,47 +99,47 @@ async def test_what_is_not_settled_is_pending_in_the_next_run(path):
     """Since it first began, as the first request may come to light later than others."""
     async with opened(path) as journal:
         for number in range(5):
-            await journal.begin(item(number), NOW + timedelta(seconds=number))
-        await journal.settle(item(0), uploaded(0))
-        await journal.settle(item(1), FAILED)
-        await journal.settle(item(2), SKIPPED)
-        await journal.settle(item(3), UNKNOWN)
-        await journal.begin(item(3), NOW + timedelta(hours=1))
+            await journal.start(entry(number), NOW + timedelta(seconds=number))
+        await journal.finish(entry(0), uploaded(0))
+        await journal.finish(entry(1), FAILED)
+        await journal.finish(entry(2), SKIPPED)
+        await journal.finish(entry(3), UNKNOWN)
+        await journal.start(entry(3), NOW + timedelta(hours=1))
         assert not journal.pending
     async with opened(path) as journal:
         began = {number: NOW + timedelta(seconds=number) for number in (3, 4)}
-        assert journal.pending == {item(n): at for n, at in began.items()}
-        await journal.settle(item(3), uploaded(3))
-        await journal.settle(item(4), UNKNOWN)
-        assert journal.pending == {item(4): began[4]}
+        assert journal.pending == {entry(n): at for n, at in began.items()}
+        await journal.finish(entry(3), uploaded(3))
+        await journal.finish(entry(4), UNKNOWN)
+        assert journal.pending == {entry(4): began[4]}
     async with opened(path) as journal:
-        assert journal.pending == {item(4): began[4]}
+        assert journal.pending == {entry(4): began[4]}
 
 
 async def test_what_failed_and_begins_anew_is_pending_since_then(path):
     """The first attempt's end is known."""
     async with opened(path) as journal:
-        await journal.begin(item(1), NOW)
-        await journal.settle(item(1), FAILED)
-        await journal.begin(item(1), NOW + timedelta(hours=1))
+        await journal.start(entry(1), NOW)
+        await journal.finish(entry(1), FAILED)
+        await journal.start(entry(1), NOW + timedelta(hours=1))
     async with opened(path) as journal:
-        assert journal.pending == {item(1): NOW + timedelta(hours=1)}
+        assert journal.pending == {entry(1): NOW + timedelta(hours=1)}
 
 
 async def test_a_later_outcome_wins(path):
     """But that a file was skipped as it is there already does not make it unknown."""
     async with opened(path) as journal:
         for number in range(4):
-            await journal.settle(item(number), uploaded(number))
-        await journal.settle(item(1), FAILED)
-        await journal.settle(item(2), SKIPPED)
-        await journal.settle(item(3), uploaded(33))
-        found = [journal.find(item(number)) for number in range(4)]
+            await journal.finish(entry(number), uploaded(number))
+        await journal.finish(entry(1), FAILED)
+        await journal.finish(entry(2), SKIPPED)
+        await journal.finish(entry(3), uploaded(33))
+        found = [journal.find(entry(number)) for number in range(4)]
     assert found == [file(0), None, file(2), file(33)]
     async with opened(path) as journal:
-        assert [journal.find(item(number)) for number in range(4)] == found
-        await journal.settle(item(1), uploaded(11))
-        assert journal.find(item(1)) == file(11)
+        assert [journal.find(entry(number)) for number in range(4)] == found
+        await journal.finish(entry(1), uploaded(11))
+        assert journal.find(entry(1)) == file(11)
 
 
 @pytest.mark.parametrize(
@@ -165,20 +165,20 @@ async def test_checksums_decide_where_both_have_one_and_else_the_time(
 ):
     """So a run without checksums and one with them know each other's files."""
     async with opened(path) as journal:
-        await journal.begin(item(1, **recorded), NOW)
-        await journal.settle(item(1, **recorded), uploaded(1))
-        assert journal.find(item(1, **wanted)) == (file(1) if found else None)
+        await journal.start(entry(1, **recorded), NOW)
+        await journal.finish(entry(1, **recorded), uploaded(1))
+        assert journal.find(entry(1, **wanted)) == (file(1) if found else None)
     async with opened(path) as journal:
-        assert journal.find(item(1, **wanted)) == (file(1) if found else None)
+        assert journal.find(entry(1, **wanted)) == (file(1) if found else None)
 
 
 async def test_a_touched_file_settles_what_was_pending(path):
     """By its checksum it is the same one."""
     async with opened(path) as journal:
-        await journal.begin(item(1, sha256="ab"), NOW)
+        await journal.start(entry(1, sha256="ab"), NOW)
     async with opened(path) as journal:
-        assert item(1, sha256="ab", mtime_ns=5) in journal.pending
-        await journal.settle(item(1, sha256="ab", mtime_ns=5), uploaded(1))
+        assert entry(1, sha256="ab", mtime_ns=5) in journal.pending
+        await journal.finish(entry(1, sha256="ab", mtime_ns=5), uploaded(1))
         assert not journal.pending
     async with opened(path) as journal:
         assert not journal.pending
@@ -188,10 +188,10 @@ async def test_every_version_of_a_file_is_found(path):
     """Its name and size may stay when its content changes."""
     async with opened(path) as journal:
         for version in range(20):
-            await journal.settle(item(1, mtime_ns=version), uploaded(version))
+            await journal.finish(entry(1, mtime_ns=version), uploaded(version))
     async with opened(path) as journal:
         for version in range(20):
-            assert journal.find(item(1, mtime_ns=version)) == file(version)
+            assert journal.find(entry(1, mtime_ns=version)) == file(version)
 
 
 @pytest.mark.parametrize(
@@ -200,11 +200,11 @@ async def test_every_version_of_a_file_is_found(path):
 async def test_any_name_is_found_again(path, name):
     """Even one that is no text."""
     async with opened(path) as journal:
-        await journal.begin(item(1, path=f"/{name}", filename=name), NOW)
-        await journal.begin(item(2, path=f"/{name}", filename=name), NOW)
-        await journal.settle(item(1, path=f"/{name}", filename=name), uploaded(1))
+        await journal.start(entry(1, path=f"/{name}", filename=name), NOW)
+        await journal.start(entry(2, path=f"/{name}", filename=name), NOW)
+        await journal.finish(entry(1, path=f"/{name}", filename=name), uploaded(1))
     async with opened(path) as journal:
-        assert journal.find(item(1, path=f"/{name}", filename=name)) == file(1)
+        assert journal.find(entry(1, path=f"/{name}", filename=name)) == file(1)
         assert [known.path for known in journal.pending] == [f"/{name}"]
 
 
@@ -213,17 +213,17 @@ async def test_items_with_one_fingerprint_are_told_apart(path, monkeypatch):
     monkeypatch.setattr(Table, "_locate", lambda self, _: (self._parts[0], 1))
     async with opened(path) as journal:
         for number in range(30):
-            await journal.settle(item(number), uploaded(number))
-        await journal.settle(item(3), FAILED)
+            await journal.finish(entry(number), uploaded(number))
+        await journal.finish(entry(3), FAILED)
     async with opened(path) as journal:
-        found = [journal.find(item(number)) for number in range(31)]
+        found = [journal.find(entry(number)) for number in range(31)]
     assert found == [*map(file, range(3)), None, *map(file, range(4, 30)), None]
 
 
 async def test_the_time_of_the_last_write_is_told(path):
     """Opening alone does not change it."""
     async with opened(path) as journal:
-        await journal.begin(item(1), NOW)
+        await journal.start(entry(1), NOW)
     os.utime(path, (1000, 2000))
     for _ in range(2):
         async with opened(path) as journal:
@@ -235,32 +235,48 @@ async def test_long_lines_are_read_back_whole(path):
     numbers = [1, 2, 3]
     async with opened(path) as journal:
         for number in numbers:
-            await journal.settle(item(number, path="/" + "ü" * 20_000), uploaded(number))
+            await journal.finish(entry(number, path="/" + "ü" * 20_000), uploaded(number))
     async with opened(path) as journal:
         for number in numbers:
-            assert journal.find(item(number, path="/" + "ü" * 20_000)) == file(number)
+            assert journal.find(entry(number, path="/" + "ü" * 20_000)) == file(number)
+
+
+async def test_a_journal_of_an_earlier_release_is_resumed(path):
+    """It has other words for started and finished; new lines are appended in today's."""
+    started = encode(Record(entry=entry(3), started=NOW))
+    old = HEADER + b"".join(lines([1, 2])) + started
+    old = old.replace(b'{"started"', b'{"begun"').replace(b'{"finished"', b'{"settled"')
+    path.write_bytes(old)
+    async with opened(path) as journal:
+        assert [journal.find(entry(number)) for number in (1, 2, 3)] == [file(1), file(2), None]
+        assert journal.pending == {entry(3): NOW}
+        await journal.finish(entry(3), uploaded(3))
+    assert path.read_bytes().startswith(old)
+    async with opened(path) as journal:
+        assert journal.find(entry(3)) == file(3)
+        assert not journal.pending
 
 
 # What a kill or a crash leaves
 
 
-@pytest.mark.parametrize("kind", ["begun", "uploaded", "failed"])
+@pytest.mark.parametrize("kind", ["started", "uploaded", "failed"])
 async def test_a_line_cut_anywhere_is_mended(path, kind):
     """It is cut off, what stands before it holds, and the journal goes on."""
     last = {
-        "begun": Record(item=item(2), began=NOW),
-        "uploaded": Record(item=item(2), status="uploaded", file=file(2)),
-        "failed": Record(item=item(2), status="failed", text="no"),
+        "started": Record(entry=entry(2), started=NOW),
+        "uploaded": Record(entry=entry(2), status="uploaded", file=file(2)),
+        "failed": Record(entry=entry(2), status="failed", text="no"),
     }
     whole, line = encode_header(HERE) + b"".join(lines([1])), encode(last[kind])
     for length in range(len(line)):
         path.write_bytes(whole + line[:length])
         async with opened(path) as journal:
             assert path.read_bytes() == whole
-            assert journal.find(item(1)) == file(1)
+            assert journal.find(entry(1)) == file(1)
             assert not journal.pending
-            await journal.begin(item(3), NOW)
-        assert path.read_bytes() == whole + encode(Record(item=item(3), began=NOW))
+            await journal.start(entry(3), NOW)
+        assert path.read_bytes() == whole + encode(Record(entry=entry(3), started=NOW))
 
 
 async def test_a_header_cut_anywhere_is_written_again(path):
@@ -275,17 +291,17 @@ async def test_a_header_cut_anywhere_is_written_again(path):
 
 @pytest.mark.parametrize(
     "tail",
-    [b"\0" * 10, b"\0" * 200_000, b'{"begun": {"pa' + b"\0" * 5000, b"\0\0\n\0\0"],
+    [b"\0" * 10, b"\0" * 200_000, b'{"started": {"pa' + b"\0" * 5000, b"\0\0\n\0\0"],
 )
 async def test_a_tail_of_zeros_is_mended(path, tail):
     """A crash of the machine may leave it where data never got to the disk."""
     whole = encode_header(HERE) + b"".join(lines([1]))
     path.write_bytes(whole + tail)
     async with opened(path) as journal:
-        assert journal.find(item(1)) == file(1)
-        await journal.settle(item(2), uploaded(2))
+        assert journal.find(entry(1)) == file(1)
+        await journal.finish(entry(2), uploaded(2))
     async with opened(path) as journal:
-        assert [journal.find(item(number)) for number in (1, 2)] == [file(1), file(2)]
+        assert [journal.find(entry(number)) for number in (1, 2)] == [file(1), file(2)]
 
 
 async def test_lines_after_zeros_are_read(path):
@@ -293,14 +309,14 @@ async def test_lines_after_zeros_are_read(path):
     first, second = b"".join(lines([1])), b"".join(lines([2]))
     path.write_bytes(encode_header(HERE) + first + b"\0" * 300 + b'"}}\n' + second)
     async with opened(path) as journal:
-        assert [journal.find(item(number)) for number in (1, 2)] == [file(1), file(2)]
+        assert [journal.find(entry(number)) for number in (1, 2)] == [file(1), file(2)]
 
 
 CHILD = """
 import asyncio, itertools, resource, signal, sys
 sys.path.insert(0, {tests!r})
 from openrouter_async.errors import JournalError
-from openrouter_async.transfers._journal import Journal
+from openrouter_async.transfers.journal import Journal
 from support.journals import HERE, upload
 
 async def uploads(journal, start):
@@ -331,22 +347,22 @@ async def child(path, body):
 
 async def test_nothing_is_lost_at_a_kill(path):
     """Whatever was acknowledged before a SIGKILL is there; run after run."""
-    begun, settled = set(), set()
+    started, finished = set(), set()
     for start in (0, 100_000, 200_000):
         async with child(path, f"await uploads(journal, {start})") as process:
             await anyio.sleep(random.uniform(0.1, 0.5))
             process.send_signal(signal.SIGKILL)
             said = (await anyio.to_thread.run_sync(process.stdout.read)).decode()
         words = [line.split() for line in said.splitlines(keepends=True) if line.endswith("\n")]
-        begun |= {int(number) for word, number in words if word == "begun"}
-        settled |= {int(number) for word, number in words if word == "settled"}
+        started |= {int(number) for word, number in words if word == "started"}
+        finished |= {int(number) for word, number in words if word == "finished"}
         async with opened(path) as journal:
-            for number in settled:
-                assert journal.find(item(number)) == file(number)
-                assert item(number) not in journal.pending
-            for number in begun - settled:
-                assert item(number) in journal.pending or journal.find(item(number))
-    assert len(settled) > 20
+            for number in finished:
+                assert journal.find(entry(number)) == file(number)
+                assert entry(number) not in journal.pending
+            for number in started - finished:
+                assert entry(number) in journal.pending or journal.find(entry(number))
+    assert len(finished) > 20
 
 
 # What is refused
@@ -401,7 +417,7 @@ async def test_a_forked_child_does_not_keep_the_lock(path):
 async def test_a_journal_of_another_destination_is_refused(path, other):
     """The message says which it is, and which was asked for."""
     async with opened(path) as journal:
-        await journal.settle(item(1), uploaded(1))
+        await journal.finish(entry(1), uploaded(1))
     with path.open("ab") as journal:
         journal.write(b"torn")
     message = await refused(path, other)
@@ -443,12 +459,12 @@ async def test_a_journal_of_a_later_version_is_refused(path):
 
 
 @pytest.mark.parametrize(
-    "line", [b"nonsense", b"", b'{"settled": 1}', b'{"later": {}}', HEADER[:-1]]
+    "line", [b"nonsense", b"", b'{"finished": 1}', b'{"later": {}}', HEADER[:-1]]
 )
 async def test_a_line_of_another_kind_is_refused_by_its_number(path, line):
     """Also where the last line is torn: nothing is mended in such a file."""
     path.write_bytes(HEADER + b"".join(lines([1])) + line + b"\n" + b"".join(lines([2])) + b"torn")
-    assert "line 4 is no record of a journal" in await refused(path)
+    assert "line 4 is not a record of a journal" in await refused(path)
 
 
 async def test_what_is_no_regular_file_is_refused(tmp_path):
@@ -475,10 +491,10 @@ async def test_a_path_that_cannot_be_opened_is_refused(tmp_path, name):
 async def test_a_line_that_was_changed_meanwhile_is_an_error(path):
     """Somebody has cut the file short while it was in use."""
     async with opened(path) as journal:
-        await journal.settle(item(1), uploaded(1))
+        await journal.finish(entry(1), uploaded(1))
         os.truncate(path, len(HEADER) + 5)
-        with pytest.raises(JournalError, match="no record"):
-            journal.find(item(1))
+        with pytest.raises(JournalError, match="not a record"):
+            journal.find(entry(1))
 
 
 # Writing
@@ -492,12 +508,12 @@ async def test_what_settles_together_shares_an_fsync(path, monkeypatch):
         monkeypatch.setattr(os, "fsync", lambda fd: (counted.append(fd), fsync(fd)))
         for start in (0, 1000):
             numbers = range(start, start + 1000)
-            await asyncio.gather(*(journal.begin(item(n), NOW) for n in numbers))
-            await asyncio.gather(*(journal.settle(item(n), uploaded(n)) for n in numbers))
+            await asyncio.gather(*(journal.start(entry(n), NOW) for n in numbers))
+            await asyncio.gather(*(journal.finish(entry(n), uploaded(n)) for n in numbers))
         assert 2 <= len(counted) <= 20
-        assert all(journal.find(item(n)) == file(n) for n in range(2000))
+        assert all(journal.find(entry(n)) == file(n) for n in range(2000))
     async with opened(path) as journal:
-        assert all(journal.find(item(n)) == file(n) for n in range(2000))
+        assert all(journal.find(entry(n)) == file(n) for n in range(2000))
 
 
 async def test_a_single_item_settles_soon(path):
@@ -506,7 +522,7 @@ async def test_a_single_item_settles_soon(path):
         best = 1.0
         for number in range(5):
             before = time.monotonic()
-            await journal.settle(item(number), uploaded(number))
+            await journal.finish(entry(number), uploaded(number))
             best = min(best, time.monotonic() - before)
         assert 0.04 < best < 0.2
 
@@ -516,15 +532,15 @@ async def test_what_begins_waits_for_no_company(path, monkeypatch):
     monkeypatch.setattr(_journal, "_SYNC_DELAY", 30)
     with anyio.fail_after(10):
         async with opened(path) as journal:
-            settling = asyncio.create_task(journal.settle(item(0), uploaded(0)))
+            finishing = asyncio.create_task(journal.finish(entry(0), uploaded(0)))
             for number in range(1, 4):
-                await journal.begin(item(number), NOW)
+                await journal.start(entry(number), NOW)
                 assert f"file-{number}" in path.read_text()
-            assert not settling.done()
-        await settling
+            assert not finishing.done()
+        await finishing
     async with opened(path) as journal:
         assert len(journal.pending) == 3
-        assert journal.find(item(0)) == file(0)
+        assert journal.find(entry(0)) == file(0)
 
 
 class SlowDisk:
@@ -545,13 +561,13 @@ async def test_an_item_is_settled_when_it_is_on_the_disk(path, monkeypatch):
     disk = SlowDisk()
     async with opened(path) as journal:
         monkeypatch.setattr(os, "fsync", disk)
-        settling = asyncio.create_task(journal.settle(item(1), uploaded(1)))
+        finishing = asyncio.create_task(journal.finish(entry(1), uploaded(1)))
         await anyio.to_thread.run_sync(disk.asked.wait, 10)
         with anyio.fail_after(5):
-            await journal.begin(item(2), NOW)
-        assert not settling.done()
+            await journal.start(entry(2), NOW)
+        assert not finishing.done()
         disk.go.set()
-        await settling
+        await finishing
 
 
 async def test_the_event_loop_does_no_work_on_files(path, monkeypatch):
@@ -575,8 +591,8 @@ async def test_the_event_loop_does_no_work_on_files(path, monkeypatch):
     for name in ("head", "lines", "append", "close"):
         watch(JournalFile, name)
     async with opened(path) as journal:
-        await journal.begin(item(2), NOW)
-        await journal.settle(item(2), uploaded(2))
+        await journal.start(entry(2), NOW)
+        await journal.finish(entry(2), uploaded(2))
         journal.is_known("id-2")
     monkeypatch.undo()
     assert len(done) == 8
@@ -587,7 +603,7 @@ async def test_short_writes_are_completed(path, monkeypatch):
     write = os.write
     monkeypatch.setattr(_journal_file, "_write", lambda fd, data: write(fd, data[:7]))
     async with opened(path) as journal:
-        await asyncio.gather(*(journal.settle(item(n), uploaded(n)) for n in range(10)))
+        await asyncio.gather(*(journal.finish(entry(n), uploaded(n)) for n in range(10)))
     assert path.read_bytes() == HEADER + b"".join(list(lines(range(10)))[1::2])
 
 
@@ -617,23 +633,23 @@ async def fails(awaitable):
 async def test_a_full_disk_is_told_to_all(path, monkeypatch, room):
     """Those who wait, those who come later, and who closes; what was acknowledged stays."""
     journal = await Journal.open(path, HERE)
-    await journal.settle(item(1), uploaded(1))
+    await journal.finish(entry(1), uploaded(1))
     with monkeypatch.context() as patch:
         patch.setattr(_journal_file, "_write", FullDisk(room))
         told = await asyncio.gather(
-            *(fails(journal.settle(item(n), uploaded(n))) for n in range(2, 20)),
-            *(fails(journal.begin(item(n), NOW)) for n in range(20, 40)),
+            *(fails(journal.finish(entry(n), uploaded(n))) for n in range(2, 20)),
+            *(fails(journal.start(entry(n), NOW)) for n in range(20, 40)),
         )
         message = f"the journal {str(path)!r}: No space left on device"
         assert set(told) == {message}
-    assert await fails(journal.begin(item(50), NOW)) == message
-    assert await fails(journal.settle(item(50), uploaded(50))) == message
+    assert await fails(journal.start(entry(50), NOW)) == message
+    assert await fails(journal.finish(entry(50), uploaded(50))) == message
     assert await fails(journal.aclose()) == message
     async with opened(path) as journal:
-        assert journal.find(item(1)) == file(1)
-        await journal.settle(item(50), uploaded(50))
+        assert journal.find(entry(1)) == file(1)
+        await journal.finish(entry(50), uploaded(50))
     async with opened(path) as journal:
-        assert journal.find(item(50)) == file(50)
+        assert journal.find(entry(50)) == file(50)
 
 
 LIMITED = """
@@ -656,8 +672,8 @@ async def test_a_file_that_may_not_grow_is_told(path):
     async with opened(path) as journal:
         for line in said[:-1]:
             word, number = line.split()
-            if word == "settled":
-                assert journal.find(item(int(number))) == file(int(number))
+            if word == "finished":
+                assert journal.find(entry(int(number))) == file(int(number))
     assert len(said) > 20
 
 
@@ -678,11 +694,11 @@ async def test_a_failed_fsync_is_told_to_all(path, monkeypatch, error, text):
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
         told = await asyncio.gather(
-            *(fails(journal.settle(item(n), uploaded(n))) for n in range(20))
+            *(fails(journal.finish(entry(n), uploaded(n))) for n in range(20))
         )
     assert len(set(told)) == 1
     assert text in told[0]
-    assert await fails(journal.begin(item(50), NOW)) == told[0]
+    assert await fails(journal.start(entry(50), NOW)) == told[0]
     assert await fails(journal.aclose()) == told[0]
     async with opened(path):
         pass
@@ -694,11 +710,11 @@ async def test_what_is_on_its_way_to_the_disk_is_told_of_a_failure(path, monkeyp
     journal = await Journal.open(path, HERE)
     with monkeypatch.context() as patch, anyio.fail_after(8):
         patch.setattr(os, "fsync", disk)
-        settling = asyncio.create_task(fails(journal.settle(item(1), uploaded(1))))
+        finishing = asyncio.create_task(fails(journal.finish(entry(1), uploaded(1))))
         await anyio.to_thread.run_sync(disk.asked.wait, 10)
         patch.setattr(_journal_file, "_write", FullDisk(0))
-        message = await fails(journal.begin(item(2), NOW))
-        assert await settling == message
+        message = await fails(journal.start(entry(2), NOW))
+        assert await finishing == message
         disk.go.set()
     assert await fails(journal.aclose()) == message
 
@@ -707,22 +723,22 @@ async def test_what_waits_for_company_is_told_of_a_failure(path, monkeypatch):
     """Though its own line is written, nobody can say that it is on the disk."""
     monkeypatch.setattr(_journal, "_SYNC_DELAY", 30)
     journal = await Journal.open(path, HERE)
-    settling = asyncio.create_task(fails(journal.settle(item(1), uploaded(1))))
-    await journal.begin(item(2), NOW)
+    finishing = asyncio.create_task(fails(journal.finish(entry(1), uploaded(1))))
+    await journal.start(entry(2), NOW)
     with monkeypatch.context() as patch, anyio.fail_after(5):
         patch.setattr(_journal_file, "_write", FullDisk(0))
-        assert await fails(journal.begin(item(3), NOW)) == await settling
-    assert await fails(journal.aclose()) == settling.result()
+        assert await fails(journal.start(entry(3), NOW)) == await finishing
+    assert await fails(journal.aclose()) == finishing.result()
 
 
 async def test_a_line_that_could_not_be_read_again_is_refused(path):
     """It harms no other."""
     async with opened(path) as journal:
         with pytest.raises(ValueError, match="zone"):
-            await journal.begin(item(1), NOW.replace(tzinfo=None))
+            await journal.start(entry(1), NOW.replace(tzinfo=None))
         with pytest.raises(ValueError, match="status"):
-            await journal.settle(item(1), Outcome(source=None, status="deleted"))
-        await journal.begin(item(1), NOW)
+            await journal.finish(entry(1), Outcome(source=None, status="deleted"))
+        await journal.start(entry(1), NOW)
 
 
 # Cancelling and closing
@@ -732,8 +748,8 @@ async def test_whoever_is_cancelled_has_its_line_written(path):
     """And no other waiter notices."""
     async with opened(path) as journal:
         tasks = [
-            *(asyncio.create_task(journal.begin(item(n), NOW)) for n in range(20)),
-            *(asyncio.create_task(journal.settle(item(n), uploaded(n))) for n in range(20, 40)),
+            *(asyncio.create_task(journal.start(entry(n), NOW)) for n in range(20)),
+            *(asyncio.create_task(journal.finish(entry(n), uploaded(n))) for n in range(20, 40)),
         ]
         await asyncio.sleep(0)
         for task in tasks[::2]:
@@ -741,8 +757,8 @@ async def test_whoever_is_cancelled_has_its_line_written(path):
         told = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(one) for one in told] == [asyncio.CancelledError, type(None)] * 20
     async with opened(path) as journal:
-        assert set(journal.pending) == {item(n) for n in range(20)}
-        assert all(journal.find(item(n)) for n in range(20, 40))
+        assert set(journal.pending) == {entry(n) for n in range(20)}
+        assert all(journal.find(entry(n)) for n in range(20, 40))
 
 
 @pytest.mark.parametrize("pause", [0, 0.005, 0.03, 0.06])
@@ -752,10 +768,10 @@ async def test_lines_are_whole_whenever_their_waiters_are_cancelled(path, pause)
         with anyio.move_on_after(pause):
             async with anyio.create_task_group() as group:
                 for number in range(200):
-                    group.start_soon(journal.settle, item(number), uploaded(number))
-        await journal.settle(item(500), uploaded(500))
+                    group.start_soon(journal.finish, entry(number), uploaded(number))
+        await journal.finish(entry(500), uploaded(500))
     async with opened(path) as journal:
-        assert journal.find(item(500)) == file(500)
+        assert journal.find(entry(500)) == file(500)
 
 
 async def test_closing_writes_what_is_left_even_when_cancelled(path, monkeypatch):
@@ -763,7 +779,7 @@ async def test_closing_writes_what_is_left_even_when_cancelled(path, monkeypatch
     tasks, fsync = asyncio.all_tasks(), os.fsync
     journal = await Journal.open(path, HERE)
     monkeypatch.setattr(os, "fsync", lambda fd: (time.sleep(0.1), fsync(fd)))
-    settling = asyncio.create_task(journal.settle(item(1), uploaded(1)))
+    finishing = asyncio.create_task(journal.finish(entry(1), uploaded(1)))
     await asyncio.sleep(0)
     closing = asyncio.create_task(journal.aclose())
     for _ in range(5):
@@ -771,22 +787,22 @@ async def test_closing_writes_what_is_left_even_when_cancelled(path, monkeypatch
         closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
-    await settling
+    await finishing
     assert asyncio.all_tasks() == tasks
     async with opened(path) as journal:
-        assert journal.find(item(1)) == file(1)
+        assert journal.find(entry(1)) == file(1)
 
 
 async def test_closing_in_a_cancelled_scope_writes_what_is_left(path):
     """As a run's own end does it."""
     with anyio.CancelScope() as scope:
         async with opened(path) as journal:
-            await journal.begin(item(1), NOW)
+            await journal.start(entry(1), NOW)
             scope.cancel()
-            await journal.settle(item(1), uploaded(1))
+            await journal.finish(entry(1), uploaded(1))
     assert scope.cancelled_caught
     async with opened(path) as journal:
-        assert journal.find(item(1)) is None or not journal.pending
+        assert journal.find(entry(1)) is None or not journal.pending
 
 
 async def test_closing_again_does_nothing(path):
@@ -794,7 +810,7 @@ async def test_closing_again_does_nothing(path):
     async with opened(path) as journal:
         await journal.aclose()
         await asyncio.gather(journal.aclose(), journal.aclose())
-    for call in (journal.begin(item(1), NOW), journal.settle(item(1), uploaded(1))):
+    for call in (journal.start(entry(1), NOW), journal.finish(entry(1), uploaded(1))):
         assert "it is closed" in await fails(call)
 
 
@@ -825,16 +841,16 @@ def test_a_loop_that_ends_loses_no_lines(path, steps):
         generator = run()
         kept.append(generator)
         journal = await anext(generator)
-        kept.append(asyncio.create_task(journal.settle(item(1), uploaded(1))))
-        await journal.begin(item(2), NOW)
-        kept.append(asyncio.create_task(journal.begin(item(3), NOW)))
+        kept.append(asyncio.create_task(journal.finish(entry(1), uploaded(1))))
+        await journal.start(entry(2), NOW)
+        kept.append(asyncio.create_task(journal.start(entry(3), NOW)))
         for _ in range(steps):  # towards the moment at which its line is written
             await asyncio.sleep(0)
 
     async def again():
         async with opened(path) as journal:
-            assert journal.find(item(1)) == file(1)
-            assert list(journal.pending) == [item(2), item(3)]
+            assert journal.find(entry(1)) == file(1)
+            assert list(journal.pending) == [entry(2), entry(3)]
 
     kept = []
     asyncio.run(main())
@@ -860,22 +876,22 @@ async def test_a_write_whose_task_was_cancelled_is_waited_for(path, monkeypatch,
     """A loop that ends cancels all tasks; the thread goes on, and no line is written twice."""
     tasks = asyncio.all_tasks()
     journal = await Journal.open(path, HERE)
-    await journal.begin(item(1), NOW)
+    await journal.start(entry(1), NOW)
     disk = SlowWrite(room)
     monkeypatch.setattr(_journal_file, "_write", disk)
-    settling = asyncio.create_task(fails(journal.settle(item(1), uploaded(1))))
+    finishing = asyncio.create_task(fails(journal.finish(entry(1), uploaded(1))))
     await anyio.to_thread.run_sync(disk.asked.wait, 10)
-    for task in asyncio.all_tasks() - tasks - {settling}:
+    for task in asyncio.all_tasks() - tasks - {finishing}:
         task.cancel()
     await asyncio.sleep(0)
     told = await fails(journal.aclose())
     with anyio.fail_after(5):
-        assert await settling == told
+        assert await finishing == told
     assert bool(told) is (room == 30)
     monkeypatch.undo()
-    assert path.read_bytes().count(b"settled") == 1
+    assert path.read_bytes().count(b"finished") == 1
     async with opened(path) as journal:
-        assert journal.find(item(1)) == (None if told else file(1))
+        assert journal.find(entry(1)) == (None if told else file(1))
         assert bool(journal.pending) is bool(told)
 
 
@@ -883,21 +899,21 @@ async def test_a_cancelled_wait_for_the_disk_is_made_up_for(path, monkeypatch):
     """When the journal is closed."""
     monkeypatch.setattr(_journal, "_SYNC_DELAY", 30)
     journal = await Journal.open(path, HERE)
-    settling = asyncio.create_task(journal.settle(item(1), uploaded(1)))
-    await journal.begin(item(2), NOW)
+    finishing = asyncio.create_task(journal.finish(entry(1), uploaded(1)))
+    await journal.start(entry(2), NOW)
     await asyncio.sleep(0)
     journal._syncer.cancel()
     await asyncio.sleep(0.01)
     with anyio.fail_after(5):
         await journal.aclose()
-        await settling
+        await finishing
 
 
 async def test_an_idle_journal_has_no_tasks(path):
     """They come when there is something to do."""
     tasks = asyncio.all_tasks()
     async with opened(path) as journal:
-        await journal.settle(item(1), uploaded(1))
+        await journal.finish(entry(1), uploaded(1))
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == tasks
 
@@ -906,8 +922,8 @@ async def test_an_idle_journal_has_no_tasks(path):
 
 MEASURE = """
 import asyncio, sys, time
-from openrouter_async._threads import run_in_thread
-from openrouter_async.transfers._journal import Destination, Journal
+from openrouter_async._content.threads import run_in_thread
+from openrouter_async.transfers.journal import Destination, Journal
 
 def peak():
     with open("/proc/self/status") as status:
@@ -927,7 +943,7 @@ asyncio.run(main())
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux' /proc")
 def test_a_hundred_thousand_items_take_little_memory_and_time(path):
     """Under 12 MiB, of which the tables are 5, and a few seconds of one processor."""
-    line = encode(Record(item=item(987654321), status="uploaded", file=file(987654321)))
+    line = encode(Record(entry=entry(987654321), status="uploaded", file=file(987654321)))
     with path.open("wb") as journal:
         journal.write(encode_header(Destination(server="s")))
         journal.writelines(line.replace(b"987654321", b"%d" % n) for n in range(100_000))

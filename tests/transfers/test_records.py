@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from openrouter_async.models import FileMetadata
 from openrouter_async.transfers.records import (
     Destination,
-    Item,
+    JournalEntry,
     Record,
     decode,
     encode,
@@ -21,7 +21,7 @@ from openrouter_async.transfers.records import (
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-ITEM = Item(path="/a/b.txt", filename="a/b.txt", size=3, mtime_ns=17, sha256="ab")
+ENTRY = JournalEntry(path="/a/b.txt", filename="a/b.txt", size=3, mtime_ns=17, sha256="ab")
 FILE = FileMetadata(
     id="file-1",
     filename="a/b.txt",
@@ -42,7 +42,7 @@ paths = st.text() | st.binary().map(os.fsdecode)
 @settings(deadline=None)  # a noisy machine may stop a test for a while
 @given(
     st.builds(
-        Item,
+        JournalEntry,
         path=paths,
         filename=paths,
         size=st.integers(0),
@@ -51,15 +51,15 @@ paths = st.text() | st.binary().map(os.fsdecode)
     ),
     st.datetimes(timezones=zones),
 )
-def test_an_item_is_read_as_it_was_written(item, began):
+def test_an_item_is_read_as_it_was_written(entry, started):
     """Whatever its name, which may hold anything, and bytes that are no text."""
-    line = encode(Record(item=item, began=began))
+    line = encode(Record(entry=entry, started=started))
     record = decode(line)
-    fields = Item.__slots__[:5]
-    assert [getattr(record.item, f) for f in fields] == [getattr(item, f) for f in fields]
-    assert record.item == item
-    assert record.began == began
-    assert record.began.utcoffset() == began.utcoffset()
+    fields = JournalEntry.__slots__[:5]
+    assert [getattr(record.entry, f) for f in fields] == [getattr(entry, f) for f in fields]
+    assert record.entry == entry
+    assert record.started == started
+    assert record.started.utcoffset() == started.utcoffset()
     assert line.isascii()
     assert line.index(b"\n") == len(line) - 1
     assert b"\0" not in line
@@ -68,16 +68,16 @@ def test_an_item_is_read_as_it_was_written(item, began):
 @pytest.mark.parametrize(
     "record",
     [
-        Record(item=ITEM, status="uploaded", file=FILE),
+        Record(entry=ENTRY, status="uploaded", file=FILE),
         Record(
-            item=ITEM,
+            entry=ENTRY,
             status="uploaded",
             file=FileMetadata(id="f", filename="g", size_bytes=1, created_at=NOW),
         ),
-        Record(item=ITEM, status="failed", text="it said\nno"),
-        Record(item=ITEM, status="unknown", text="no response"),
-        Record(item=ITEM, status="skipped", text="a link"),
-        Record(item=ITEM, status="skipped"),
+        Record(entry=ENTRY, status="failed", text="it said\nno"),
+        Record(entry=ENTRY, status="unknown", text="no response"),
+        Record(entry=ENTRY, status="skipped", text="a link"),
+        Record(entry=ENTRY, status="skipped"),
     ],
 )
 def test_an_outcome_is_read_as_it_was_written(record):
@@ -87,16 +87,16 @@ def test_an_outcome_is_read_as_it_was_written(record):
 
 def test_the_lines_are_as_documented():
     """Other programs may read them; what is not known is left out."""
-    item = evolve(ITEM, sha256=None)
+    entry = evolve(ENTRY, sha256=None)
     plain = {"path": "/a/b.txt", "filename": "a/b.txt", "size": 3, "mtime_ns": 17}
     file = FileMetadata(id="file-1", filename="b", size_bytes=3, created_at=NOW)
     at = "2026-01-02T03:04:05.678901+00:00"
     for record, expected in (
-        (Record(item=item, began=NOW), {"begun": plain, "at": at}),
+        (Record(entry=entry, started=NOW), {"started": plain, "at": at}),
         (
-            Record(item=item, status="uploaded", file=file),
+            Record(entry=entry, status="uploaded", file=file),
             {
-                "settled": plain,
+                "finished": plain,
                 "status": "uploaded",
                 "file": {
                     "id": "file-1",
@@ -108,12 +108,12 @@ def test_the_lines_are_as_documented():
             },
         ),
         (
-            Record(item=ITEM, status="failed", text="no"),
-            {"settled": {**plain, "sha256": "ab"}, "status": "failed", "error": "no"},
+            Record(entry=ENTRY, status="failed", text="no"),
+            {"finished": {**plain, "sha256": "ab"}, "status": "failed", "error": "no"},
         ),
         (
-            Record(item=item, status="skipped", text="so"),
-            {"settled": plain, "status": "skipped", "reason": "so"},
+            Record(entry=entry, status="skipped", text="so"),
+            {"finished": plain, "status": "skipped", "reason": "so"},
         ),
     ):
         assert json.loads(encode(record)) == expected
@@ -121,11 +121,22 @@ def test_the_lines_are_as_documented():
     assert json.loads(encode_header(Destination(server="s", provider="p"))) == header
 
 
+@pytest.mark.parametrize(
+    "record",
+    [Record(entry=ENTRY, started=NOW), Record(entry=ENTRY, status="uploaded", file=FILE)],
+)
+def test_the_words_of_earlier_releases_are_read(record):
+    """They wrote ``begun`` and ``settled``."""
+    line = encode(record).replace(b'"started"', b'"begun"').replace(b'"finished"', b'"settled"')
+    assert b"begun" in line or b"settled" in line
+    assert decode(line) == record
+
+
 def test_keys_of_later_versions_are_ignored():
     """Wherever they stand."""
     for record in (
-        Record(item=ITEM, began=NOW),
-        Record(item=ITEM, status="uploaded", file=FILE),
+        Record(entry=ENTRY, started=NOW),
+        Record(entry=ENTRY, status="uploaded", file=FILE),
     ):
         fields = json.loads(encode(record))
         for inner in [fields, *(value for value in fields.values() if isinstance(value, dict))]:
@@ -138,17 +149,17 @@ def test_keys_of_later_versions_are_ignored():
 
 def test_a_very_long_error_is_cut():
     """Nobody reads more than a thousand characters."""
-    assert decode(encode(Record(item=ITEM, status="failed", text="x" * 5000))).text == "x" * 1000
+    assert decode(encode(Record(entry=ENTRY, status="failed", text="x" * 5000))).text == "x" * 1000
 
 
 @pytest.mark.parametrize(
     "record",
     [
-        Record(item=ITEM),
-        Record(item=ITEM, began=NOW.replace(tzinfo=None)),
-        Record(item=ITEM, status="uploaded"),
-        Record(item=ITEM, status="failed", file=FILE),
-        Record(item=ITEM, status="deleted"),
+        Record(entry=ENTRY),
+        Record(entry=ENTRY, started=NOW.replace(tzinfo=None)),
+        Record(entry=ENTRY, status="uploaded"),
+        Record(entry=ENTRY, status="failed", file=FILE),
+        Record(entry=ENTRY, status="deleted"),
     ],
 )
 def test_what_could_not_be_read_again_is_not_written(record):
@@ -158,7 +169,7 @@ def test_what_could_not_be_read_again_is_not_written(record):
 
 
 GOOD = {
-    "settled": {"path": "a", "filename": "b", "size": 1},
+    "finished": {"path": "a", "filename": "b", "size": 1},
     "status": "uploaded",
     "file": {"id": "f", "filename": "b", "size_bytes": 1, "created_at": NOW.isoformat()},
 }
@@ -174,8 +185,8 @@ GOOD = {
         b"null",
         b"[" * 100_000,
         b"{}",
-        b'["begun"]',
-        b'"begun"',
+        b'["started"]',
+        b'"started"',
         json.dumps(GOOD)[:-1].encode(),
         *(
             json.dumps(GOOD | change).encode()
@@ -189,16 +200,16 @@ GOOD = {
                 {"file": GOOD["file"] | {"created_at": "yesterday"}},
                 {"file": GOOD["file"] | {"created_at": "2026-01-01T00:00:00"}},
                 {"file": GOOD["file"] | {"created_at": 1}},
-                {"settled": "a"},
-                {"settled": {"path": "a", "filename": "b"}},
-                {"settled": GOOD["settled"] | {"path": 1}},
-                {"settled": GOOD["settled"] | {"filename": None}},
-                {"settled": GOOD["settled"] | {"size": True}},
-                {"settled": GOOD["settled"] | {"size": 1.0}},
-                {"settled": GOOD["settled"] | {"mtime_ns": "1"}},
-                {"settled": GOOD["settled"] | {"sha256": 1}},
-                {"begun": GOOD["settled"]},
-                {"begun": GOOD["settled"], "at": "2026-01-01"},
+                {"finished": "a"},
+                {"finished": {"path": "a", "filename": "b"}},
+                {"finished": GOOD["finished"] | {"path": 1}},
+                {"finished": GOOD["finished"] | {"filename": None}},
+                {"finished": GOOD["finished"] | {"size": True}},
+                {"finished": GOOD["finished"] | {"size": 1.0}},
+                {"finished": GOOD["finished"] | {"mtime_ns": "1"}},
+                {"finished": GOOD["finished"] | {"sha256": 1}},
+                {"started": GOOD["finished"]},
+                {"started": GOOD["finished"], "at": "2026-01-01"},
             )
         ),
     ],
@@ -206,7 +217,7 @@ GOOD = {
 def test_other_lines_are_no_records(line):
     """Not even if much of it looks like one."""
     assert decode(json.dumps(GOOD).encode())
-    with pytest.raises(ValueError, match=r"^no record of a journal$"):
+    with pytest.raises(ValueError, match=r"^not a record of a journal$"):
         decode(line)
 
 
@@ -224,16 +235,16 @@ def test_other_lines_are_no_records(line):
     ],
 )
 def test_with_a_checksum_the_time_does_not_count(change, same):
-    """A file that was merely touched is the same item."""
-    other = evolve(ITEM, **change)
-    assert (other == ITEM) is same
-    assert len({ITEM, other}) == 2 - same
+    """A file that was merely touched is the same entry."""
+    other = evolve(ENTRY, **change)
+    assert (other == ENTRY) is same
+    assert len({ENTRY, other}) == 2 - same
 
 
 def test_without_a_checksum_the_time_counts():
     """It is all that tells of a change."""
-    item = evolve(ITEM, sha256=None)
-    assert item == evolve(item)
-    assert item != evolve(item, mtime_ns=18)
-    assert item != evolve(item, mtime_ns=None)
-    assert item != "another thing"
+    entry = evolve(ENTRY, sha256=None)
+    assert entry == evolve(entry)
+    assert entry != evolve(entry, mtime_ns=18)
+    assert entry != evolve(entry, mtime_ns=None)
+    assert entry != "another thing"

@@ -27,10 +27,10 @@ from openrouter_async import (
     RetryEvent,
     errors,
 )
-from openrouter_async._core.transport import AsyncTransport
+from openrouter_async._core.error_response import error_from_response
 from openrouter_async.emulator import Fault
 from openrouter_async.operations.files import upload_file
-from openrouter_async.transfers.throttle import Throttle, _Limit, _Quota
+from openrouter_async.transfers.throttle import AdaptiveLimit, RetryBudget, Throttle
 
 SMALL, LARGE = 4_096, 104_857_600
 URL = "https://service/files"
@@ -67,7 +67,7 @@ def now():
 
 def refusal(status, retry_after=None):
     headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-    return errors.error_from_response(status, headers, b"", method="POST", url=URL)
+    return error_from_response(status, headers, b"", method="POST", url=URL)
 
 
 class Service:
@@ -176,9 +176,9 @@ def test_cancelled_items_lose_no_slot(seed):
         assert all(ends[tasks.index(task)] is None for task in spared)
         assert any(isinstance(end, asyncio.CancelledError) for end in ends)
         assert most == 4
-        assert throttle._slots.taken == 0
+        assert throttle._limiter.borrowed == 0
         await asyncio.wait_for(many(8, item), 100)
-        assert not throttle._slots._waiting
+        assert not throttle._limiter._waiters
 
     run(main())
 
@@ -201,7 +201,7 @@ def test_a_slot_handed_to_a_cancelled_item_goes_to_the_next():
         tasks[0].cancel()
         await asyncio.wait(tasks)
         assert entered == [1, 2]
-        assert throttle._slots.taken == 0
+        assert throttle._limiter.borrowed == 0
 
     run(main())
 
@@ -248,7 +248,7 @@ def test_an_item_that_waits_for_its_retry_lends_its_slot():
         start = now()
         await asyncio.gather(first(), second())
         assert events == [("second", 8), ("first", 8)]
-        assert throttle._slots.taken == 0
+        assert throttle._limiter.borrowed == 0
 
     run(main())
 
@@ -273,8 +273,8 @@ def test_a_retry_that_is_cancelled_gives_nothing_back_twice():
                 await asyncio.sleep(moment)
                 task.cancel()
                 await asyncio.wait([task])
-                assert throttle._slots.taken == 1
-            assert throttle._slots.taken == 0
+                assert throttle._limiter.borrowed == 1
+            assert throttle._limiter.borrowed == 0
 
     run(main())
 
@@ -447,7 +447,7 @@ def test_a_limit_that_does_not_adapt_stays():
         service = Service(throttle)
         await many(32, deal, throttle, service, [(200, 0.1), (429, 0.1), (200, 9)])
         assert throttle.limit == 16
-        throttle.note(refusal(429, 7))
+        throttle.note_failure(refusal(429, 7))
         start = now()
         await service.attempt(took=0)
         assert now() - start == pytest.approx(7)
@@ -464,14 +464,14 @@ def test_a_limit_that_does_not_adapt_stays():
 )
 def test_the_limit_is_always_between_1_and_the_concurrency(most, steps):
     """Whatever is answered, in whatever time, to requests of whatever age."""
-    limit = _Limit(most, adaptive=True)
+    limit = AdaptiveLimit(most, adaptive=True)
     for throttled, took, age, magnitude in steps:
-        before, falls = limit.value, limit.falls
+        before, decreases = limit.value, limit.decreases
         if throttled:
-            limit.throttled(falls - age)
+            limit.throttled(decreases - age)
             assert limit.value == (max(1, before / 2) if age == 0 else before)
         else:
-            limit.answered(("POST", magnitude), took, falls - age)
+            limit.succeeded(("POST", magnitude), took, decreases - age)
             assert before * 0.8 <= limit.value <= before + 1
         assert 1 <= limit.value <= most
 
@@ -536,11 +536,11 @@ def test_the_longest_of_several_pauses_counts():
         throttle = Throttle(4)
         service = Service(throttle)
         start = now()
-        throttle.note(refusal(429, 5))
-        throttle.note(refusal(503, 2))
+        throttle.note_failure(refusal(429, 5))
+        throttle.note_failure(refusal(503, 2))
         waiting = asyncio.create_task(service.attempt())
         await asyncio.sleep(4)
-        throttle.note(refusal(429, 6))
+        throttle.note_failure(refusal(429, 6))
         await waiting
         assert service.sent == [pytest.approx(start + 10)]
 
@@ -567,12 +567,12 @@ def test_a_failure_pauses_the_others_if_it_asks_for_it(error, seconds):
     """Raised at last or tried again; for a minute at the most."""
 
     async def main():
-        for tell in ("note", "retry"):
+        for tell in ("note_failure", "retry"):
             throttle = Throttle(4)
             service = Service(throttle)
             start = now()
-            if tell == "note":
-                throttle.note(error)
+            if tell == "note_failure":
+                throttle.note_failure(error)
             else:
                 await service.retry(error)
             await many(2, service.attempt, took=0)
@@ -590,7 +590,7 @@ def test_the_longest_pause_can_be_set():
     async def main():
         throttle = Throttle(4, longest_pause=3600)
         start = now()
-        throttle.note(refusal(429, 1800))
+        throttle.note_failure(refusal(429, 1800))
         await Service(throttle).attempt(took=0)
         assert now() - start == pytest.approx(1800)
 
@@ -604,7 +604,7 @@ def test_items_that_are_cancelled_in_a_pause_hold_nobody_up():
         throttle = Throttle(8, adaptive=False)
         service = Service(throttle)
         start = now()
-        throttle.note(refusal(429, 5))
+        throttle.note_failure(refusal(429, 5))
         tasks = [asyncio.create_task(deal(throttle, service, [(200, 0.01)])) for _ in range(8)]
         await asyncio.sleep(1)
         for task in tasks[:7:2]:
@@ -613,7 +613,7 @@ def test_items_that_are_cancelled_in_a_pause_hold_nobody_up():
         assert len(service.sent) == 4
         assert service.sent[0] == pytest.approx(start + 5)
         assert service.sent[-1] < start + 6
-        assert throttle._slots.taken == 0
+        assert throttle._limiter.borrowed == 0
 
     run(main())
 
@@ -683,14 +683,14 @@ def test_cancelled_retries_lose_no_token():
     """Those behind them wait no longer, and in their order."""
 
     async def main():
-        quota, order, taken = _Quota(10), [], 0
+        budget, order, taken = RetryBudget(10), [], 0
         dice = random.Random(3)
-        await many(10, quota.take)
+        await many(10, budget.spend)
         start = now()
 
         async def take(number):
             nonlocal taken
-            await quota.take()
+            await budget.spend()
             taken += 1
             order.append(number)
 
@@ -702,10 +702,10 @@ def test_cancelled_retries_lose_no_token():
         assert 20 <= taken < 60
         assert order == sorted(order)
         # What was there, what came, and what is left.
-        assert 10 + min(10, now() - start) - taken - quota.level() <= 10
-        left = quota.level()
+        assert 10 + min(10, now() - start) - taken - budget.available() <= 10
+        left = budget.available()
         await asyncio.sleep(3)
-        assert quota.level() == pytest.approx(min(10, left + 3))
+        assert budget.available() == pytest.approx(min(10, left + 3))
 
     run(main())
 
@@ -722,24 +722,24 @@ def test_tokens_are_never_fewer_than_none_nor_more_than_fit(capacity, steps):
     """And no more are taken than there were, came with time, and were earned."""
 
     async def main():
-        quota, tasks, start = _Quota(capacity), [], now()
+        budget, tasks, start = RetryBudget(capacity), [], now()
         for step in steps:
             if step == "take":
-                tasks += [asyncio.create_task(quota.take()) for _ in range(8)]
+                tasks += [asyncio.create_task(budget.spend()) for _ in range(8)]
             elif step == "earn":
-                quota.earn()
+                budget.earn()
             elif step == "cancel":
                 for task in tasks[::3]:
                     task.cancel()
             else:
                 await asyncio.sleep(step)
             await asyncio.sleep(0)
-            assert 0 <= quota.level() <= capacity
+            assert 0 <= budget.available() <= capacity
         await asyncio.gather(*tasks, return_exceptions=True)
         taken = sum(not task.cancelled() for task in tasks)
         came = (now() - start) * capacity / 10 + steps.count("earn") * 0.5
         assert taken <= capacity + came + 1e-6
-        assert 0 <= quota.level() <= capacity
+        assert 0 <= budget.available() <= capacity
 
     run(main())
 
@@ -796,7 +796,7 @@ def test_a_callers_hook_that_raises_loses_no_slot():
         for others in (Hooks(on_request=broken), Hooks(on_retry=broken)):
             with pytest.raises(KeyError):
                 await failing(throttle, Service(throttle, others))
-            assert throttle._slots.taken == 0
+            assert throttle._limiter.borrowed == 0
 
     run(main())
 
@@ -812,7 +812,7 @@ def test_what_is_sent_beside_the_items_holds_no_slot():
             await asyncio.wait_for(listing, 20)
         assert throttle.limit == 1
         await _listing(service)
-        assert throttle._slots.taken == 0, "a slot's end is the end of it"
+        assert throttle._limiter.borrowed == 0, "a slot's end is the end of it"
 
     async def _listing(service):
         await service.attempt(method="GET")
@@ -832,10 +832,10 @@ def test_a_run_inside_another_has_a_pace_of_its_own():
         async with outer.slot():
             await service.attempt(429)
             await service.retry(refusal(500))
-            assert (outer._slots.taken, inner._slots.taken) == (1, 0)
+            assert (outer._limiter.borrowed, inner._limiter.borrowed) == (1, 0)
             async with inner.slot():
                 await service.attempt()
-                assert (outer._slots.taken, inner._slots.taken) == (1, 1)
+                assert (outer._limiter.borrowed, inner._limiter.borrowed) == (1, 1)
 
     run(main())
 
@@ -847,7 +847,7 @@ def paced(client, throttle, others=None):
     """A client's transport, at a throttle's pace."""
     transport = client.transport
     hooks = throttle.hooks(others or transport.settings.hooks)
-    return AsyncTransport(evolve(transport.settings, hooks=hooks), transport.connections)
+    return transport.with_settings(evolve(transport.settings, hooks=hooks))
 
 
 async def upload_all(transport, throttle, count, workers=16):
@@ -921,7 +921,7 @@ async def test_a_throttle_that_is_raised_pauses_the_others(emulator):
         transport = paced(client, throttle)
         with pytest.raises(errors.TooManyRequestsResponseError) as caught:
             await upload_all(transport, throttle, 1)
-        throttle.note(caught.value)
+        throttle.note_failure(caught.value)
         start = now()
         await upload_all(transport, throttle, 1)
         assert now() - start >= 0.95
@@ -945,6 +945,6 @@ async def test_cancelled_uploads_leave_the_throttle_whole(emulator):
             task.cancel()
             await asyncio.wait([task])
             await asyncio.sleep(0)
-            assert throttle._slots.taken == 0
+            assert throttle._limiter.borrowed == 0
         emulator.faults()
         assert len(await asyncio.wait_for(upload_all(transport, throttle, 20), 20)) == 20

@@ -329,7 +329,7 @@ async def test_a_stopped_run_waits_for_no_more_items(emulator, tree):
 
 async def test_a_run_to_a_service_that_is_gone_ends(make_client, tree, monkeypatch):
     """It would crawl on otherwise, at the pace of the retries' quota."""
-    monkeypatch.setattr(_engine, "_PATIENCE", 0.5)
+    monkeypatch.setattr(_engine, "_MAX_UNREACHABLE", 0.5)
     outcomes = []
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
@@ -345,7 +345,7 @@ async def test_a_run_to_a_service_that_is_gone_ends(make_client, tree, monkeypat
 
 async def test_a_sign_of_life_keeps_a_run_going(client, emulator, tree, monkeypatch):
     """A response of any kind is one; a file that cannot be read says nothing."""
-    monkeypatch.setattr(_engine, "_PATIENCE", 0.5)
+    monkeypatch.setattr(_engine, "_MAX_UNREACHABLE", 0.5)
     # Two requests in three break before they are whole; the third is refused.
     broken = {"operation": "upload_file", "close_after_bytes": 10, "times": None}
     emulator.faults(
