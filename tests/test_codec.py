@@ -312,7 +312,7 @@ async def test_an_envelope_without_its_data_is_refused(make_client, raw_server, 
 
 async def test_a_success_without_an_end_is_refused(make_client, raw_server, monkeypatch):
     """There is a limit to what is read; the connection is given up."""
-    monkeypatch.setattr("openrouter_async._transport._MAX_RESPONSE", 500_000)
+    monkeypatch.setattr("openrouter_async._core.call._MAX_RESPONSE", 500_000)
 
     async def pour(request):
         request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n{")

@@ -1,7 +1,7 @@
-"""Defects of what we build on, each shown as it is: a test that fails here says that one is mended.
+"""Defects of our dependencies: a test that fails here says that one of them is fixed.
 
-Then the guard against it, which the test names, may go, once no version that the metadata allows
-has the defect. README lists them under "What it survives".
+The workaround that the test names can then be removed, once no version that the metadata allows
+has the defect. README lists the workarounds under "What it survives".
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import ssl
 import threading
 import warnings
 from contextlib import contextmanager, suppress
+from pkgutil import resolve_name
 from urllib.request import proxy_bypass_environment
 
 import anyio
@@ -29,33 +30,35 @@ from support.servers import http_response
 from support.tls import server_context, trusted
 
 REFUSAL = http_response(413, b"", "connection: close")
-UNTIL_IT_IS_FULL = b"x" * 10_000_000
+MORE_THAN_BUFFERS_HOLD = b"x" * 10_000_000
 
 
-def mended(guard):
-    """What a test says when the defect is gone."""
-    return f"mended by now: {guard} may go"
+def fixed(workaround):
+    """Return the message for a defect that is fixed; the workaround has to exist."""
+    resolve_name(f"openrouter_async.{workaround}")
+    return f"fixed upstream: {workaround} can be removed"
 
 
 @contextmanager
-def still(error, guard):
-    """Let this error be raised, or tell what may go."""
+def still_raises(error, workaround):
+    """Expect this error; fail with the name of the workaround without it."""
+    message = fixed(workaround)
     try:
         yield
     except error:
         return
-    pytest.fail(mended(guard))
+    pytest.fail(message)
 
 
 # asyncio
 
-asyncios_own = pytest.mark.skipif(
-    loop_class().__module__ == "uvloop", reason="uvloop has transports of its own"
+asyncio_only = pytest.mark.skipif(
+    loop_class().__module__ == "uvloop", reason="uvloop has its own transports"
 )
 
 
 class Kept(asyncio.Protocol):
-    """What asyncio's transport tells of a connection."""
+    """Keeps what asyncio's transport reports of a connection."""
 
     def __init__(self):
         self.data = b""
@@ -68,9 +71,9 @@ class Kept(asyncio.Protocol):
         self.lost.set_result(exc)
 
 
-@asyncios_own
-async def test_asyncio_throws_away_what_came_before_a_write_failed():
-    """The kernel still has the answer: `_streams.Stream._drain` reads it there."""
+@asyncio_only
+async def test_asyncio_discards_what_arrived_before_a_write_failed():
+    """The kernel still has the response: `Stream` reads it there."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         loop = asyncio.get_running_loop()
         transport, kept = await loop.create_connection(Kept, *listener.getsockname())
@@ -80,20 +83,20 @@ async def test_asyncio_throws_away_what_came_before_a_write_failed():
         server.close()
         transport.write(b"more of the body")
         assert isinstance(await kept.lost, OSError)
-        assert kept.data == b"", mended("_streams.Stream._drain")
+        assert kept.data == b"", fixed("_http.stream.Stream._read_rest")
 
 
-@asyncios_own
-async def test_asyncios_tls_throws_away_what_came_before_a_reset(tmp_path):
-    """`_streams.TLS` decrypts what the kernel still has."""
-    heard = 0
+@asyncio_only
+async def test_asyncios_tls_discards_what_arrived_before_a_reset(tmp_path):
+    """`TLS` decrypts what the kernel still has."""
+    received = 0
     with trusted(tmp_path):
         for _ in range(10):
-            heard += await _heard_by_tls(ssl.create_default_context())
-    assert heard < 10, mended("_streams.TLS")
+            received += await _received_by_tls(ssl.create_default_context())
+    assert received < 10, fixed("_http.tls.TLS")
 
 
-async def _heard_by_tls(context):
+async def _received_by_tls(context):
     async def serve(reader, writer):
         await reader.readexactly(1)
         writer.write(REFUSAL)
@@ -106,7 +109,7 @@ async def _heard_by_tls(context):
         reader, writer = await asyncio.open_connection(*address, ssl=context)
         data = b""
         with suppress(OSError):
-            writer.write(UNTIL_IT_IS_FULL)
+            writer.write(MORE_THAN_BUFFERS_HOLD)
             await writer.drain()
         with suppress(OSError):
             data = await reader.read()
@@ -114,17 +117,17 @@ async def _heard_by_tls(context):
         return data.startswith(b"HTTP/1.1 413")
 
 
-@asyncios_own
-async def test_asyncio_leaves_sockets_open_when_it_is_cancelled_while_it_connects():
-    """With a look-up that gives two addresses: `_streams._connect_socket` tries them itself."""
+@asyncio_only
+async def test_asyncio_leaves_sockets_open_when_cancelled_while_connecting():
+    """With a name that resolves to two addresses: `_connect_socket` tries them itself."""
     loop = asyncio.get_running_loop()
-    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener, _told_of() as warned:
-        for turns in range(40):
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener, _warned() as warned:
+        for steps in range(40):
             connecting = loop.create_connection(
                 Kept, "localhost", listener.getsockname()[1], happy_eyeballs_delay=0.01
             )
             task = asyncio.create_task(connecting)
-            for _ in range(turns):
+            for _ in range(steps):
                 await asyncio.sleep(0)
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -132,23 +135,23 @@ async def test_asyncio_leaves_sockets_open_when_it_is_cancelled_while_it_connect
                 transport.abort()
         del task, connecting
         await asyncio.sleep(0)
-    assert any("unclosed <socket" in str(w.message) for w in warned), mended(
-        "_streams._connect_socket"
+    assert any("unclosed <socket" in str(w.message) for w in warned), fixed(
+        "_http.dial._connect_socket"
     )
 
 
 @contextmanager
-def _told_of():
-    """The warnings of what was not closed."""
+def _warned():
+    """Record the warnings about what was not closed."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         yield warned
         gc.collect()
 
 
-@asyncios_own
+@asyncio_only
 async def test_asyncio_sets_no_delay_only_on_some_sockets():
-    """`emulator._sockets` sets it on those that `socket.create_server` gives, too."""
+    """The emulator also sets it on sockets from `socket.create_server`."""
     seen = asyncio.get_running_loop().create_future()
 
     async def serve(_, writer):
@@ -159,31 +162,31 @@ async def test_asyncio_sets_no_delay_only_on_some_sockets():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with await asyncio.start_server(serve, sock=listener):
             _, writer = await asyncio.open_connection(*listener.getsockname())
-            assert await seen == 0, mended("emulator._sockets")
+            assert await seen == 0, fixed("emulator.serving.sockets")
             writer.close()
 
 
-async def test_a_worker_threads_end_is_not_waited_for_by_whoever_is_cancelled():
-    """A native cancellation passes anyio's shield: `_threads.run_in_thread` waits for the end."""
-    begun, end = threading.Event(), threading.Event()
+async def test_a_cancelled_task_does_not_wait_for_its_worker_thread():
+    """A native cancellation ignores anyio's shield: `run_in_thread` waits for the thread itself."""
+    started, end = threading.Event(), threading.Event()
 
     def work():
-        begun.set()
+        started.set()
         end.wait(10)
 
     task = asyncio.create_task(anyio.to_thread.run_sync(work))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(started.wait, 10)
     task.cancel()
     done, _ = await asyncio.wait([task], timeout=0.5)
     end.set()
-    assert done, mended("_threads.run_in_thread")
+    assert done, fixed("_content.threads.run_in_thread")
 
 
-# httpx and what it stands on
+# httpx and its dependencies
 
 
-async def test_httpx_loses_an_answer_that_comes_early(raw_server):
-    """`_pool` reads it."""
+async def test_httpx_loses_an_early_response(raw_server):
+    """`Connection` reads it."""
 
     @headless
     async def refuse(request, _):
@@ -195,44 +198,44 @@ async def test_httpx_loses_an_answer_that_comes_early(raw_server):
 
         async def chunks():
             for _ in range(100):
-                yield UNTIL_IT_IS_FULL[:500_000]
+                yield MORE_THAN_BUFFERS_HOLD[:500_000]
 
-        with still(httpx.TransportError, "_streams.ResponseStarted"):
+        with still_raises(httpx.TransportError, "_http.stream.ResponseStarted"):
             await client.post(server.url, content=chunks())
 
 
 async def test_httpxs_pool_loses_slots_to_cancellations(raw_server):
-    """`_pool` aborts what did not end cleanly, without an await."""
+    """`Pool` aborts a connection that did not end cleanly, without an await."""
 
     async def slow(_, __):
         await asyncio.sleep(0.001)
         return http_response(200)
 
     server = await raw_server(slow)
-    with _told_of():  # it leaves coroutines behind that nobody has awaited
+    with _warned():  # it leaves coroutines that were never awaited
         await _cancel_and_go_on(server.url)
 
 
 async def _cancel_and_go_on(url):
     limits = httpx.Limits(max_connections=2)
     async with httpx.AsyncClient(limits=limits, timeout=1, trust_env=False) as client:
-        for turns in range(60):
+        for steps in range(60):
             tasks = [asyncio.create_task(client.get(url)) for _ in range(8)]
-            for _ in range(turns):
+            for _ in range(steps):
                 await asyncio.sleep(0)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        with still(httpx.PoolTimeout, "_pool.Pool"):
+        with still_raises(httpx.PoolTimeout, "_http.pool.Pool"):
             await asyncio.gather(*(client.get(url) for _ in range(6)))
 
 
 def test_httpx_inflates_all_at_once():
-    """`_answer.Answer` inflates 64 KiB at a time, and no more of an error than that."""
+    """`Response` inflates 64 KiB at a time, and no more of an error than that."""
     bomb = gzip.compress(bytes(10_000_000))
     response = httpx.Response(200, headers={"content-encoding": "gzip"}, stream=_Stream(bomb))
     longest = max(map(len, response.iter_bytes()))
-    assert longest == 10_000_000, mended("_answer.Answer._inflate")
+    assert longest == 10_000_000, fixed("_core.response.Response._inflate")
 
 
 class _Stream(httpx.SyncByteStream):
@@ -243,20 +246,20 @@ class _Stream(httpx.SyncByteStream):
         yield self._content
 
 
-def test_the_words_of_h11_repeat_a_header():
-    """`_pool` raises an error of its own, without the key."""
+def test_an_error_of_h11_repeats_a_header():
+    """`request_head` raises an error of its own, without the key."""
     with pytest.raises(h11.LocalProtocolError) as caught:
         h11.Request(
             method="GET", target="/", headers=[("host", "x"), ("authorization", "Bearer k\n")]
         )
-    assert "Bearer k" in str(caught.value), mended("_pool.request_head")
+    assert "Bearer k" in str(caught.value), fixed("_http.connection.request_head")
 
 
 # backoff
 
 
-def test_the_waits_of_backoff_shorten_what_the_server_asked_for():
-    """By its default jitter; `_retry.Backoff` takes its waits from the generators alone."""
+def test_backoff_waits_for_less_than_the_server_asked_for():
+    """By its default jitter; `Backoff` takes its waits from the generators alone."""
     waits = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("time.sleep", waits.append)
@@ -266,18 +269,18 @@ def test_the_waits_of_backoff_shorten_what_the_server_asked_for():
             return False
 
         refused()
-    assert min(waits) < 10, mended("_retry.Backoff")
+    assert min(waits) < 10, fixed("_core.retry.Backoff")
 
 
-def test_the_generators_of_backoff_begin_with_nothing():
-    """`_retry.Backoff` skips it."""
-    assert next(backoff.expo()) is None, mended("the first next() in _retry.Backoff")
+def test_the_generators_of_backoff_start_with_none():
+    """`Backoff` skips it."""
+    assert next(backoff.expo()) is None, fixed("_core.retry.Backoff")
 
 
 def test_the_bounds_of_backoff_overflow_where_they_do_not_grow():
-    """`_retry` takes a little more than 0 for 0."""
+    """`Backoff` replaces 0 by a little more than 0."""
     bounds = backoff.expo(base=1.5, factor=0, max_value=8)
-    with still(OverflowError, "_retry._SHORTEST"):
+    with still_raises(OverflowError, "_core.retry._SHORTEST"):
         for _ in range(3000):
             next(bounds)
 
@@ -286,19 +289,19 @@ def test_the_bounds_of_backoff_overflow_where_they_do_not_grow():
 
 
 def test_python_knows_no_networks_in_no_proxy():
-    """`_connections.proxy_for` does."""
+    """`proxy_for` does."""
     met = proxy_bypass_environment("10.1.2.3", {"no": "10.0.0.0/8"})
-    assert not met, mended("_connections._covers")
+    assert not met, fixed("_http.proxies._covers")
 
 
 @pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e999"])
 def test_python_reads_numbers_that_json_has_not(text):
-    """`_codec` refuses them."""
-    assert not math.isfinite(json.loads(text)), mended("_codec._JSON")
+    """The codec refuses them."""
+    assert not math.isfinite(json.loads(text)), fixed("_core.codec._JSON")
 
 
-def test_to_open_a_folders_descriptor_leaves_it_open(tmp_path):
-    """`_sources` looks what it is before."""
+def test_opening_a_folders_descriptor_leaves_it_open(tmp_path):
+    """Sources are checked before they are opened."""
     descriptor = os.open(tmp_path, os.O_RDONLY)
     with pytest.raises(IsADirectoryError):
         os.fdopen(descriptor, "rb")

@@ -23,7 +23,7 @@ from support.wire import KEY, QUICK, raised, replies
 from test_secrecy import texts
 
 from openrouter_async import AsyncOpenRouter, Hooks, RetryConfig, Timeout, errors
-from openrouter_async._http import stream as _streams
+from openrouter_async._http import dial
 
 ONCE = RetryConfig.none()
 GOOD = http_response(200, FILE)
@@ -515,7 +515,7 @@ async def test_what_comes_in_the_clear_before_tls_is_no_answer(
 ):
     """Anybody on the way could have said it, and let the handshake pass behind it."""
     server = await start(replies(GOOD), ssl=server_context())
-    opened = _streams._open
+    opened = dial._open
 
     async def open_slowly(sock):
         stream = await opened(sock)
@@ -527,7 +527,7 @@ async def test_what_comes_in_the_clear_before_tls_is_no_answer(
         far, back = await asyncio.open_connection("127.0.0.1", server.port)
         await asyncio.gather(_pump(reader, back), _pump(far, writer))
 
-    monkeypatch.setattr(_streams, "_open", open_slowly)
+    monkeypatch.setattr(dial, "_open", open_slowly)
     async with await asyncio.start_server(forge, "127.0.0.1", 0) as between:
         port = between.sockets[0].getsockname()[1]
         client = make_client(f"https://127.0.0.1:{port}/api/v1")

@@ -81,7 +81,7 @@ def _running(client, server):
     if portal is None:
         return set()
     # The portal's own task has always been there.
-    return {t for t in asyncio.all_tasks(portal.loop) if not t.get_name().endswith("_faces._serve")}
+    return {t for t in asyncio.all_tasks(portal.loop) if not t.get_name().endswith("portal._serve")}
 
 
 async def _ended_tasks(client, server):

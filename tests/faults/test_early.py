@@ -125,7 +125,7 @@ def test_interim_answers_do_not_stop_a_body(stage, count):
         sizes.append(len(parse_form(request.headers("content-type")[0], body).content))
         return http_response(200, FILE | {"size_bytes": sizes[0]})
 
-    Row(step, options={"timeout": Timeout(total=20)}, seconds=(0, 5)).run(stage, large)
+    Row(step, options={"timeout": Timeout(total=20)}, seconds=(0, 10)).run(stage, large)
     assert sizes == [len(BODY)]
 
 

@@ -365,7 +365,7 @@ async def _all(listing):
 
 REPEATED = {"data": [FILE], "has_more": True, "cursor": "c"}
 WAYS = {
-    **{cls: once(status) for status, cls in errors._BY_STATUS.items()},
+    **{cls: once(status) for status, cls in errors.BY_STATUS.items()},
     errors.OpenRouterDefaultError: once(418),
     errors.ResponseValidationError: once(200, b"<html>"),
     errors.ConnectionFailedError: (_reset, lambda client: client.files.retrieve("x")),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import trustme
 
-from openrouter_async._http import connections as _connections
+from openrouter_async._http import tls
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=30)
 
@@ -34,12 +34,12 @@ def environment(**variables):
     """Set the variables, and make clients load their trusted certificates anew."""
     before = {name: os.environ.get(name) for name in variables}
     _put(variables)
-    _connections._tls_context.cache_clear()
+    tls._tls_context.cache_clear()
     try:
         yield
     finally:
         _put(before)
-        _connections._tls_context.cache_clear()
+        tls._tls_context.cache_clear()
 
 
 def _put(variables):
