@@ -43,7 +43,7 @@ __all__ = [
     "openrouter_environment",
 ]
 
-EXTRA_KEY = ("puremagic", "python_multipart", "starlette", "uvicorn")
+EXTRA_KEY = ("python_multipart", "starlette", "uvicorn")
 
 
 @pytest.fixture

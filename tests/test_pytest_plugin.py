@@ -110,5 +110,5 @@ def test_the_plugin_imports_nothing_of_the_emulator() -> None:
     """Every pytest in the environment loads it."""
     code = f"import sys, {_PLUGIN}; print(*sys.modules)"
     modules = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-    extra = {"starlette", "uvicorn", "puremagic", "python_multipart", "openrouter_async.emulator"}
+    extra = {"starlette", "uvicorn", "python_multipart", "openrouter_async.emulator"}
     assert not extra.intersection(modules)

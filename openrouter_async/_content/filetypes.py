@@ -1,4 +1,9 @@
-"""Whether the service takes a content, as far as its bytes tell."""
+"""The media types that the service accepts, recognised by content alone.
+
+One table serves the SDK, which refuses other content before it is sent, and the emulator, which
+reports the type. Where programs that recognise files differ the patterns are liberal: the service
+decides.
+"""
 
 import codecs
 import re
@@ -8,59 +13,65 @@ import zipfile
 from collections.abc import Iterator
 from typing import IO, Final
 
-__all__ = ["is_taken"]
+__all__ = ["TEXT", "media_type"]
 
+TEXT: Final = "text/plain"
 _CHUNK_SIZE: Final = 524_288
+_HEAD_SIZE: Final = 64
 
-# Liberal where programs that know files by their first bytes are: the service has the last word.
-_BINARY: Final = re.compile(
-    rb"""(?:\r\n)?%PDF
-      | \x89PNG\r\n\x1a\n
-      | \xff\xd8                               # JPEG
-      | \0\0\0\x0cjP\x20\x20                   # and JPEG 2000
-      | GIF8[79]a
-      | RIFF.{4}WEBP
-      | .{8}WAV[E\x20]
-      | ID3                                    # MP3, with tags and without
-      | \xff(?:\xfb|[\xe2\xe3\xf2\xf3\xfa][\x10-\xef])
-      | fLaC
-      | OggS
-    """,
-    re.DOTALL | re.VERBOSE,
-)
-_OFFICE: Final = ("word/", "xl/", "ppt/")
+_BINARY: Final = {
+    "application/pdf": rb"(?:\r\n)?%PDF",
+    "image/png": rb"\x89PNG\r\n\x1a\n",
+    "image/jpeg": rb"\xff\xd8|\0\0\0\x0cjP\x20\x20",  # the second is JPEG 2000
+    "image/gif": rb"GIF8[79]a",
+    "image/webp": rb"RIFF.{4}WEBP",
+    "audio/mpeg": rb"ID3|\xff(?:\xfb|[\xe2\xe3\xf2\xf3\xfa][\x10-\xef])",  # MP3 with tags, without
+    "audio/flac": rb"fLaC",
+    "audio/ogg": rb"OggS",
+    "audio/wav": rb".{8}WAV[E\x20]",
+}
+_PATTERNS: Final = {name: re.compile(pattern, re.DOTALL) for name, pattern in _BINARY.items()}
+_OFFICE: Final = {
+    "word/": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "xl/": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "ppt/": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+}
 
 
-def is_taken(file: IO[bytes]) -> bool:
-    """Whether what is left of a file is of a kind that the service takes.
+def media_type(file: IO[bytes]) -> str | None:
+    """Return the media type of the rest of a file, None if the service does not accept it.
 
-    PDF, PNG, JPEG, GIF, WebP, MP3, WAV, FLAC, Ogg, Word, Excel and PowerPoint are, and texts in
-    UTF-8. Waits for the disk. Leaves the file anywhere.
+    Accepted are PDF, PNG, JPEG, GIF, WebP, MP3, WAV, FLAC, Ogg, Word, Excel and PowerPoint, and
+    any text in UTF-8 (`TEXT`). Reads in this thread and leaves the file at any position.
     """
     start = file.tell()
-    head = file.read(64)
+    head = file.read(_HEAD_SIZE)
     file.seek(start)
     if head.startswith(b"PK\x03\x04"):
-        return _is_office(file)
-    return _BINARY.match(head) is not None or _is_text(file)
+        return _office_type(file)
+    found = next((name for name, pattern in _PATTERNS.items() if pattern.match(head)), None)
+    return found or (TEXT if _is_text(file) else None)
 
 
-def _is_office(file: IO[bytes]) -> bool:
+def _office_type(file: IO[bytes]) -> str | None:
     if file.tell() == 0:
-        return _holds_office(file)
-    # An archive is read from its end, by which what lies before the content might count too.
+        return _office_type_of_archive(file)
+    # A ZIP archive is read from its end, so content before the start could be mistaken for a part.
     with tempfile.TemporaryFile() as copy:
         shutil.copyfileobj(file, copy)
-        return _holds_office(copy)
+        return _office_type_of_archive(copy)
 
 
-def _holds_office(file: IO[bytes]) -> bool:
+def _office_type_of_archive(file: IO[bytes]) -> str | None:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
-        return False
-    return "[Content_Types].xml" in names and any(name.startswith(_OFFICE) for name in names)
+        return None
+    if "[Content_Types].xml" not in names:
+        return None
+    found = (type_ for folder, type_ in _OFFICE.items() if any(n.startswith(folder) for n in names))
+    return next(found, None)
 
 
 def _is_text(file: IO[bytes]) -> bool:

@@ -12,7 +12,7 @@ _NOT_EXTRA = frozenset({"openrouter_async", *sys.stdlib_module_names})
 
 _BROUGHT = {
     "cli": ("rich", "typer"),
-    "emulator": ("puremagic", "python_multipart", "starlette", "uvicorn"),
+    "emulator": ("python_multipart", "starlette", "uvicorn"),
 }
 
 _BARE_HELP = """\

@@ -12,7 +12,7 @@ from typing import IO, Final, cast
 
 from attrs import frozen
 
-from .._content.filetypes import is_taken
+from .._content.filetypes import media_type
 from .._content.readers import is_async
 from .._content.sources import (
     FileContent,
@@ -165,7 +165,7 @@ def _check_file(file: IO[bytes], item: _Item) -> None:
 
 
 def _check_type(file: IO[bytes], item: _Item) -> None:
-    if not is_taken(file):
+    if media_type(file) is None:
         msg = f"{item.label!r} is {_OTHER}"
         raise UploadSourceError(msg)
 

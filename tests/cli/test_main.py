@@ -59,8 +59,7 @@ def test_main_is_the_console_script(monkeypatch, capsys):
         ("rich", ["demo"], "cli"),
         ("uvicorn", ["demo"], "emulator"),
         ("starlette", ["emulator"], "emulator"),
-        ("puremagic", ["emulator"], "emulator"),
-        ("python_multipart", ["demo"], "emulator"),
+        ("python_multipart", ["emulator"], "emulator"),
     ],
 )
 def test_missing_extra_is_one_clear_line(execute, missing, args, extra):
@@ -87,7 +86,7 @@ def test_without_the_extra_the_help_says_how_to_get_it(execute, missing):
 
 
 @pytest.mark.parametrize(
-    ("missing", "told"), [("uvicorn", True), ("puremagic", True), ("tqdm", False)]
+    ("missing", "told"), [("uvicorn", True), ("python_multipart", True), ("tqdm", False)]
 )
 def test_the_help_tells_which_commands_need_more(execute, missing, told):
     """Those of the emulator, which has an extra of its own."""

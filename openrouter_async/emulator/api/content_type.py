@@ -1,45 +1,21 @@
-"""What a file is, decided from its content alone."""
+"""The media type of an uploaded file, determined by its content alone."""
 
 import codecs
 import csv
 import json
 import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
-import puremagic
+from ..._content.filetypes import TEXT, media_type
 
 __all__ = ["detect"]
 
-_BY_MAGIC: Final = {
-    "application/pdf": "application/pdf",
-    "image/png": "image/png",
-    "image/jpeg": "image/jpeg",
-    "image/gif": "image/gif",
-    "image/webp": "image/webp",
-    "audio/mpeg": "audio/mpeg",
-    "audio/wav": "audio/wav",
-    "audio/wave": "audio/wav",
-    "audio/x-wav": "audio/wav",
-    "audio/flac": "audio/flac",
-    "audio/x-flac": "audio/flac",
-    "audio/ogg": "audio/ogg",
-}
-"""puremagic's words for what the service takes, and the service's."""
-_OFFICE: Final = {
-    "word/": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "xl/": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "ppt/": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-}
-_MP3_SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef]")
-_CHUNK = 1024 * 1024
-# The structure of a text is judged from its first MiB: a JSON document of 100 MiB would take
-# gigabytes to parse, and the first lines of a list tell as much as all of them.
+# The kind of a text is decided from its first MiB: a JSON document of 100 MiB would take gigabytes
+# to parse, and the first lines of a table show as much as all of them.
 _SAMPLE = 1024 * 1024
 _LINES = 1000
-# Each alternative is linear, also for a MiB of brackets or empty lines.
+# Each alternative takes linear time, also for a MiB of brackets or empty lines.
 _MARKDOWN = re.compile(
     r"""\A\s*\#{1,6}[ \t]+\S                    # a heading at the top,
       | ^\#{1,6}[ \t]+\S.*\n[ \t]*(?:\n|\Z)    # or one with an empty line after it,
@@ -54,60 +30,19 @@ _MARKDOWN = re.compile(
 
 
 def detect(path: Path) -> str | None:
-    """The MIME type of the file, or None where the service would not take it."""
+    """Return the media type of a file, None if the service does not accept it."""
     with path.open("rb") as file:
-        head = file.read(_CHUNK)
-    if head.startswith(b"PK\x03\x04"):
-        return _office(path)
-    return _magic(path, head) or _text(path, head)
-
-
-def _office(path: Path) -> str | None:
-    """The document in a ZIP archive; puremagic knows them all by the same four bytes."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
-        return None
-    if "[Content_Types].xml" not in names:
-        return None
-    found = (mime for prefix, mime in _OFFICE.items() if any(n.startswith(prefix) for n in names))
-    return next(found, None)
-
-
-def _magic(path: Path, head: bytes) -> str | None:
-    if _MP3_SYNC.match(head):  # puremagic knows but one of the frame headers
-        return "audio/mpeg"
-    for match in puremagic.magic_file(path):
-        # RIFF alone is a container, which puremagic also offers as each of its formats.
-        if match.mime_type in _BY_MAGIC and match.byte_match != b"RIFF":
-            return _BY_MAGIC[match.mime_type]
-    return None
-
-
-def _text(path: Path, head: bytes) -> str | None:
-    if not _is_utf8(path):
-        return None
+        found = media_type(file)
+        if found != TEXT:
+            return found
+        file.seek(0)
+        head = file.read(_SAMPLE)
     # The sample may end inside a character.
-    sample = codecs.getincrementaldecoder("utf-8-sig")().decode(head[:_SAMPLE])
-    return _structure(sample, whole=path.stat().st_size <= _SAMPLE)
+    sample = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    return _text_type(sample, whole=path.stat().st_size <= _SAMPLE)
 
 
-def _is_utf8(path: Path) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                if b"\0" in chunk:
-                    return False
-                decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _structure(sample: str, *, whole: bool) -> str:
+def _text_type(sample: str, *, whole: bool) -> str:
     lines = sample.splitlines() if whole else sample.splitlines()[:-1]
     if _is_ndjson(lines[:_LINES]):
         return "application/x-ndjson"
@@ -115,11 +50,11 @@ def _structure(sample: str, *, whole: bool) -> str:
         return "application/json"
     if _is_csv(lines[:_LINES]):
         return "text/csv"
-    return "text/markdown" if _MARKDOWN.search(sample) else "text/plain"
+    return "text/markdown" if _MARKDOWN.search(sample) else TEXT
 
 
 def _is_json(text: str) -> bool:
-    """Whether it is an object or a list: a number or a word alone is a text."""
+    """Return whether a text is a JSON object or list; a single number or string is plain text."""
     if not text.lstrip().startswith(("{", "[")):
         return False
     try:
@@ -135,7 +70,7 @@ def _is_ndjson(lines: Sequence[str]) -> bool:
 
 
 def _is_csv(lines: Sequence[str]) -> bool:
-    """Whether there are several rows, all of the same number of columns, more than one."""
+    """Return whether a text has several rows with the same number of columns, at least two."""
     try:
         rows = [row for row in csv.reader(lines, strict=True) if row]
     except csv.Error:
