@@ -1,8 +1,9 @@
-"""Every example of README.md runs as it stands there."""
+"""Every example in README.md runs exactly as it is written there."""
 
 import ast
 import inspect
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,13 @@ import pytest
 
 from openrouter_async import AsyncOpenRouter
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
 FILES = {match[1]: block for block in BLOCKS if (match := re.match(r"# (\w+\.py)\b", block))}
-"""Blocks that begin with a file's name."""
+"""Blocks that begin with a file name."""
+[ENDPOINT] = [block for block in BLOCKS if re.match("# openrouter_async/", block)]
+"""The edits that add an endpoint, each below the path of its file."""
 PROGRAMS = {
     "upload_folder.py": (["docs"], ["1 uploaded"]),
     "delete_old.py": (["0"], ["14  old.txt", "deleted old.txt"]),
@@ -22,22 +26,22 @@ PROGRAMS = {
     "download_results.py": ([], ["results/report.pdf"]),
     "upload_in_threads.py": ([], ["or_file_", "guide.pdf"]),
 }
-"""Their arguments, and some of what they print."""
+"""Their arguments, and parts of their output."""
 SCRIPTS = [b for b in BLOCKS if "asyncio.run(" in b and b not in FILES.values()]
 TESTS = [block for name, block in FILES.items() if name.startswith("test_")]
-SNIPPETS = [block for block in BLOCKS if block not in [*SCRIPTS, *FILES.values()]]
+SNIPPETS = [block for block in BLOCKS if block not in [*SCRIPTS, *FILES.values(), ENDPOINT]]
 
 
 @pytest.mark.parametrize("source", SCRIPTS, ids=range(len(SCRIPTS)))
 def test_a_script_runs(surroundings, source, capsys):
-    """As a program of its own."""
+    """A block that starts its own event loop."""
     exec(compile(source, "README.md", "exec"), {})
     assert "report.pdf" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_runs(surroundings, name):
-    """As a file with its name, in a process of its own."""
+    """As a file with that name, in its own process."""
     surroundings.create_file("old.txt", b"what was here\n")
     surroundings.create_file("report.pdf", b"%PDF-1.4\n%%EOF\n")
     Path(name).write_text(FILES[name])
@@ -52,28 +56,28 @@ def test_a_program_runs(surroundings, name):
     ("name", "expected"), [("upload_folder.py", "1 skipped"), ("set_up_workspace.py", "2 members")]
 )
 def test_a_program_runs_again(surroundings, name, expected):
-    """Where the text around it says so."""
+    """Programs that the text describes as safe to run again."""
     Path(name).write_text(FILES[name])
     run_program(name, *PROGRAMS[name][0])
     assert expected in run_program(name, *PROGRAMS[name][0])
 
 
 def run_program(*command):
-    """What it prints; it may warn of nothing."""
-    done = subprocess.run(
+    """Return the standard output; errors and warnings fail the test."""
+    completed = subprocess.run(
         [sys.executable, "-W", "error", *command],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    assert (completed.returncode, completed.stderr) == (0, "")
+    return completed.stdout
 
 
 @pytest.mark.parametrize("source", SNIPPETS, ids=range(len(SNIPPETS)))
 async def test_a_snippet_runs(surroundings, source):
-    """With an open client at hand, as the text around it says."""
+    """With an open client, as the surrounding text assumes."""
     file_id = surroundings.create_file("made.bin", b"made by the service")["id"]
     async with AsyncOpenRouter() as client:
         names = {"client": client, "file_id": file_id, "AsyncOpenRouter": AsyncOpenRouter}
@@ -86,15 +90,39 @@ async def test_a_snippet_runs(surroundings, source):
 
 @pytest.mark.parametrize("source", TESTS, ids=range(len(TESTS)))
 def test_a_test_passes(pytester, source):
-    """In a project of the reader's."""
+    """In a project of the reader."""
     pytester.makepyfile(test_upload=source)
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio")
     result.assert_outcomes(passed=1)
 
 
-def test_the_first_screen_has_both_commands_and_they_exist():
-    """What a new user types."""
+def test_the_first_screen_shows_how_to_run_the_demo_and_the_tests():
+    """The commands that a new user types first."""
     commands = re.findall(r"^python3 -m pip install .*$", README.read_text(), re.MULTILINE)
     assert len(commands) == 2
     assert "openrouter-async demo" in commands[0]
     assert "nox" in commands[1]
+
+
+def test_the_example_endpoint_works_on_both_clients(tmp_path):
+    """The edits of "Contributing", applied to a copy of the project, pass the test among them."""
+    for part in ("openrouter_async", "tests/conftest.py", "tests/support", "pyproject.toml"):
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        (tmp_path / part).parent.mkdir(exist_ok=True)
+        copy(ROOT / part, tmp_path / part)
+    blocks = re.split(r"^# (\S+\.py)\n", ENDPOINT, flags=re.MULTILINE)
+    for path, code in zip(blocks[1::2], blocks[2::2], strict=True):
+        file = tmp_path / path
+        file.parent.mkdir(exist_ok=True)
+        text = file.read_text() if file.exists() else ""
+        [*_, last] = re.findall(r"^(?:async def|class) .*\n", code, re.MULTILINE)
+        file.write_text(text.replace(last, code) if last in text else f"{text}\n\n{code}")
+    completed = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "tests/operations"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert "2 passed" in completed.stdout, completed.stdout

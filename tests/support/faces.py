@@ -6,6 +6,7 @@ from typing import Any
 import anyio.to_thread
 
 from openrouter_async import AsyncOpenRouter, OpenRouter, SyncDownload, SyncPager
+from openrouter_async.namespaces import NAMESPACES
 
 Client = Any  # either client, as tests use it
 
@@ -98,8 +99,8 @@ class BlockingFace:
 
     def __init__(self, *args, blocking=None, **kwargs):
         self.blocking = blocking or OpenRouter(*args, **kwargs)
-        self.files = _Namespace(self.blocking.files)
-        self.workspaces = _Namespace(self.blocking.workspaces)
+        for name in NAMESPACES:
+            setattr(self, name, _Namespace(getattr(self.blocking, name)))
         self.transport = self.blocking.transport
 
     def with_options(self, **options):
