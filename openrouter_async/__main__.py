@@ -1,13 +1,13 @@
-"""``python -m openrouter_async``, which is the command ``openrouter-async``."""
+"""Entry point of ``openrouter-async`` and ``python -m openrouter_async``."""
 
 import sys
 
 from . import __version__
-from .cli._extras import bare_help, lacking, needs_extra
+from .cli._extras import help_without_extra, missing_packages, requires_extra
 
 __all__ = ["main"]
 
-_INTERRUPTED, _INTERRUPTED_TYPER = 4, 130
+_INTERRUPTED, _INTERRUPTED_IN_TYPER = 4, 130
 
 
 def main() -> None:
@@ -15,17 +15,17 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"openrouter-async {__version__}\n")
         raise SystemExit(0)
-    if sys.argv[1:] == ["--help"] and lacking("cli"):
-        sys.stdout.write(bare_help())
+    if sys.argv[1:] == ["--help"] and missing_packages("cli"):
+        sys.stdout.write(help_without_extra())
         raise SystemExit(0)
     try:
-        with needs_extra("cli"):
+        with requires_extra("cli"):
             from .cli.app import app
         app()
-    except KeyboardInterrupt:  # before a command has begun, and could say more
+    except KeyboardInterrupt:  # raised before a command could handle it
         raise SystemExit(_INTERRUPTED) from None
-    except SystemExit as ended:
-        if ended.code == _INTERRUPTED_TYPER:
+    except SystemExit as error:
+        if error.code == _INTERRUPTED_IN_TYPER:
             raise SystemExit(_INTERRUPTED) from None
         raise
 

@@ -1,6 +1,6 @@
-"""The command line: Typer and rich over the public client, nothing private.
+"""The command line: Typer and rich on top of the public client.
 
-Imports nothing by itself: without the extra ``cli`` there is still somebody to say so.
+This module imports nothing, so that `__main__` can report a missing ``cli`` extra.
 """
 
 __all__: list[str] = []

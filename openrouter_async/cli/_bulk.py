@@ -1,4 +1,4 @@
-"""How a bulk run is shown: bars on a terminal, lines elsewhere, and a summary at its end."""
+"""Output of a bulk run: progress bars on a terminal, lines elsewhere, and a summary at the end."""
 
 import time
 from collections import Counter
@@ -7,30 +7,21 @@ from contextlib import aclosing, contextmanager
 from typing import Final
 
 from attrs import define, evolve, field
+from rich import progress as rich
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
-from .. import Progress as Report
+from .. import Progress
 from ..transfers import OnProgress, Outcome, TransferProgress, rich_progress
+from ._errors import FAILED, UNAUTHENTICATED, exit_status_of, explain
 from ._output import Output, Row, human_size, visible
-from ._status import FAILED, UNAUTHENTICATED, explain, status_of
 
-__all__ = ["Start", "Totals", "file_bars", "outcome_row", "run"]
+__all__ = ["Start", "Totals", "file_bars", "outcome_row", "run_bulk"]
 
 Start = Callable[[OnProgress | None], AsyncGenerator[Outcome, None]]
-"""Begins a run that tells its progress."""
+"""Starts a run that reports its progress to the argument."""
 
-_NOTHING_YET: Final = TransferProgress(
+_NO_PROGRESS: Final = TransferProgress(
     items_done=0,
     items_total=None,
     bytes_done=0,
@@ -39,82 +30,82 @@ _NOTHING_YET: Final = TransferProgress(
     item_bytes=0,
     item_size=None,
 )
-_UNDONE: Final = frozenset({"skipped", "failed", "unknown"})
+_NOT_TRANSFERRED: Final = frozenset({"skipped", "failed", "unknown"})
 
 
 @define
 class Totals:
-    """How much there is to do, as far as it is known; what is not done after all counts off."""
+    """The size of a run, as far as it is known; items that are not transferred are subtracted."""
 
     items: int = 0
     size: int = 0
     """In bytes; 0 if unknown."""
 
     def added_to(self, show: OnProgress) -> OnProgress:
-        """The same progress, but told with these totals."""
+        """Return a callback that passes events on to `show` with these totals."""
 
-        def told(event: TransferProgress) -> None:
-            if event.outcome is not None and event.outcome.status in _UNDONE:
+        def show_with_totals(event: TransferProgress) -> None:
+            if event.outcome is not None and event.outcome.status in _NOT_TRANSFERRED:
                 self.size -= min(self.size, _size_of(event.outcome) or 0)
             show(evolve(event, items_total=self.items, bytes_total=self.size))
 
-        return told
+        return show_with_totals
 
 
 @define
-class _Tally:
+class _Summary:
     output: Output
     columns: tuple[str, ...]
-    began: float = field(factory=time.monotonic)
+    started: float = field(factory=time.monotonic)
     counts: Counter[str] = field(factory=Counter)
     size: int = 0
 
     def add(self, outcome: Outcome) -> None:
         self.counts[outcome.status] += 1
-        if outcome.status not in _UNDONE:
+        if outcome.status not in _NOT_TRANSFERRED:
             self.size += _size_of(outcome) or 0
         row = outcome_row(outcome)
-        # A key that is refused for all is told of once, when the run is stopped.
-        if outcome.error is not None and status_of(outcome.error) != UNAUTHENTICATED:
+        # A refused key stops the run, which reports it once.
+        if outcome.error is not None and exit_status_of(outcome.error) != UNAUTHENTICATED:
             self.output.error(f"{row['source']}: {row['error']}")
         self.output.line(row, self.columns)
 
     @property
-    def status(self) -> int:
+    def exit_status(self) -> int:
         return FAILED if self.counts["failed"] or self.counts["unknown"] else 0
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {status}" for status, count in self.counts.items())
-        seconds = time.monotonic() - self.began
+        seconds = time.monotonic() - self.started
         size = f"; {human_size(self.size)}" if self.size else ""
         return f"{counts or '0 files'}{size} in {seconds:.1f} s"
 
 
-async def run(output: Output, start: Start, totals: Totals, *columns: str) -> int:
-    """Carry out a bulk run, show how it goes, and give the exit status.
+async def run_bulk(output: Output, start: Start, totals: Totals, *columns: str) -> int:
+    """Run a bulk transfer, show its progress and outcomes, and return the exit status.
 
     Args:
-        output: Where it is shown.
-        start: Begins it.
-        totals: How much there is to do.
-        columns: What a line shows of each outcome, of the keys of `outcome_row`.
+        output: Where to print.
+        start: Starts the run.
+        totals: The size of the run.
+        columns: Keys of `outcome_row` that a line shows.
 
     Raises:
-        TransferStoppedError: It ended before its last item.
+        TransferStoppedError: The run ended before its last item.
     """
-    tally = _Tally(output, columns)
+    summary = _Summary(output, columns)
     try:
-        with _bars(output, totals) as progress:
+        with _run_bars(output, totals) as progress:
             async with aclosing(start(progress)) as outcomes:
                 async for outcome in outcomes:
-                    tally.add(outcome)
+                    summary.add(outcome)
     finally:
-        output.note(str(tally))
-    return tally.status
+        output.note(str(summary))
+    return summary.exit_status
 
 
 def outcome_row(outcome: Outcome) -> Row:
-    """An outcome in the shape that all bulk commands print."""
+    """Return an outcome as a row with the same keys for all bulk commands."""
     source, known = outcome.source, outcome.file or outcome.source
     return {
         "status": outcome.status,
@@ -130,7 +121,7 @@ def outcome_row(outcome: Outcome) -> Row:
 
 
 def _name_of(source: object) -> str:
-    """What was asked for: a path, an id, or standard input."""
+    """Return a source's path or id; ``-`` for standard input."""
     if isinstance(source, str):
         return source
     known = getattr(source, "path", None) or getattr(source, "id", None)
@@ -143,17 +134,17 @@ def _size_of(outcome: Outcome) -> int | None:
 
 
 @contextmanager
-def file_bars(output: Output) -> Iterator[Callable[[str, int], Report | None]]:
+def file_bars(output: Output) -> Iterator[Callable[[str, int], Progress | None]]:
     """Yield a function that adds a bar for a file and returns its ``progress=`` callback.
 
-    Without a terminal there is no bar, and the callback is None.
+    Where no bars are shown, the callback is None.
     """
     if not output.live:
         yield lambda _name, _size: None
         return
     with _display(output, in_bytes=True) as display:
 
-        def add(name: str, size: int) -> Report:
+        def add(name: str, size: int) -> Progress:
             task = display.add_task(escape(visible(name)), total=size)
             return lambda done, _: display.update(task, completed=done)
 
@@ -161,35 +152,33 @@ def file_bars(output: Output) -> Iterator[Callable[[str, int], Report | None]]:
 
 
 @contextmanager
-def _bars(output: Output, totals: Totals) -> Iterator[OnProgress | None]:
+def _run_bars(output: Output, totals: Totals) -> Iterator[OnProgress | None]:
     if not output.live:
         yield None
         return
-    with _display(output, in_bytes=totals.size > 0) as progress:
-        show = totals.added_to(rich_progress(progress))
-        show(_NOTHING_YET)
+    with _display(output, in_bytes=totals.size > 0) as display:
+        show = totals.added_to(rich_progress(display))
+        show(_NO_PROGRESS)
         yield show
 
 
-class _SpeedColumn(ProgressColumn):
-    """Rich's own counts in thousands, and all else here in 1,024s."""
+class _SpeedColumn(rich.ProgressColumn):
+    """Speed in KiB and MiB like all other sizes; rich's own column uses kB and MB."""
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: rich.Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text(f"{human_size(speed)}/s" if speed else "", "progress.data.speed")
 
 
-def _display(output: Output, *, in_bytes: bool) -> Progress:
-    amount = (
-        (DownloadColumn(binary_units=True), _SpeedColumn()) if in_bytes else (MofNCompleteColumn(),)
-    )
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        *amount,
-        TimeRemainingColumn(),
+def _display(output: Output, *, in_bytes: bool) -> rich.Progress:
+    size = (rich.DownloadColumn(binary_units=True), _SpeedColumn())
+    return rich.Progress(
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        *(size if in_bytes else (rich.MofNCompleteColumn(),)),
+        rich.TimeRemainingColumn(),
         console=output.err,
-        # Results go to a stdout that is perhaps no terminal, and not by way of this one.
+        # The display is on stderr; results on stdout must not be redirected to it.
         redirect_stdout=False,
         redirect_stderr=False,
     )

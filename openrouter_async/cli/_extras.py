@@ -1,64 +1,66 @@
-"""What to say when an optional dependency is missing."""
+"""Messages for when an optional dependency is not installed."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-__all__ = ["bare_help", "epilog", "lacking", "needs_extra"]
+__all__ = ["epilog", "help_without_extra", "missing_packages", "requires_extra"]
 
-# Neither a gap in this package nor one in Python itself is filled by installing an extra.
-_NOT_EXTRA = frozenset({"openrouter_async", *sys.stdlib_module_names})
+# A module missing from this package or from Python is a defect; installing an extra cannot help.
+_NOT_IN_EXTRAS = frozenset({"openrouter_async", *sys.stdlib_module_names})
 
-_BROUGHT = {
+_PACKAGES = {
     "cli": ("rich", "typer"),
     "emulator": ("python_multipart", "starlette", "uvicorn"),
 }
 
-_BARE_HELP = """\
+_HELP_WITHOUT_EXTRA = """\
 openrouter-async: OpenRouter's Files and Workspaces APIs on the command line.
 
-Its commands need what is not installed: {missing}
+The commands need packages that are not installed: {missing}
 
   pip install 'openrouter_async[cli]'           files, workspaces, doctor
-  pip install 'openrouter_async[cli,emulator]'  the local service and the demo, too
+  pip install 'openrouter_async[cli,emulator]'  also the emulator and the demo
 
-Without them there are --version and this --help.
+Only --version and --help work without them.
 """
 
 
-def lacking(extra: str) -> list[str]:
-    """What an extra brings and is not installed."""
-    return [name for name in _BROUGHT[extra] if find_spec(name) is None]
+def missing_packages(extra: str) -> list[str]:
+    """Return the packages of an extra that are not installed."""
+    return [name for name in _PACKAGES[extra] if find_spec(name) is None]
 
 
-def bare_help() -> str:
-    """The help where the commands cannot tell what they are."""
-    return _BARE_HELP.format(missing=", ".join(lacking("cli")))
+def help_without_extra() -> str:
+    """Return the help that is shown without the ``cli`` extra."""
+    return _HELP_WITHOUT_EXTRA.format(missing=", ".join(missing_packages("cli")))
 
 
 def epilog() -> str:
-    """What the help says below the commands, in rich's markup: which of them lack something."""
-    missing = ", ".join(lacking("emulator"))
-    how = r"pip install 'openrouter_async\[emulator]'"
-    return f"emulator and demo need what is not installed: {missing}\n\n{how}" if missing else ""
+    """Return the help's last paragraph, in rich markup: packages that some commands lack."""
+    missing = ", ".join(missing_packages("emulator"))
+    if not missing:
+        return ""
+    command = r"pip install 'openrouter_async\[emulator]'"
+    return f"emulator and demo need packages that are not installed: {missing}\n\n{command}"
 
 
 @contextmanager
-def needs_extra(extra: str) -> Iterator[None]:
-    """Import what an extra brings inside this.
+def requires_extra(extra: str) -> Iterator[None]:
+    """Turn a failed import of the extra's packages into an error message.
 
     Raises:
-        SystemExit: With status 2, after a line that says what is missing and how to get it.
+        SystemExit: With status 2, after a line that says what to install.
     """
     try:
         yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing in _NOT_EXTRA:
+        if missing in _NOT_IN_EXTRAS:
             raise
         sys.stderr.write(
-            f"openrouter-async: this needs {missing}, which is not installed:"
-            f" pip install 'openrouter_async[{extra}]'\n"
+            f"openrouter-async: {missing} is not installed:"
+            f" run pip install 'openrouter_async[{extra}]'\n"
         )
         raise SystemExit(2) from None

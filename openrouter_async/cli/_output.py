@@ -1,8 +1,8 @@
-"""What the commands show: results on stdout, and on stderr whatever else there is to say.
+"""Output of the commands: results on stdout, notes and errors on stderr.
 
-Results are mappings in the shape that ``--json`` prints. On a terminal they become tables, in a
-pipe lines with tabs between the columns. Nothing that comes from outside reaches a terminal
-with its control characters.
+A result is a mapping, printed as it is with ``--json``. On a terminal results become tables, in
+a pipe lines with tabs between the columns. Control characters in text from outside are escaped
+before they reach a terminal.
 """
 
 import json
@@ -22,39 +22,39 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import ConnectionFailedError, TLSError
-from ._status import DeclinedError, OutputError, UsageError, explain, status_of
+from ._errors import DeclinedError, OutputError, UsageError, exit_status_of, explain
 
 __all__ = ["Output", "Row", "Terminal", "human_size", "table", "to_row", "visible"]
 
 Row = Mapping[str, Any]
 
-_HINT: Final = " (openrouter-async doctor looks for the cause)"
+_DOCTOR_HINT: Final = " (run openrouter-async doctor to find the cause)"
 _KIBI: Final = 1024
-_SECONDS: Final = len("2026-11-21T10:00:00")
-_MINUTES: Final = len("2026-11-21T10:00")
+_UP_TO_SECONDS: Final = len("2026-11-21T10:00:00")
+_UP_TO_MINUTES: Final = len("2026-11-21T10:00")
 _WIDE: Final = 100
 
 
 class Terminal(Console):
-    """A rich console that takes text as it is, and outlives whoever reads it."""
+    """A rich console without markup, which ignores a closed pipe."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, highlight=False, emoji=False)
 
     def on_broken_pipe(self) -> None:
-        """Show nothing more: whoever stops reading does not stop what is to be done."""
+        """Print nothing more; the command itself goes on."""
         self.quiet = True
-        _silence(self.file)
+        _discard_output_of(self.file)
 
 
 class Output:
-    """Where a command puts what it has to show."""
+    """Prints the results, notes and errors of a command."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
         self.closed = sys.stdout is None
-        """Whether nobody reads the results, or not any more."""
+        """Whether the reader of the results is gone."""
         self.out = Terminal()
         self.err = Terminal(stderr=True)
 
@@ -65,17 +65,17 @@ class Output:
 
     @property
     def live(self) -> bool:
-        """Whether there is a terminal to show bars on, and they are wanted."""
+        """Whether to show progress bars."""
         return self.err.is_interactive and not (self.quiet or self.as_json)
 
     @property
     def can_ask(self) -> bool:
-        """Whether somebody is there to answer."""
+        """Whether the user can be asked a question."""
         return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
     @contextmanager
     def listing(self, *columns: str) -> Iterator[Callable[[Row], None]]:
-        """Gives a function that shows a row; of a table, when all that come are there."""
+        """Yield a function that prints a row; a table is printed when it is complete."""
         if self.plain:
             yield lambda row: self._line(row, columns)
             return
@@ -86,12 +86,12 @@ class Output:
             complete = True
         finally:
             if rows or complete:
-                wide = self.out.width >= _WIDE  # else names need the room
+                wide = self.out.width >= _WIDE  # narrow terminals need the space for names
                 shown = [name for name in columns if wide or name != "mime_type"]
                 self.out.print(table(shown, rows))
 
     def show(self, row: Row) -> None:
-        """One thing, with all that is known of it."""
+        """Print all fields of one result."""
         if self.as_json:
             self.write(json.dumps(row))
         elif self.plain:
@@ -103,7 +103,7 @@ class Output:
             self.out.print(grid)
 
     def line(self, row: Row, columns: Sequence[str]) -> None:
-        """One of many things that were done, where bars do not show it."""
+        """Print one of many results, unless progress bars show it."""
         if self.as_json or (not self.quiet and (self.plain or not self.live)):
             self._line(row, columns)
 
@@ -112,12 +112,16 @@ class Output:
         self.write(json.dumps(row) if self.as_json else as_text)
 
     def write(self, line: str) -> None:
-        """Text as it is, with an end of line."""
+        """Write a line of text to stdout as it is."""
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-        self.content((line + "\n").encode(encoding, "backslashreplace"))
+        self.write_bytes((line + "\n").encode(encoding, "backslashreplace"))
 
-    def content(self, content: bytes) -> None:
-        """Bytes as they are; once nobody reads any more, none."""
+    def write_bytes(self, content: bytes) -> None:
+        """Write bytes to stdout as they are, or nothing if its reader is gone.
+
+        Raises:
+            OutputError: They cannot be written.
+        """
         if self.closed:
             return
         try:
@@ -125,64 +129,64 @@ class Output:
             sys.stdout.buffer.flush()
         except BrokenPipeError:
             self.closed = True
-            _silence(sys.stdout)
+            _discard_output_of(sys.stdout)
         except OSError as error:
-            _silence(sys.stdout)
+            _discard_output_of(sys.stdout)
             msg = f"cannot write to standard output: {error.strerror}"
             raise OutputError(msg) from error
 
     def note(self, text: str, style: str = "") -> None:
-        """Something to know that is no result; not shown to those who want it quiet."""
+        """Print information that is not a result, unless quiet."""
         if not self.quiet:
             self.err.print(Text(visible(text), style), soft_wrap=True)
 
     def error(self, text: str) -> None:
-        """Something that went wrong, in one line."""
+        """Print an error in one line."""
         line = Text.assemble(("openrouter-async: ", "bold red"), visible(text))
         self.err.print(line, soft_wrap=True)
 
-    def trace(self) -> None:
-        """Where the error came from that is being handled."""
+    def print_traceback(self) -> None:
+        """Print the traceback of the exception that is being handled."""
         for line in traceback.format_exc().rstrip("\n").split("\n"):
             self.err.print(Text(visible(line)), soft_wrap=True)
 
-    def failure(self, error: Exception) -> int:
-        """Tell of an error, and give the exit status that goes with it."""
-        unreached = isinstance(error, ConnectionFailedError | TLSError)
+    def report_error(self, error: Exception) -> int:
+        """Print an exception, and return its exit status."""
+        unreachable = isinstance(error, ConnectionFailedError | TLSError)
         for line in explain(error):
-            self.error(line + (_HINT if unreached else ""))
-        return status_of(error)
+            self.error(line + (_DOCTOR_HINT if unreachable else ""))
+        return exit_status_of(error)
 
-    def confirm(self, question: str, *, yes: bool, about: Iterable[str] = ()) -> None:
-        """Ask whether to go on with what cannot be undone, unless ``yes`` was said before.
+    def confirm(self, question: str, *, yes: bool, details: Iterable[str] = ()) -> None:
+        """Ask whether to do something that cannot be undone.
 
         Args:
-            question: What to ask.
-            yes: Whether it was said before.
-            about: Lines to show first.
+            question: The question.
+            yes: Whether ``--yes`` was given, so that there is nothing to ask.
+            details: Lines to print before the question.
 
         Raises:
             UsageError: There is no terminal to ask on.
-            DeclinedError: The answer was not yes.
+            DeclinedError: The user did not confirm.
         """
         if yes:
             return
-        for line in about:
+        for line in details:
             self.err.print(Text(visible(line)), soft_wrap=True)
         if not self.can_ask:
             msg = f"{question} There is no terminal to ask on: add --yes if you are sure"
             raise UsageError(msg)
         with _interruptible():
             self.err.print(Text(f"{visible(question)} [y/N] ", "bold"), end="", soft_wrap=True)
-            answer = sys.stdin.readline()
-        if answer.strip().lower() not in {"y", "yes"}:
-            msg = "nothing was deleted"
+            response = sys.stdin.readline()
+        if response.strip().lower() not in {"y", "yes"}:
+            msg = "not confirmed; nothing was deleted"
             raise DeclinedError(msg)
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end a wait that blocks; asyncio's handler would only cancel the task after it."""
+    """Let Ctrl-C end a blocking read; asyncio's handler only cancels the task after it."""
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
@@ -191,23 +195,23 @@ def _interruptible() -> Iterator[None]:
 
 
 def to_row(model: attrs.AttrsInstance) -> dict[str, Any]:
-    """A model's documented fields as JSON has them."""
+    """Return a model's documented fields as JSON values."""
     return attrs.asdict(
         model,
         filter=lambda attribute, _: attribute.name != "extra",
-        value_serializer=lambda _, __, value: _plain(value),
+        value_serializer=lambda _, __, value: _json_value(value),
     )
 
 
 def visible(text: str) -> str:
-    """The text with what could move a cursor, change a colour or hide letters written out."""
+    """Return the text with all characters escaped that could control a terminal."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
 
 
 def human_size(size: float) -> str:
-    """A number of bytes in the largest unit that it fills."""
+    """Return a number of bytes in the largest unit that fits."""
     for unit in ("bytes", "KiB", "MiB"):
         if size < _KIBI:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
@@ -215,7 +219,23 @@ def human_size(size: float) -> str:
     return f"{size:.1f} GiB"
 
 
-def _plain(value: object) -> object:
+def table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
+    """Return a table with these keys of each row as columns."""
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        is_number = name in {"size_bytes", "limit_usd", "seconds"}
+        grid.add_column(
+            name.removesuffix("_bytes").replace("_", " "),
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=name == "id" or name.endswith("_at"),  # ids must stay easy to copy
+        )
+    for row in rows:
+        grid.add_row(*(Text(_cell(name, row[name])) for name in columns))
+    return grid
+
+
+def _json_value(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     return value
@@ -227,38 +247,21 @@ def _text(value: object) -> str:
     return visible(value) if isinstance(value, str) else json.dumps(value)
 
 
-def _human(name: str, value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+def _human(name: str, value: Any) -> str:  # noqa: ANN401 - any JSON value
     if name == "size_bytes" and value is not None:
         return human_size(value)
     if name == "seconds" and value is not None:
         return f"{value:.2f}"
     if name.endswith("_at") and isinstance(value, str):
-        return visible(value[:_SECONDS].replace("T", " "))
+        return visible(value[:_UP_TO_SECONDS].replace("T", " "))
     return _text(value)
 
 
 def _cell(name: str, value: object) -> str:
     text = _human(name, value)
-    return text[:_MINUTES] if name.endswith("_at") else text
+    return text[:_UP_TO_MINUTES] if name.endswith("_at") else text
 
 
-def table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
-    """Return a table with these keys of each row as columns."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in columns:
-        number = name in {"size_bytes", "limit_usd", "seconds"}
-        title = name.removesuffix("_bytes").replace("_", " ")
-        table.add_column(
-            title,
-            justify="right" if number else "left",
-            overflow="fold",
-            no_wrap=name == "id" or name.endswith("_at"),  # ids are there to be copied
-        )
-    for row in rows:
-        table.add_row(*(Text(_cell(name, row[name])) for name in columns))
-    return table
-
-
-def _silence(stream: IO[str]) -> None:
-    # What is buffered for the pipe would raise once more when Python ends.
+def _discard_output_of(stream: IO[str]) -> None:
+    # Data still buffered for the closed pipe would raise again when Python exits.
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -8,16 +8,16 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import IO, Final
 
-from ._status import UsageError
+from ._errors import UsageError
 
-__all__ = ["standard_input"]
+__all__ = ["read_pipe", "standard_input"]
 
-_PIECE: Final = 65_536
-_AHEAD: Final = 8
+_CHUNK_SIZE: Final = 65_536
+_MAX_QUEUED: Final = 8
 
 
 def standard_input() -> IO[bytes] | AsyncGenerator[bytes, None]:
-    """A file if standard input is one, which can be read again on a retry; else what comes.
+    """Return standard input: a seekable file, which a retry can read again, or its chunks.
 
     Raises:
         UsageError: It is closed.
@@ -26,26 +26,27 @@ def standard_input() -> IO[bytes] | AsyncGenerator[bytes, None]:
         msg = "standard input is closed"
         raise UsageError(msg)
     stdin = sys.stdin.buffer
-    return stdin if stdin.seekable() else _pipe(stdin.fileno())
+    return stdin if stdin.seekable() else read_pipe(stdin.fileno())
 
 
-async def _pipe(descriptor: int) -> AsyncGenerator[bytes, None]:
+async def read_pipe(descriptor: int) -> AsyncGenerator[bytes, None]:
+    """Yield chunks until the end of the pipe, read in a thread."""
     loop = asyncio.get_running_loop()
-    pieces: asyncio.Queue[bytes | OSError] = asyncio.Queue(_AHEAD)
+    chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue(_MAX_QUEUED)
 
-    def pump() -> None:
-        piece: bytes | OSError = b"-"
-        with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
-            while piece and isinstance(piece, bytes):
+    def read() -> None:
+        chunk: bytes | OSError = b"-"
+        with suppress(RuntimeError):  # the loop is closed: the upload was interrupted
+            while chunk and isinstance(chunk, bytes):
                 try:
-                    piece = os.read(descriptor, _PIECE)
+                    chunk = os.read(descriptor, _CHUNK_SIZE)
                 except OSError as error:
-                    piece = error
-                asyncio.run_coroutine_threadsafe(pieces.put(piece), loop).result()
+                    chunk = error
+                asyncio.run_coroutine_threadsafe(chunks.put(chunk), loop).result()
 
-    # A worker thread would keep Ctrl-C waiting for the next piece.
-    threading.Thread(target=pump, daemon=True).start()
-    while piece := await pieces.get():
-        if isinstance(piece, OSError):
-            raise piece
-        yield piece
+    # Python waits for worker threads at exit, so Ctrl-C would hang until the next chunk.
+    threading.Thread(target=read, daemon=True).start()
+    while chunk := await chunks.get():
+        if isinstance(chunk, OSError):
+            raise chunk
+        yield chunk

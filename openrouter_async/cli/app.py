@@ -1,4 +1,4 @@
-"""The command ``openrouter-async``: its own options, and the list of its commands."""
+"""The Typer app: all commands, and the options before them."""
 
 from typing import Annotated
 
@@ -21,12 +21,12 @@ def _group(help_text: str) -> typer.Typer:
     return typer.Typer(help=help_text, no_args_is_help=True)
 
 
-# A traceback with local variables would show keys.
+# Typer's tracebacks show local variables, so they would show API keys.
 app = typer.Typer(
     name="openrouter-async",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",  # typer before 0.20.1 shows the epilog's markup otherwise
+    rich_markup_mode="rich",  # Typer before 0.20.1 prints the epilog's markup otherwise
     epilog=epilog(),
 )
 
@@ -37,17 +37,17 @@ _files.command("info")(files.info)
 _files.command("download")(download)
 _files.command("rm")(rm)
 
-_budgets = _group("What a workspace may spend.")
+_budgets = _group("List, set and remove spending limits of a workspace.")
 _budgets.command("ls")(budgets.ls)
 _budgets.command("set")(budgets.set_)
 _budgets.command("rm")(budgets.rm)
 
-_members = _group("Who is in a workspace.")
+_members = _group("List, add and remove members of a workspace.")
 _members.command("ls")(members.ls)
 _members.command("add")(members.add)
 _members.command("rm")(members.rm)
 
-_workspaces = _group("Workspaces, their budgets and members; they need a management key.")
+_workspaces = _group("Manage workspaces, budgets and members (needs a management key).")
 _workspaces.command("ls")(workspaces.ls)
 _workspaces.command("show")(workspaces.show)
 _workspaces.command("create")(workspaces.create)
@@ -63,8 +63,8 @@ app.command()(emulator)
 app.command()(demo)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"openrouter-async {__version__}")
         raise typer.Exit
 
@@ -78,8 +78,9 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """OpenRouter's Files and Workspaces APIs.
+    """Use OpenRouter's Files and Workspaces APIs.
 
-    Key and server come from OPENROUTER_API_KEY and OPENROUTER_BASE_URL.
-    Exit status: 0 all done, 1 some failed, 2 usage, 3 authentication, 4 interrupted.
+    The API key and the server are read from OPENROUTER_API_KEY and OPENROUTER_BASE_URL.
+
+    Exit status: 0 success, 1 failure, 2 usage error, 3 authentication failed, 4 interrupted.
     """

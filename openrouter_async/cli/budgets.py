@@ -8,11 +8,11 @@ from typing import Annotated, Final
 import typer
 
 from .. import BudgetInterval, WorkspaceBudget
+from ._command import WorkspaceName, Yes, command, new_client
+from ._errors import UsageError
 from ._output import Output, Row, to_row
-from ._run import WorkspaceName, Yes, command, new_client
-from ._status import UsageError
 
-__all__ = ["check_order", "ls", "rm", "set_", "writing_order"]
+__all__ = ["check_order", "ls", "rm", "set_", "write_order"]
 
 Intervals = Sequence[BudgetInterval]
 Limits = Mapping[BudgetInterval, float]
@@ -20,7 +20,9 @@ Limits = Mapping[BudgetInterval, float]
 _WIDEST_FIRST: Final[Intervals] = ("lifetime", "monthly", "weekly", "daily")
 _COLUMNS: Final = ("interval", "limit_usd", "updated_at")
 
-Limit = Annotated[float | None, typer.Option(metavar="USD", help="US dollars, above 0.")]
+Limit = Annotated[
+    float | None, typer.Option(metavar="USD", help="Set this limit, in US dollars above 0.")
+]
 
 
 @command
@@ -45,30 +47,33 @@ async def set_(
         bool | None,
         typer.Option(
             "--byok/--no-byok",
-            help="Whether spend on your own provider keys counts; as it is if omitted.",
+            help="Count spending on your own provider keys, or not; unchanged if omitted.",
         ),
     ] = None,
 ) -> None:
-    """Set budgets, one or several: lifetime > monthly > weekly > daily."""
+    """Set one or more budgets of a workspace.
+
+    The limits must decrease: lifetime > monthly > weekly > daily.
+    """
     given = zip(_WIDEST_FIRST, (lifetime, monthly, weekly, daily), strict=True)
-    wanted: dict[BudgetInterval, float] = {
+    limits: dict[BudgetInterval, float] = {
         interval: limit for interval, limit in given if limit is not None
     }
-    if not wanted:
-        msg = "say what to set: --lifetime, --monthly, --weekly or --daily"
+    if not limits:
+        msg = "no limit given: add --lifetime, --monthly, --weekly or --daily"
         raise UsageError(msg)
     async with new_client() as client:
-        there = {
+        current = {
             budget.reset_interval or "lifetime": budget.limit_usd
             for budget in (await client.workspaces.list_budgets(workspace)).data
         }
-        check_order(there, wanted)
+        check_order(current, limits)
         with output.listing(*_COLUMNS) as add:
-            for interval in writing_order(there, wanted):
-                answer = await client.workspaces.set_budget(
-                    workspace, interval, wanted[interval], include_byok_in_budgets=byok
+            for interval in write_order(current, limits):
+                response = await client.workspaces.set_budget(
+                    workspace, interval, limits[interval], include_byok_in_budgets=byok
                 )
-                add(_row(answer.data))
+                add(_row(response.data))
 
 
 @command
@@ -76,15 +81,19 @@ async def rm(
     output: Output,
     workspace: WorkspaceName,
     intervals: Annotated[
-        list[str], typer.Argument(metavar="INTERVAL", help="lifetime, monthly, weekly, daily.")
+        list[str], typer.Argument(metavar="INTERVAL", help="lifetime, monthly, weekly or daily.")
     ],
     yes: Yes = False,
 ) -> None:
-    """Remove budgets; no error where there is none."""
+    """Remove budgets from a workspace.
+
+    Budgets that do not exist are ignored.
+    """
+    for name in intervals:
+        if name not in _WIDEST_FIRST:
+            msg = f"unknown interval {name!r:.100}: expected one of {', '.join(_WIDEST_FIRST)}"
+            raise UsageError(msg)
     chosen: Intervals = [name for name in _WIDEST_FIRST if name in intervals]
-    if len(chosen) != len(set(intervals)):
-        msg = f"an interval is one of {', '.join(_WIDEST_FIRST)}"
-        raise UsageError(msg)
     output.confirm(f"Remove the {' and '.join(chosen)} budget of {workspace}?", yes=yes)
     async with new_client() as client:
         with output.listing("status", "interval") as add:
@@ -93,20 +102,20 @@ async def rm(
                 add({"workspace": workspace, "interval": interval, "status": "deleted"})
 
 
-def check_order(there: Mapping[str, float], wanted: Limits) -> None:
-    """Refuse what is no limit, and limits that would not fall strictly as the interval narrows.
+def check_order(current: Mapping[str, float], new: Limits) -> None:
+    """Check that the limits are positive and decrease strictly as the interval narrows.
 
     Raises:
-        UsageError: It names the one that is none, or two that would not fall.
+        UsageError: It names the invalid limit, or two limits that do not decrease.
     """
-    for name, limit in wanted.items():
+    for name, limit in new.items():
         if not 0 < limit < inf:
             msg = f"the {name} limit must be a number above 0, not {limit:g}; nothing was set"
             raise UsageError(msg)
     limits = [
-        (name, wanted[name] if name in wanted else there[name])
+        (name, new[name] if name in new else current[name])
         for name in _WIDEST_FIRST
-        if name in wanted or name in there
+        if name in new or name in current
     ]
     for (wide, upper), (narrow, lower) in pairwise(limits):
         if upper <= lower:
@@ -117,18 +126,18 @@ def check_order(there: Mapping[str, float], wanted: Limits) -> None:
             raise UsageError(msg)
 
 
-def writing_order(there: Mapping[str, float], wanted: Limits) -> Intervals:
-    """In which order to write limits so that none of the steps breaks the rule.
+def write_order(current: Mapping[str, float], new: Limits) -> Intervals:
+    """Return the order of writes in which no intermediate state breaks the rule.
 
-    Raises come first, the widest first: on the way each limit is the higher of old and new, or
-    old with only narrower ones after it. Then cuts, the narrowest first, likewise. What is new
-    comes last, among limits that are all as they will stay.
+    First raised limits, the widest first: each stays above the narrower ones, which are still
+    old. Then lowered limits, the narrowest first, for the same reason. Limits that did not exist
+    come last, between neighbours that already have their final values.
     """
-    changed: Intervals = [name for name in _WIDEST_FIRST if name in wanted and name in there]
-    raised: Intervals = [name for name in changed if wanted[name] > there[name]]
-    cut: Intervals = [name for name in reversed(changed) if wanted[name] <= there[name]]
-    new: Intervals = [name for name in _WIDEST_FIRST if name in wanted and name not in there]
-    return [*raised, *cut, *new]
+    changed: Intervals = [name for name in _WIDEST_FIRST if name in new and name in current]
+    raised: Intervals = [name for name in changed if new[name] > current[name]]
+    lowered: Intervals = [name for name in reversed(changed) if new[name] <= current[name]]
+    added: Intervals = [name for name in _WIDEST_FIRST if name in new and name not in current]
+    return [*raised, *lowered, *added]
 
 
 def _row(budget: WorkspaceBudget) -> Row:

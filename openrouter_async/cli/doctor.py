@@ -1,4 +1,4 @@
-"""``openrouter-async doctor``: whether the key, the server and the installation are in order."""
+"""``openrouter-async doctor``."""
 
 import os
 import platform
@@ -18,25 +18,27 @@ from ..errors import (
     TLSError,
     UnauthorizedResponseError,
 )
+from ._command import command
+from ._errors import FAILED, UNAUTHENTICATED, explain
 from ._output import Output
-from ._run import command
-from ._status import FAILED, UNAUTHENTICATED, explain
 
 __all__ = ["doctor"]
 
-_NEEDED: Final = ("httpx", "attrs", "cattrs", "anyio", "backoff", "typer", "rich")
+_REQUIRED: Final = ("httpx", "attrs", "cattrs", "anyio", "backoff", "typer", "rich")
 _OPTIONAL: Final = ("orjson", "starlette", "uvicorn")
+_TIMEOUT_SECONDS: Final = 20
+
+# Sent when there is no usable key: a 401 still shows that the server is reachable.
 _NO_KEY: Final = "no-key"
-"""Sent where there is no usable key: that it is refused shows that the server is there."""
 
 _OK: Final = "ok"
 _FAILED: Final = "failed"
-_OPEN: Final = "not checked"
-_SECONDS: Final = 20
+_NOT_CHECKED: Final = "not checked"
+_UNREACHABLE: Final = "the server is unreachable"
 
 
 @frozen
-class _Finding:
+class _Result:
     check: str
     status: str
     detail: str
@@ -45,96 +47,96 @@ class _Finding:
 
 @command
 async def doctor(output: Output) -> int:
-    """Check the key, the way to the server, and what is installed."""
-    worst = 0
+    """Check the installation, the API key and the connection."""
+    exit_status = 0
     with output.listing("check", "status", "detail") as add:
-        async with aclosing(_findings()) as findings:
-            async for found in findings:
-                add({"check": found.check, "status": found.status, "detail": found.detail})
-                worst = max(worst, found.exit_status)
-    return worst
+        async with aclosing(_results()) as results:
+            async for result in results:
+                add({"check": result.check, "status": result.status, "detail": result.detail})
+                exit_status = max(exit_status, result.exit_status)
+    return exit_status
 
 
-async def _findings() -> AsyncGenerator[_Finding, None]:
-    yield _Finding("versions", _OK, ", ".join(_versions()))
+async def _results() -> AsyncGenerator[_Result, None]:
+    yield _Result("versions", _OK, ", ".join(_versions()))
     try:
         url = _client(_NO_KEY).transport.settings.server_url
     except InvalidRequestError as error:
-        yield _Finding("server", _FAILED, _words(error), FAILED)
+        yield _Result("server", _FAILED, _message(error), FAILED)
         return
-    yield _Finding("server", _OK, url)
+    yield _Result("server", _OK, url)
     key = os.environ.get("OPENROUTER_API_KEY", "").strip()
-    problem = _problem_of(key)
+    problem = _key_problem(key)
     if problem:
-        yield _Finding("key", _FAILED, problem, UNAUTHENTICATED)
+        yield _Result("key", _FAILED, problem, UNAUTHENTICATED)
     else:
-        yield _Finding("key", _OK, f"OPENROUTER_API_KEY is set, {len(key)} characters")
+        yield _Result("key", _OK, f"OPENROUTER_API_KEY is set, {len(key)} characters")
     async with _client(_NO_KEY if problem else key) as client:
-        async for finding in _service(client, url, has_key=not problem):
-            yield finding
+        async for result in _service_results(client, url, has_key=not problem):
+            yield result
 
 
-async def _service(
+async def _service_results(
     client: AsyncOpenRouter, url: str, *, has_key: bool
-) -> AsyncGenerator[_Finding, None]:
-    began = time.perf_counter()
-    error = await _attempt(client.files.list(limit=1).page())
-    took = f"answered in {1000 * (time.perf_counter() - began):.0f} ms"
-    there = error is None or isinstance(error, ResponseError)
-    yield _tls(url, error, there=there)
-    if error is not None and not there:
-        yield _Finding("reachable", _FAILED, _words(error), FAILED)
+) -> AsyncGenerator[_Result, None]:
+    started = time.perf_counter()
+    error = await _error_of(client.files.list(limit=1).page())
+    elapsed = f"response in {1000 * (time.perf_counter() - started):.0f} ms"
+    reachable = error is None or isinstance(error, ResponseError)
+    yield _tls(url, error, reachable=reachable)
+    if error is not None and not reachable:
+        yield _Result("reachable", _FAILED, _message(error), FAILED)
     else:
-        yield _Finding("reachable", _OK, took)
-    if not there or not has_key:
-        why = "the server is out of reach" if has_key else "there is no key to try"
-        yield _Finding("files", _OPEN, why)
-        yield _Finding("key kind", _OPEN, why)
+        yield _Result("reachable", _OK, elapsed)
+    if not reachable or not has_key:
+        reason = _UNREACHABLE if has_key else "there is no usable key"
+        yield _Result("files", _NOT_CHECKED, reason)
+        yield _Result("key kind", _NOT_CHECKED, reason)
         return
     yield _files(error)
-    yield _kind(await _attempt(client.workspaces.list(limit=1).page()))
+    yield _key_kind(await _error_of(client.workspaces.list(limit=1).page()))
 
 
-def _tls(url: str, error: OpenRouterError | None, *, there: bool) -> _Finding:
+def _tls(url: str, error: OpenRouterError | None, *, reachable: bool) -> _Result:
     if url.startswith("http:"):
-        return _Finding("tls", _OPEN, "not used: the server is on this machine")
+        return _Result("tls", _NOT_CHECKED, "not used: the server is on this machine")
     if isinstance(error, TLSError):
-        return _Finding("tls", _FAILED, "the server's certificate is not trusted", FAILED)
-    if there:
-        return _Finding("tls", _OK, "the server's certificate is trusted")
-    return _Finding("tls", _OPEN, "the server is out of reach")
+        return _Result("tls", _FAILED, "the server's certificate is not trusted", FAILED)
+    if reachable:
+        return _Result("tls", _OK, "the server's certificate is trusted")
+    return _Result("tls", _NOT_CHECKED, _UNREACHABLE)
 
 
-def _files(error: OpenRouterError | None) -> _Finding:
+def _files(error: OpenRouterError | None) -> _Result:
     if error is None:
-        return _Finding("files", _OK, "the key is taken")
+        return _Result("files", _OK, "key accepted")
     refused = isinstance(error, UnauthorizedResponseError)
-    return _Finding("files", _FAILED, _words(error), UNAUTHENTICATED if refused else FAILED)
+    return _Result("files", _FAILED, _message(error), UNAUTHENTICATED if refused else FAILED)
 
 
-def _kind(error: OpenRouterError | None) -> _Finding:
+def _key_kind(error: OpenRouterError | None) -> _Result:
     if error is None:
-        return _Finding("key kind", _OK, "management: files and workspaces")
+        return _Result("key kind", _OK, "management: files and workspaces")
     if isinstance(error, ForbiddenResponseError):
-        return _Finding("key kind", _OK, "ordinary: files, no workspaces")
-    return _Finding("key kind", _OPEN, _words(error))
+        return _Result("key kind", _OK, "ordinary: files, not workspaces")
+    return _Result("key kind", _NOT_CHECKED, _message(error))
 
 
 def _client(key: str) -> AsyncOpenRouter:
-    return AsyncOpenRouter(key, retries=RetryConfig.none(), timeout=_SECONDS)
+    return AsyncOpenRouter(key, retries=RetryConfig.none(), timeout=_TIMEOUT_SECONDS)
 
 
-def _problem_of(key: str) -> str | None:
+def _key_problem(key: str) -> str | None:
     if not key:
-        return "there is none: set OPENROUTER_API_KEY"
+        return "no API key: set OPENROUTER_API_KEY"
     try:
         _client(key)
     except InvalidRequestError as error:
-        return _words(error)
+        return _message(error)
     return None
 
 
-async def _attempt(call: Awaitable[Any]) -> OpenRouterError | None:
+async def _error_of(call: Awaitable[Any]) -> OpenRouterError | None:
     try:
         await call
     except OpenRouterError as error:
@@ -142,16 +144,16 @@ async def _attempt(call: Awaitable[Any]) -> OpenRouterError | None:
     return None
 
 
-def _words(error: OpenRouterError) -> str:
+def _message(error: OpenRouterError) -> str:
     return " ".join(explain(error))
 
 
 def _versions() -> Iterator[str]:
     yield f"openrouter_async {__version__}"
     yield f"{platform.python_implementation()} {platform.python_version()}"
-    for package in (*_NEEDED, *_OPTIONAL):
+    for package in (*_REQUIRED, *_OPTIONAL):
         try:
             yield f"{package} {version(package)}"
         except PackageNotFoundError:
-            if package in _NEEDED:
+            if package in _REQUIRED:
                 yield f"{package} missing"

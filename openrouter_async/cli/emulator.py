@@ -1,4 +1,4 @@
-"""``openrouter-async emulator``: a local OpenRouter until Ctrl-C."""
+"""``openrouter-async emulator``."""
 
 import errno
 import shlex
@@ -9,52 +9,55 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._extras import needs_extra
+from ._command import command
+from ._errors import FAILED
+from ._extras import requires_extra
 from ._output import Output
-from ._run import command
-from ._status import FAILED
 
 if TYPE_CHECKING:
     from ..emulator import Emulator
 
 __all__ = ["emulator"]
 
-_WAYS_IN = ("base_url", "api_key", "management_key", "admin_token")
+_JSON_FIELDS = ("base_url", "api_key", "management_key", "admin_token")
 
 
 @command
 def emulator(
     output: Output,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Listen on this address.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 finds a free one.")
+        int, typer.Option(min=0, max=65535, help="Listen on this port; 0 chooses a free one.")
     ] = 8787,
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Directory that keeps everything; a temporary one if omitted."
+            metavar="DIR", help="Keep all data in this directory; a temporary one if omitted."
         ),
     ] = None,
     api_key: Annotated[
-        str, typer.Option(metavar="KEY", help="Key for files, in the default workspace.")
+        str, typer.Option(metavar="KEY", help="Accept this key for files only.")
     ] = "sk-or-v1-emulator",
     management_key: Annotated[
-        str, typer.Option(metavar="KEY", help="Key for everything, workspaces too.")
+        str, typer.Option(metavar="KEY", help="Accept this key for files and workspaces.")
     ] = "sk-or-v1-emulator-management",
     allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Let other machines reach it.")
+        bool, typer.Option("--allow-remote", help="Allow an address that other machines can reach.")
     ] = False,
 ) -> int:
-    """Serve a local OpenRouter, for development and tests without an account."""
-    with needs_extra("emulator"):
+    """Run a local OpenRouter service for development and tests.
+
+    It needs no account, and stops on Ctrl-C.
+    """
+    with requires_extra("emulator"):
         from ..emulator import serve
     try:
-        with suppress(KeyboardInterrupt):  # one that comes before the server listens for signals
+        with suppress(KeyboardInterrupt):  # raised before the server installs its handlers
             serve(
                 data,
                 host=host,
                 port=port,
-                on_start=partial(_introduce, output),
+                on_start=partial(_print_start, output),
                 api_key=api_key,
                 management_key=management_key,
                 allow_remote=allow_remote,
@@ -67,10 +70,10 @@ def emulator(
     return 0
 
 
-def _introduce(output: Output, running: "Emulator") -> None:
-    """Say where it is and how to get in; the lines to paste stand at the left margin."""
+def _print_start(output: Output, running: "Emulator") -> None:
+    """Print the URL, the keys, and lines to paste into a shell."""
     if output.as_json:
-        output.show({name: getattr(running, name) for name in _WAYS_IN})
+        output.show({name: getattr(running, name) for name in _JSON_FIELDS})
         return
     output.write(
         f"""\
@@ -78,19 +81,22 @@ OpenRouter emulator at {running.base_url}
 
   API key         {running.api_key}
   Management key  {running.management_key}
-  Admin token     {running.admin_token}  (faults and the like, below /_emulator)
+  Admin token     {running.admin_token}  (for the admin API below /_emulator)
 
 To use it, paste:
 
 export OPENROUTER_BASE_URL={shlex.quote(running.base_url)}
 export OPENROUTER_API_KEY={shlex.quote(running.api_key)}
 
-For workspaces, take the management key instead. Ctrl-C stops the emulator."""
+For workspaces, use the management key instead. Press Ctrl-C to stop the emulator."""
     )
 
 
 def _explain(error: Exception, host: str, port: int) -> str:
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        return f"port {port} of {host} is taken: choose another with --port, or any with --port 0"
+        return (
+            f"port {port} on {host:.100} is already in use:"
+            " choose another with --port, or use --port 0"
+        )
     hint = " (--allow-remote)" if isinstance(error, ValueError) else ""
-    return f"cannot serve on {host}, port {port}: {error}{hint}"
+    return f"cannot listen on {host:.100}, port {port}: {error}{hint}"

@@ -1,4 +1,4 @@
-"""``openrouter-async files ls | info``: what is stored."""
+"""``openrouter-async files ls | info``."""
 
 import asyncio
 from contextlib import aclosing
@@ -6,59 +6,65 @@ from typing import Annotated
 
 import typer
 
+from ._command import (
+    FileIds,
+    Workspace,
+    call_or_report,
+    command,
+    new_client,
+    resolve_workspace,
+)
+from ._errors import FAILED
 from ._output import Output, to_row
-from ._run import FileIds, Workspace, attempt, command, new_client, workspace_id
-from ._status import FAILED
 
-__all__ = ["COLUMNS", "info", "ls"]
+__all__ = ["info", "ls"]
 
-COLUMNS = ("id", "filename", "size_bytes", "mime_type", "created_at")
-
-_PAGE, _MAX_PAGE = 100, 1000
+_COLUMNS = ("id", "filename", "size_bytes", "mime_type", "created_at")
+_PAGE_SIZE, _MAX_PAGE_SIZE = 100, 1000
 
 
 @command
 async def ls(
     output: Output,
-    everything: Annotated[bool, typer.Option("--all", help="Every file, not one page.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List all pages, not just one.")
+    ] = False,
     limit: Annotated[
         int | None,
         typer.Option(
             min=1,
-            max=_MAX_PAGE,
-            help=f"Files a page: {_PAGE}, or {_MAX_PAGE} with --all.",
+            max=_MAX_PAGE_SIZE,
+            help=f"Set the page size; {_PAGE_SIZE}, or {_MAX_PAGE_SIZE} with --all, if omitted.",
             show_default=False,
         ),
     ] = None,
     workspace: Workspace = None,
 ) -> None:
     """List files, oldest first."""
-    size = limit or (_MAX_PAGE if everything else _PAGE)
+    page_size = limit or (_MAX_PAGE_SIZE if everything else _PAGE_SIZE)
     async with new_client() as client:
-        place = await workspace_id(client, workspace)
-        pager = client.files.list(limit=size, workspace_id=place)
-        more = False
-        with output.listing(*COLUMNS) as show:
+        workspace_id = await resolve_workspace(client, workspace)
+        pager = client.files.list(limit=page_size, workspace_id=workspace_id)
+        has_more = False
+        with output.listing(*_COLUMNS) as show:
             async with aclosing(pager.pages()) as pages:
                 async for page in pages:
                     for file in page.data:
                         show(to_row(file))
-                    more = page.has_more and not everything
+                    has_more = page.has_more and not everything
                     if output.closed or not everything:
                         break
-        if more:
-            output.note("more files follow: --all lists every one")
+        if has_more:
+            output.note("there are more files: use --all to list them")
 
 
 @command
 async def info(output: Output, ids: FileIds, workspace: Workspace = None) -> int:
-    """Show all that is known of files."""
+    """Show all metadata of files."""
     async with new_client() as client:
-        place = await workspace_id(client, workspace)
-        lookups = (
-            attempt(output, client.files.retrieve(file_id, workspace_id=place)) for file_id in ids
-        )
-        found = await asyncio.gather(*lookups)
+        workspace_id = await resolve_workspace(client, workspace)
+        calls = (client.files.retrieve(file_id, workspace_id=workspace_id) for file_id in ids)
+        found = await asyncio.gather(*(call_or_report(output, call) for call in calls))
     for file in found:
         if file is not None:
             output.show(to_row(file))

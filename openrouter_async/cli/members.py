@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from ._command import WorkspaceName, Yes, command, new_client, show_all
 from ._output import Output, to_row
-from ._run import WorkspaceName, Yes, command, list_all, new_client
 
 __all__ = ["add", "ls", "rm"]
 
@@ -20,7 +20,7 @@ Users = Annotated[
 async def ls(output: Output, workspace: WorkspaceName) -> None:
     """List a workspace's members."""
     async with new_client() as client:
-        await list_all(output, client.workspaces.list_members(workspace, limit=100), *_COLUMNS)
+        await show_all(output, client.workspaces.list_members(workspace, limit=100), *_COLUMNS)
 
 
 @command
@@ -35,7 +35,10 @@ async def add(output: Output, workspace: WorkspaceName, users: Users) -> None:
 
 @command
 async def rm(output: Output, workspace: WorkspaceName, users: Users, yes: Yes = False) -> None:
-    """Remove members from a workspace; no error for who is none."""
+    """Remove members from a workspace.
+
+    Users who are not members are ignored.
+    """
     output.confirm(f"Remove {', '.join(users)} from {workspace}?", yes=yes)
     async with new_client() as client:
         removed = await client.workspaces.bulk_remove_members(workspace, users)

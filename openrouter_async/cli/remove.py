@@ -8,10 +8,10 @@ import typer
 
 from .. import AsyncOpenRouter, FileMetadata
 from ..transfers import matcher
-from ._bulk import Totals, run
+from ._bulk import Totals, run_bulk
+from ._command import Concurrency, Workspace, Yes, command, new_client, resolve_workspace
+from ._errors import UsageError
 from ._output import Output, human_size
-from ._run import Concurrency, Workspace, Yes, command, new_client, workspace_id
-from ._status import UsageError
 
 __all__ = ["rm"]
 
@@ -24,42 +24,44 @@ async def rm(
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of files.")] = None,
     match: Annotated[
         str | None,
-        typer.Option(metavar="GLOB", help="Instead of ids: all files whose name fits, as '*.tmp'."),
+        typer.Option(metavar="GLOB", help="Delete all files whose name matches, such as '*.tmp'."),
     ] = None,
     yes: Yes = False,
     concurrency: Concurrency = 16,
     workspace: Workspace = None,
 ) -> int:
-    """Delete files, for good; no error for what is not there."""
+    """Delete files permanently.
+
+    Files that do not exist are skipped.
+    """
     if bool(ids) is (match is not None):
-        msg = "say which files: either ids, or --match GLOB"
+        msg = "expected either ids or --match GLOB"
         raise UsageError(msg)
     async with new_client(concurrency) as client:
-        place = await workspace_id(client, workspace)
+        workspace_id = await resolve_workspace(client, workspace)
         files: Sequence[str | FileMetadata] = ids or []
         if match is not None:
-            files = await _matching(client, match, place)
+            files = await _find(client, match, workspace_id)
         if files:
-            question = f"Delete {len(files):,} file{'s' * (len(files) > 1)} for good?"
-            output.confirm(question, yes=yes, about=map(_line, files))
-        return await run(
+            question = f"Delete {len(files):,} file{'s' * (len(files) > 1)} permanently?"
+            output.confirm(question, yes=yes, details=map(_describe, files))
+        return await run_bulk(
             output,
             lambda progress: client.files.delete_many(
-                files, concurrency=concurrency, progress=progress, workspace_id=place
+                files, concurrency=concurrency, progress=progress, workspace_id=workspace_id
             ),
             Totals(len(files)),
             *_COLUMNS,
         )
 
 
-async def _matching(client: AsyncOpenRouter, match: str, place: str | None) -> list[FileMetadata]:
-    """The files whose name fits."""
-    fits = matcher(match)
-    async with aclosing(aiter(client.files.list(limit=1000, workspace_id=place))) as files:
-        return [file async for file in files if fits(file.filename)]
+async def _find(client: AsyncOpenRouter, glob: str, workspace_id: str | None) -> list[FileMetadata]:
+    matches = matcher(glob)
+    async with aclosing(aiter(client.files.list(limit=1000, workspace_id=workspace_id))) as files:
+        return [file async for file in files if matches(file.filename)]
 
 
-def _line(file: str | FileMetadata) -> str:
+def _describe(file: str | FileMetadata) -> str:
     if isinstance(file, str):
         return file
     return f"{file.id}  {human_size(file.size_bytes):>10}  {file.filename}"

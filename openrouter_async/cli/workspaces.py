@@ -6,22 +6,24 @@ from typing import Annotated, Any, cast
 import typer
 
 from .. import UNSET, CallOptions, WorkspaceSettings
+from ._command import WorkspaceName, Yes, call_or_report, command, new_client, show_all
+from ._errors import FAILED, UsageError
 from ._output import Output, to_row
-from ._run import WorkspaceName, Yes, attempt, command, list_all, new_client
-from ._status import FAILED, UsageError
 
 __all__ = ["create", "ls", "rm", "show", "update"]
 
 _COLUMNS = ("slug", "name", "id", "created_at")
 _SETTINGS = sorted(WorkspaceSettings.__annotations__.keys() - CallOptions.__annotations__.keys())
 
-Description = Annotated[str | None, typer.Option(help="At most 500 characters.")]
+Description = Annotated[
+    str | None, typer.Option(help="Set the description, at most 500 characters.")
+]
 Settings = Annotated[
     list[str],
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help=f"A setting; the value in JSON, or as plain text. null clears it."
+        help="Change a setting. The value is JSON or plain text; null clears it. Repeatable."
         f" Names: {', '.join(_SETTINGS)}.",
     ),
 ]
@@ -31,7 +33,7 @@ Settings = Annotated[
 async def ls(output: Output) -> None:
     """List workspaces."""
     async with new_client() as client:
-        await list_all(output, client.workspaces.list(limit=100), *_COLUMNS)
+        await show_all(output, client.workspaces.list(limit=100), *_COLUMNS)
 
 
 @command
@@ -50,38 +52,43 @@ async def create(
             metavar="SLUG", help="Lower-case letters and digits, in groups joined by hyphens."
         ),
     ],
-    name: Annotated[str | None, typer.Option(help="Its name; the slug if omitted.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Set the name; the same as the slug if omitted.")
+    ] = None,
     description: Description = None,
-    settings: Settings = [],  # noqa: B006 - typer's way to say none
+    settings: Settings = [],  # noqa: B006 - Typer needs a list here
 ) -> None:
     """Create a workspace."""
-    given = _parse(settings, description)
+    parsed = _parse_settings(settings, description)
     async with new_client() as client:
-        made = await client.workspaces.create(
-            name=slug if name is None else name, slug=slug, **given
+        created = await client.workspaces.create(
+            name=slug if name is None else name, slug=slug, **parsed
         )
-    output.show(to_row(made))
+    output.show(to_row(created))
 
 
 @command
 async def update(
     output: Output,
     workspace: WorkspaceName,
-    name: Annotated[str | None, typer.Option(help="A new name.")] = None,
-    slug: Annotated[str | None, typer.Option(help="A new slug.")] = None,
+    name: Annotated[str | None, typer.Option(help="Change the name.")] = None,
+    slug: Annotated[str | None, typer.Option(help="Change the slug.")] = None,
     description: Description = None,
     settings: Settings = [],  # noqa: B006
 ) -> None:
-    """Change a workspace; what is not named stays as it is."""
-    given = _parse(settings, description)
+    """Update a workspace.
+
+    Settings that are not given keep their value.
+    """
+    parsed = _parse_settings(settings, description)
     async with new_client() as client:
-        changed = await client.workspaces.update(
+        updated = await client.workspaces.update(
             workspace,
             name=UNSET if name is None else name,
             slug=UNSET if slug is None else slug,
-            **given,
+            **parsed,
         )
-    output.show(to_row(changed))
+    output.show(to_row(updated))
 
 
 @command
@@ -93,12 +100,12 @@ async def rm(
         bool,
         typer.Option(
             "--confirm-default-workspace-deletion",
-            help="Needed for the default workspace, where the account may delete it at all.",
+            help="Allow the default workspace to be deleted, if the account permits it.",
         ),
     ] = False,
 ) -> int:
-    """Delete workspaces with all that is in them, for good."""
-    output.confirm(f"Delete {', '.join(workspaces)} with all that is in it?", yes=yes)
+    """Delete workspaces and everything in them permanently."""
+    output.confirm(f"Delete {', '.join(workspaces)} and all contents?", yes=yes)
     failed = False
     async with new_client() as client:
         with output.listing("status", "workspace") as add:
@@ -106,25 +113,27 @@ async def rm(
                 call = client.workspaces.delete(
                     workspace, confirm_default_workspace_deletion=confirm_default or None
                 )
-                deleted = await attempt(output, call)
+                deleted = await call_or_report(output, call)
                 add({"workspace": workspace, "status": "deleted" if deleted else "failed"})
                 failed = failed or deleted is None
     return FAILED if failed else 0
 
 
-def _parse(settings: list[str], description: str | None) -> WorkspaceSettings:
-    """The settings that were named, their values from JSON where they are JSON."""
-    given: dict[str, Any] = {} if description is None else {"description": description}
+def _parse_settings(settings: list[str], description: str | None) -> WorkspaceSettings:
+    parsed: dict[str, Any] = {} if description is None else {"description": description}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or name not in _SETTINGS:
-            msg = f"--set takes NAME=VALUE, with a NAME of {', '.join(_SETTINGS)}; not {setting!r}"
+            msg = (
+                f"invalid setting {setting!r:.100}: expected NAME=VALUE,"
+                f" with a NAME of {', '.join(_SETTINGS)}"
+            )
             raise UsageError(msg)
-        given[name] = _value(value)
-    return cast("WorkspaceSettings", given)
+        parsed[name] = _parse_value(value)
+    return cast("WorkspaceSettings", parsed)
 
 
-def _value(text: str) -> object:
+def _parse_value(text: str) -> object:
     try:
         return json.loads(text)
     except ValueError:

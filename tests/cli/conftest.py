@@ -1,4 +1,4 @@
-"""The command line, in this process and in one of its own."""
+"""Fixtures that run the command line, in this process and in subprocesses."""
 
 import json
 import os
@@ -14,14 +14,14 @@ from openrouter_async.cli.app import app
 
 @pytest.fixture(autouse=True)
 def _no_terminal(monkeypatch):
-    """Nothing around the tests says that their output is a terminal."""
+    """The environment does not claim that the output is a terminal."""
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
-    """An empty directory that takes all temporary files, here and in subprocesses."""
+    """An empty directory for all temporary files, here and in subprocesses."""
     directory = tmp_path / "temporary"
     directory.mkdir()
     monkeypatch.setenv("TMPDIR", str(directory))
@@ -32,16 +32,16 @@ def temporary(tmp_path, monkeypatch):
 @pytest.fixture
 def run(monkeypatch):
     """Runs a command in this process: ``run("demo", "--live")``."""
-    monkeypatch.setenv("COLUMNS", "200")  # no line is broken in two
+    monkeypatch.setenv("COLUMNS", "200")  # no line is wrapped
     return lambda *args, **env: CliRunner(env=env).invoke(app, args)
 
 
 @pytest.fixture
 def start(temporary):
-    """Starts Python in a process of its own, which outlives the test no more than its files."""
+    """Starts Python in a subprocess, which is killed at the end of the test."""
     processes = []
 
-    def starting(*args):
+    def start_process(*args):
         process = subprocess.Popen(
             [sys.executable, "-W", "error::ResourceWarning", *args],
             stdin=subprocess.DEVNULL,
@@ -53,7 +53,7 @@ def start(temporary):
         processes.append(process)
         return process
 
-    yield starting
+    yield start_process
     for process in processes:
         process.kill()
         process.wait()
@@ -63,14 +63,14 @@ def start(temporary):
 
 @pytest.fixture
 def execute(start):
-    """Runs Python in a process of its own to its end: status, output and errors."""
+    """Runs Python in a subprocess, and returns its exit status, stdout and stderr."""
 
-    def executing(*args):
+    def execute_process(*args):
         process = start(*args)
         output, errors = process.communicate(timeout=60)
         return process.returncode, output, errors
 
-    return executing
+    return execute_process
 
 
 @pytest.fixture
@@ -82,38 +82,38 @@ def cli(emulator, monkeypatch):
         "OPENROUTER_API_KEY": emulator.management_key,
     }
 
-    def running(*args, stdin=None, **env):
+    def run_command(*args, stdin=None, **env):
         runner = CliRunner(env={**settings, **env})
         return runner.invoke(app, [str(arg) for arg in args], input=stdin)
 
-    return running
+    return run_command
 
 
 @pytest.fixture
 def rows(cli):
-    """Runs a command with ``--json`` that has to succeed, and gives what it printed."""
+    """Runs a command with ``--json``, which must succeed, and returns the printed objects."""
 
-    def running(*args, **more):
+    def run_command(*args, **more):
         result = cli(*args, "--json", **more)
         assert result.exit_code == 0, result.output
         return [json.loads(line) for line in result.stdout.splitlines()]
 
-    return running
+    return run_command
 
 
 @pytest.fixture
 def terminal(emulator, monkeypatch):
-    """Starts a command on a terminal of its own: ``terminal("files", "ls")``."""
+    """Starts a command on a new terminal: ``terminal("files", "ls")``."""
     monkeypatch.setenv("OPENROUTER_BASE_URL", emulator.base_url)
     monkeypatch.setenv("OPENROUTER_API_KEY", emulator.management_key)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("COLUMNS", raising=False)
     started = []
 
-    def starting(*args):
+    def start_process(*args):
         started.append(Terminal("-m", "openrouter_async", *args))
         return started[-1]
 
-    yield starting
-    for one in started:
-        one.close()
+    yield start_process
+    for opened in started:
+        opened.close()

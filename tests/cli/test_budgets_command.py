@@ -3,7 +3,7 @@ from itertools import combinations
 import pytest
 
 from openrouter_async import OpenRouter
-from openrouter_async.cli.budgets import check_order, writing_order
+from openrouter_async.cli.budgets import check_order, write_order
 from openrouter_async.emulator.api.budgets import _check_order
 
 WIDEST_FIRST = ("lifetime", "monthly", "weekly", "daily")
@@ -22,37 +22,37 @@ def budgets(emulator):
 
 
 def every_set_of_limits(values):
-    """All that the rule allows, of so many different amounts."""
+    """Every allowed set of limits, from this number of different amounts."""
     for count in range(len(WIDEST_FIRST) + 1):
         for names in combinations(WIDEST_FIRST, count):
             for limits in combinations(range(values, 0, -1), count):
                 yield dict(zip(names, limits, strict=True))
 
 
-def test_no_step_of_any_change_breaks_the_rule():
-    """From each set of limits to each other, as the service would judge each write.
+def test_no_write_of_any_change_breaks_the_rule():
+    """From each set of limits to each other, with the emulator's own check after each write.
 
-    Four old limits and four new ones are eight amounts at the most, so there are no other cases.
+    Four old and four new limits are at most eight amounts, so there are no other cases.
     """
     every = list(every_set_of_limits(8))
     changes = 0
-    for there in every:
+    for old in every:
         for final in every:
-            if not there.keys() <= final.keys():
+            if not old.keys() <= final.keys():
                 continue
             changes += 1
-            wanted = {n: v for n, v in final.items() if there.get(n) != v}
-            check_order(there, wanted)
-            now = dict(there)
-            for interval in writing_order(there, wanted):
-                now[interval] = wanted[interval]
+            new = {n: v for n, v in final.items() if old.get(n) != v}
+            check_order(old, new)
+            now = dict(old)
+            for interval in write_order(old, new):
+                now[interval] = new[interval]
                 _check_order(now)
             assert now == final
     assert (len(every), changes) == (495, 79_459)
 
 
-def test_set_writes_several_in_an_order_that_the_service_takes(cli, budgets, emulator):
-    """Up, and down again; no write was refused."""
+def test_set_writes_limits_in_an_order_that_the_service_accepts(cli, budgets, emulator):
+    """Raised and lowered again; no write is refused."""
     high = {"monthly": 500, "weekly": 100, "daily": 20, "lifetime": 1000}
     low = {"daily": 1, "weekly": 2, "monthly": 3, "lifetime": 4}
     for limits in (low, high, low):
@@ -64,8 +64,8 @@ def test_set_writes_several_in_an_order_that_the_service_takes(cli, budgets, emu
     assert {request["status"] for request in emulator.requests()} <= {200, 201}
 
 
-def test_set_tells_each_budget(rows, budgets):
-    """With its interval, also where the service has no word for it."""
+def test_set_prints_each_budget(rows, budgets):
+    """With its interval, also ``lifetime``, for which the service sends null."""
     (row,) = rows(*BUDGETS, "set", "lab", "--lifetime", "12.5")
     assert row.keys() == {
         "interval",
@@ -80,38 +80,38 @@ def test_set_tells_each_budget(rows, budgets):
 
 
 @pytest.mark.parametrize(
-    ("args", "words"),
+    ("args", "message"),
     [
         (["--weekly", "100"], "the weekly limit ($100) must be above the daily limit ($100)"),
         (["--weekly", "500"], "the monthly limit ($500) must be above the weekly limit ($500)"),
         (["--monthly", "50"], "the monthly limit ($50) must be above the daily limit ($100)"),
         (["--lifetime", "1", "--weekly", "2"], "the lifetime limit ($1) must be above"),
-        ([], "say what to set: --lifetime, --monthly, --weekly or --daily"),
+        ([], "no limit given: add --lifetime, --monthly, --weekly or --daily"),
         (["--daily", "0"], "the daily limit must be a number above 0, not 0"),
         (["--monthly", "600", "--daily=-1"], "the daily limit must be a number above 0, not -1"),
         (["--daily", "nan"], "above 0, not nan"),
         (["--lifetime", "inf"], "above 0, not inf"),
     ],
 )
-def test_set_refuses_disorder_before_anything_is_written(cli, budgets, args, words):
-    """Together with what is set already; status 2, and all stays as it was."""
+def test_set_checks_all_limits_before_the_first_write(cli, budgets, args, message):
+    """Existing limits included; status 2, and no budget changes."""
     assert cli(*BUDGETS, "set", "lab", "--monthly", "500", "--daily", "100").exit_code == 0
     result = cli(*BUDGETS, "set", "lab", *args)
     assert result.exit_code == 2
-    assert words in result.stderr
+    assert message in result.stderr
     assert budgets() == {"monthly": 500, "daily": 100}
 
 
 def test_byok_is_set_with_the_budget(cli, emulator, budgets):
-    """On, off, or as it is."""
+    """On, off, or unchanged."""
     with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
         for option, expected in (("--byok", True), (None, True), ("--no-byok", False)):
             cli(*BUDGETS, "set", "lab", "--daily", "5", *([option] if option else []))
             assert client.workspaces.list_budgets("lab").include_byok_in_budgets is expected
 
 
-def test_ls_lists_the_widest_first(cli, budgets):
-    """Interval, limit and time."""
+def test_ls_lists_the_widest_interval_first(cli, budgets):
+    """With its limit and time."""
     cli(*BUDGETS, "set", "lab", "--daily", "5", "--lifetime", "50")
     lines = [line.split("\t")[:2] for line in cli(*BUDGETS, "ls", "lab").stdout.splitlines()]
     assert [(name, float(limit)) for name, limit in lines] == [("lifetime", 50), ("daily", 5)]
@@ -120,7 +120,7 @@ def test_ls_lists_the_widest_first(cli, budgets):
 
 
 def test_rm_removes_budgets(cli, rows, budgets):
-    """With ``--yes``; one that is not there is no failure."""
+    """With ``--yes``; a budget that does not exist is not an error."""
     cli(*BUDGETS, "set", "lab", "--daily", "5", "--lifetime", "50")
     refused = cli(*BUDGETS, "rm", "lab", "daily")
     assert refused.exit_code == 2
@@ -132,8 +132,8 @@ def test_rm_removes_budgets(cli, rows, budgets):
     assert budgets() == {"lifetime": 50}
 
 
-def test_rm_knows_the_intervals(cli, budgets):
-    """Any other word is a usage error that lists them."""
+def test_rm_refuses_an_unknown_interval(cli, budgets):
+    """A usage error that lists the valid ones."""
     result = cli(*BUDGETS, "rm", "lab", "yearly", "--yes")
     assert result.exit_code == 2
     assert "lifetime, monthly, weekly, daily" in result.stderr

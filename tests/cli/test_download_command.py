@@ -9,96 +9,96 @@ CONTENT = bytes(range(256)) * 40
 
 
 @pytest.fixture
-def made(emulator, tmp_path, monkeypatch):
-    """Ids of two files that the service made; the present directory is empty."""
+def created(emulator, tmp_path, monkeypatch):
+    """Ids of two files that the service created; the current directory is empty."""
     monkeypatch.chdir(tmp_path)
     return [emulator.create_file(f"out/{n}.bin", CONTENT)["id"] for n in range(2)]
 
 
-def test_download_of_one_under_a_name_of_ones_own(cli, made, tmp_path):
-    """``-o`` says which."""
-    result = cli("files", "download", made[0], "-o", "mine.bin")
+def test_download_to_a_path(cli, created, tmp_path):
+    """The one given with ``-o``."""
+    result = cli("files", "download", created[0], "-o", "mine.bin")
     assert result.exit_code == 0
-    assert result.stdout == f"downloaded\t{made[0]}\tmine.bin\t\n"
+    assert result.stdout == f"downloaded\t{created[0]}\tmine.bin\t\n"
     assert re.fullmatch(r"10\.0 KiB in \d+\.\d s to 'mine\.bin'\n", result.stderr)
     assert (tmp_path / "mine.bin").read_bytes() == CONTENT
 
 
-def test_download_to_standard_output(cli, made, tmp_path):
+def test_download_to_standard_output(cli, created, tmp_path):
     """The content and nothing else."""
-    result = cli("files", "download", made[0], "-o", "-")
+    result = cli("files", "download", created[0], "-o", "-")
     assert (result.exit_code, result.stdout_bytes, result.stderr) == (0, CONTENT, "")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_download_of_several_into_a_folder(cli, rows, made, tmp_path):
-    """Under the names that the service has; without a folder, into the present one."""
+def test_download_of_several_files_into_a_directory(cli, rows, created, tmp_path):
+    """Under the service's filenames; into the current directory by default."""
     (tmp_path / "d").mkdir()
-    outcomes = rows("files", "download", *made, "--directory", "d")
+    outcomes = rows("files", "download", *created, "--directory", "d")
     assert sorted(row["path"] for row in outcomes) == ["d/out/0.bin", "d/out/1.bin"]
     assert {row["status"] for row in outcomes} == {"downloaded"}
-    assert {row["source"] for row in outcomes} == set(made)
+    assert {row["source"] for row in outcomes} == set(created)
     assert (tmp_path / "d/out/1.bin").read_bytes() == CONTENT
-    assert cli("files", "download", made[0]).exit_code == 0
+    assert cli("files", "download", created[0]).exit_code == 0
     assert (tmp_path / "out/0.bin").read_bytes() == CONTENT
 
 
-def test_download_replaces_only_on_request(cli, made, tmp_path):
+def test_download_replaces_only_on_request(cli, created, tmp_path):
     """The message names the option."""
     target = tmp_path / "mine.bin"
     target.write_text("precious")
-    result = cli("files", "download", made[0], "-o", "mine.bin")
+    result = cli("files", "download", created[0], "-o", "mine.bin")
     assert result.exit_code == 1
     assert "add --overwrite" in result.stderr
     assert target.read_text() == "precious"
-    assert cli("files", "download", made[0], "-o", "mine.bin", "--overwrite").exit_code == 0
+    assert cli("files", "download", created[0], "-o", "mine.bin", "--overwrite").exit_code == 0
     assert target.read_bytes() == CONTENT
 
 
-def test_download_that_was_there_is_skipped(cli, made):
-    """A run that was broken off can be run again."""
-    assert cli("files", "download", *made).exit_code == 0
-    result = cli("files", "download", *made)
+def test_existing_files_are_skipped(cli, created):
+    """An interrupted run can be run again."""
+    assert cli("files", "download", *created).exit_code == 0
+    result = cli("files", "download", *created)
     assert result.exit_code == 0
     assert result.stderr.startswith("2 skipped in ")
     assert "there already" in result.stdout
 
 
-def test_download_of_what_is_not_downloadable_is_a_failure(cli, emulator, made):
-    """In the service's words, and the others are downloaded."""
+def test_download_of_an_uploaded_file_fails(cli, emulator, created):
+    """With the service's message; the other files are downloaded."""
     with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
         uploaded = client.files.upload(b"words", filename="a.txt").id
-    result = cli("files", "download", uploaded, made[0], "--json")
+    result = cli("files", "download", uploaded, created[0], "--json")
     assert result.exit_code == 1
     outcomes = {row["source"]: row for row in map(json.loads, result.stdout.splitlines())}
-    assert outcomes[made[0]]["status"] == "downloaded"
+    assert outcomes[created[0]]["status"] == "downloaded"
     assert "not downloadable" in outcomes[uploaded]["error"]
     assert f"openrouter-async: {uploaded}: 400" in result.stderr
     assert cli("files", "download", uploaded).stdout == f"failed\t{uploaded}\t\t\n"
 
 
 @pytest.mark.parametrize(
-    ("args", "words"),
+    ("args", "message"),
     [
-        (["a", "b", "-o", "x"], "-o is for one file"),
-        (["a", "-o", "x", "--directory", "d"], "-o is for one file"),
-        (["a", "-o", "-", "--json"], "where --json has no place"),
-        (["a", "--directory", "nowhere"], "'nowhere' is no folder"),
+        (["a", "b", "-o", "x"], "-o is for a single file"),
+        (["a", "-o", "x", "--directory", "d"], "-o is for a single file"),
+        (["a", "-o", "-", "--json"], "cannot be combined with --json"),
+        (["a", "--directory", "nowhere"], "'nowhere' is not a directory"),
     ],
 )
-def test_download_has_its_rules(cli, emulator, made, args, words):
-    """What does not go together is a usage error, and nothing is asked of the service."""
+def test_incompatible_options_are_a_usage_error(cli, emulator, created, args, message):
+    """Nothing is sent."""
     before = len(emulator.requests())
     result = cli("files", "download", *args)
     assert result.exit_code == 2
-    assert words in result.stderr
+    assert message in result.stderr
     assert len(emulator.requests()) == before
 
 
 @pytest.mark.parametrize("args", [["-o", "x.bin"], []])
-def test_download_shows_bars_on_a_terminal(cli, made, args):
-    """In bytes, also of several, whose sizes are asked for first."""
-    ids = made[: 1 if args else 2]
+def test_download_shows_bars_on_a_terminal(cli, created, args):
+    """In bytes; the sizes of several files are retrieved first."""
+    ids = created[: 1 if args else 2]
     result = cli("files", "download", *ids, *args, FORCE_COLOR="1", TERM="xterm-256color")
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.stderr)
     assert result.exit_code == 0
@@ -106,8 +106,8 @@ def test_download_shows_bars_on_a_terminal(cli, made, args):
     assert ("10.0/10.0 KiB" if args else "20.0/20.0 KiB") in plain
 
 
-def test_download_to_a_pipe_that_closes_ends_quietly(start, emulator, monkeypatch):
-    """``| head -c 1000`` gets its bytes, and no traceback follows."""
+def test_download_to_a_closed_pipe_ends_without_an_error(start, emulator, monkeypatch):
+    """As with ``| head -c 1000``."""
     monkeypatch.setenv("OPENROUTER_BASE_URL", emulator.base_url)
     monkeypatch.setenv("OPENROUTER_API_KEY", emulator.api_key)
     file_id = emulator.create_file("big.txt", b"words\n" * 500_000)["id"]

@@ -19,15 +19,15 @@ RUNNING = Emulator(
 
 @pytest.fixture
 def serving(monkeypatch):
-    """Replaces `serve` by one that starts, notes its arguments, and ends as told."""
+    """Replaces `serve` by a function that starts, records its arguments, and may raise."""
     calls = []
 
-    def replace(ending=None):
+    def replace(error=None):
         def serve(data, *, on_start, **options):
             calls.append({"data": data, **options})
             on_start(RUNNING)
-            if ending is not None:
-                raise ending
+            if error is not None:
+                raise error
 
         monkeypatch.setattr("openrouter_async.emulator.serve", serve)
         return calls
@@ -44,8 +44,8 @@ def read_until(process, text):
     return lines
 
 
-def test_what_is_printed_is_enough_to_use_it(start, temporary, tmp_path):
-    """A client made of the two lines to paste works, and Ctrl-C ends all with status 0."""
+def test_printed_lines_configure_a_client(start, temporary, tmp_path):
+    """The two lines to paste are enough, and Ctrl-C ends the emulator with status 0."""
     file = tmp_path / "note.txt"
     file.write_text("some words")
     process = start("-m", "openrouter_async", "emulator", "--port", "0")
@@ -56,16 +56,16 @@ def test_what_is_printed_is_enough_to_use_it(start, temporary, tmp_path):
         pasted["OPENROUTER_API_KEY"], server_url=pasted["OPENROUTER_BASE_URL"]
     ) as client:
         assert client.files.upload(file).size_bytes == 10
-        began = time.monotonic()
+        started = time.monotonic()
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=10)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - started < 2
     assert (process.returncode, output, errors) == (0, "\nStopped.\n", "")
     assert list(temporary.iterdir()) == []
 
 
-def test_reader_who_goes_stops_nothing(start):
-    """``| head -1`` ends the reading, not the serving, and is no error at the end either."""
+def test_emulator_goes_on_when_its_output_is_closed(start):
+    """As with ``| head -1``, and without an error at the end."""
     process = start("-m", "openrouter_async", "emulator", "--port", "0")
     url = process.stdout.readline().split()[-1]
     process.stdout.close()
@@ -76,8 +76,8 @@ def test_reader_who_goes_stops_nothing(start):
     assert process.stderr.read() == ""
 
 
-def test_management_key_that_is_printed_opens_workspaces(start):
-    """Keys of the caller's own are taken and shown."""
+def test_keys_can_be_chosen(start):
+    """They are printed, and the management key opens workspaces."""
     arguments = ["--port", "0", "--api-key", "sk-mine", "--management-key", "sk-all"]
     process = start("-m", "openrouter_async", "emulator", *arguments)
     printed = read_until(process, "Ctrl-C")
@@ -87,8 +87,8 @@ def test_management_key_that_is_printed_opens_workspaces(start):
         assert [workspace.slug for workspace in client.workspaces.list()] == ["default"]
 
 
-def test_data_directory_outlives_the_emulator(start, tmp_path):
-    """With ``--data`` the next start finds what the last one stored."""
+def test_data_directory_is_kept(start, tmp_path):
+    """With ``--data`` the next start finds the files of the last one."""
     arguments = ["-m", "openrouter_async", "emulator", "--port", "0", "--data", str(tmp_path / "d")]
     ids = []
     for _ in range(2):
@@ -102,26 +102,26 @@ def test_data_directory_outlives_the_emulator(start, tmp_path):
         assert process.wait(timeout=10) == 0
 
 
-def test_taken_port_is_one_clear_line(execute):
+def test_port_in_use_is_one_line(execute):
     """It names the port and the option, with status 1 and without a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         result = execute("-m", "openrouter_async", "emulator", "--port", str(port))
-    hint = "choose another with --port, or any with --port 0"
-    message = f"openrouter-async: port {port} of 127.0.0.1 is taken: {hint}\n"
+    hint = "choose another with --port, or use --port 0"
+    message = f"openrouter-async: port {port} on 127.0.0.1 is already in use: {hint}\n"
     assert result == (1, "", message)
 
 
-def test_taken_port_is_told_here_too(run):
-    """The same without a process of its own."""
+def test_port_in_use_is_one_line_in_this_process(run):
+    """The same without a subprocess."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         result = run("emulator", "--port", str(other.getsockname()[1]))
     assert result.exit_code == 1
-    assert "is taken" in result.stderr
+    assert "is already in use" in result.stderr
 
 
 def test_options_reach_the_emulator(run, serving, tmp_path):
-    """Each option is an argument of `serve`."""
+    """Each option is passed to `serve`."""
     calls = serving()
     arguments = ["--host", "0.0.0.0", "--port", "9", "--data", str(tmp_path), "--allow-remote"]
     assert run("emulator", *arguments, "--api-key", "a", "--management-key", "m").exit_code == 0
@@ -137,16 +137,16 @@ def test_options_reach_the_emulator(run, serving, tmp_path):
     ]
 
 
-def test_early_interrupt_is_no_failure(run, serving):
-    """Ctrl-C before the server listens for signals ends it as one after."""
+def test_early_interrupt_is_not_an_error(run, serving):
+    """Ctrl-C before the server handles signals."""
     serving(KeyboardInterrupt())
     result = run("emulator")
     assert result.exit_code == 0
     assert result.output.endswith("Stopped.\n")
 
 
-def test_all_that_is_needed_is_printed(run, serving):
-    """Where it is, every key, and the lines to paste at the left margin."""
+def test_url_and_keys_are_printed(run, serving):
+    """With unindented lines to paste."""
     serving()
     output = run("emulator").output
     for value in (RUNNING.base_url, "sk-one", "sk-two", "token"):
@@ -155,8 +155,8 @@ def test_all_that_is_needed_is_printed(run, serving):
     assert "\nexport OPENROUTER_API_KEY=sk-one\n" in output
 
 
-def test_all_that_is_needed_is_printed_as_json(run, serving):
-    """One object, and nothing when it ends."""
+def test_url_and_keys_are_printed_as_json(run, serving):
+    """One object, and nothing at the end."""
     serving()
     result = run("emulator", "--json")
     assert json.loads(result.stdout) == {
@@ -168,16 +168,16 @@ def test_all_that_is_needed_is_printed_as_json(run, serving):
     assert "Stopped" not in run("emulator", "--quiet").output
 
 
-def test_remote_address_needs_to_be_meant(run):
-    """Without ``--allow-remote`` no other machine can reach it, and the error names the option."""
+def test_remote_address_needs_an_option(run):
+    """The error names ``--allow-remote``."""
     result = run("emulator", "--host", "0.0.0.0", "--port", "0")
     assert result.exit_code == 1
     assert "--allow-remote" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
-def test_directory_that_holds_something_else_is_refused(run, tmp_path):
-    """Nobody's files are taken for an emulator's."""
+def test_data_directory_with_other_files_is_refused(run, tmp_path):
+    """They stay untouched."""
     (tmp_path / "thesis.txt").write_text("ten years of work")
     result = run("emulator", "--port", "0", "--data", str(tmp_path))
     assert result.exit_code == 1

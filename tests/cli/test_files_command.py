@@ -4,23 +4,23 @@ import pytest
 
 from openrouter_async import OpenRouter
 
-SLY = "re\x1b[2Jport\u202efdp.exe\r\n.pdf"
-SHOWN = "re\\x1b[2Jport\\u202efdp.exe\\r\\n.pdf"
+MALICIOUS = "re\x1b[2Jport\u202efdp.exe\r\n.pdf"
+ESCAPED = "re\\x1b[2Jport\\u202efdp.exe\\r\\n.pdf"
 
 
 @pytest.fixture
 def stored(emulator):
-    """Five files, each a byte longer than the one before."""
+    """Five files of 1 to 5 bytes."""
     with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
         return [client.files.upload(b"x" * (n + 1), filename=f"{n}.txt") for n in range(5)]
 
 
 @pytest.fixture
-def sly(emulator):
-    """The service lists a file whose name could play with a terminal."""
+def malicious(emulator):
+    """The service lists a file whose name contains control characters."""
     file = {
-        "id": "or_file_sly",
-        "filename": SLY,
+        "id": "or_file_malicious",
+        "filename": MALICIOUS,
         "size_bytes": 2048,
         "mime_type": "application/pdf",
         "created_at": "2026-01-02T03:04:05Z",
@@ -34,7 +34,7 @@ def sly(emulator):
 
 
 def test_ls_in_a_pipe_is_lines_with_tabs(cli, stored):
-    """For programs: no heading, sizes in bytes, times as they are."""
+    """No heading, sizes in bytes, full times."""
     result = cli("files", "ls")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = [line.split("\t") for line in result.stdout.splitlines()]
@@ -45,7 +45,7 @@ def test_ls_in_a_pipe_is_lines_with_tabs(cli, stored):
 
 
 def test_ls_on_a_terminal_is_a_table(cli, stored):
-    """For people: a heading, and sizes with units."""
+    """With a heading, and sizes with units."""
     result = cli("files", "ls", FORCE_COLOR="1", TERM="xterm-256color")
     assert result.exit_code == 0
     assert "filename" in result.stdout
@@ -54,8 +54,8 @@ def test_ls_on_a_terminal_is_a_table(cli, stored):
 
 
 @pytest.mark.parametrize(("width", "has_type"), [(80, False), (120, True)])
-def test_names_have_room_on_a_terminal(cli, emulator, width, has_type):
-    """On a narrow one the type, which few look for, is left out."""
+def test_narrow_terminal_shows_no_type(cli, emulator, width, has_type):
+    """The names get its space."""
     file = emulator.create_file("report-of-2026", b"words")
     screen = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": str(width)}
     shown = cli("files", "ls", **screen).stdout
@@ -63,16 +63,16 @@ def test_names_have_room_on_a_terminal(cli, emulator, width, has_type):
     assert ("text/plain" in shown) is has_type
 
 
-def test_list_that_fails_at_its_start_is_no_empty_table(cli, emulator):
-    """On a terminal too; one that is empty keeps its heading."""
+def test_list_that_fails_prints_no_table(cli, emulator):
+    """An empty list is a table with a heading."""
     screen = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
     assert "filename" in cli("files", "ls", **screen).stdout
     refused = cli("files", "ls", **screen, OPENROUTER_API_KEY="sk-or-v1-wrong")
     assert (refused.exit_code, refused.stdout) == (3, "")
 
 
-def test_no_color_is_kept_to(cli, stored):
-    """Nothing on the terminal has a colour."""
+def test_no_color_is_respected(cli, stored):
+    """Nothing on the terminal is coloured."""
     result = cli("files", "info", "missing", FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color")
     assert "\x1b[31m" not in result.stderr
     assert "\x1b[1;31m" not in result.stderr
@@ -80,24 +80,24 @@ def test_no_color_is_kept_to(cli, stored):
     assert "\x1b[1;31m" in coloured.stderr
 
 
-def test_ls_is_a_page_and_says_when_more_follow(cli, stored):
-    """``--limit`` is the page's size; the hint does not stand among the results."""
+def test_ls_prints_one_page_and_notes_that_there_are_more(cli, stored):
+    """``--limit`` is the page size; the note goes to stderr."""
     result = cli("files", "ls", "--limit", 2)
     assert result.stdout.count("\n") == 2
-    assert result.stderr == "more files follow: --all lists every one\n"
+    assert result.stderr == "there are more files: use --all to list them\n"
     quiet = cli("files", "ls", "--limit", 2, "--quiet")
     assert (quiet.stdout.count("\n"), quiet.stderr) == (2, "")
 
 
 def test_ls_all_reads_every_page(cli, emulator, stored):
-    """In pages of the size that was asked for."""
+    """In pages of the given size."""
     result = cli("files", "ls", "--all", "--limit", 2)
     assert (result.stdout.count("\n"), result.stderr) == (5, "")
     assert len(emulator.requests()) == 5 + 3
 
 
 def test_ls_prints_json_with_every_field(rows, stored):
-    """One object per line, of one shape."""
+    """One object per line, all with the same fields."""
     listed = rows("files", "ls")
     assert [row["id"] for row in listed] == [file.id for file in stored]
     assert listed[0].keys() == {
@@ -115,21 +115,21 @@ def test_ls_prints_json_with_every_field(rows, stored):
 
 
 @pytest.mark.parametrize("terminal", [{}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}])
-def test_a_filename_never_controls_the_terminal(cli, sly, terminal):
-    """What could move the cursor, or turn letters round, is written out."""
+def test_filename_cannot_control_the_terminal(cli, malicious, terminal):
+    """Control and bidirectional characters are escaped."""
     result = cli("files", "ls", **terminal)
-    assert SHOWN in result.stdout
+    assert ESCAPED in result.stdout
     assert not {"\x1b[2J", "\u202e", "\r"} & set(result.stdout)
     assert "\x1b[2J" not in result.stdout
 
 
-def test_json_holds_the_name_as_it_is(rows, sly):
-    """Whoever reads JSON gets what the service said."""
-    assert rows("files", "ls")[0]["filename"] == SLY
+def test_json_contains_the_unchanged_filename(rows, malicious):
+    """JSON has its own escapes."""
+    assert rows("files", "ls")[0]["filename"] == MALICIOUS
 
 
 def test_info_shows_each_file(cli, rows, stored):
-    """As JSON one object each; otherwise a line for each field."""
+    """As JSON objects, or a line for each field."""
     ids = [file.id for file in stored[:2]]
     assert [row["id"] for row in rows("files", "info", *ids)] == ids
     result = cli("files", "info", ids[0])
@@ -139,8 +139,8 @@ def test_info_shows_each_file(cli, rows, stored):
     assert "1 bytes" in table.stdout
 
 
-def test_info_of_a_missing_file_is_a_failure_and_the_others_are_shown(cli, stored):
-    """Status 1, and a line that names the missing one."""
+def test_info_of_a_missing_file_fails_and_the_others_are_shown(cli, stored):
+    """Status 1, and a line that names the missing file."""
     result = cli("files", "info", stored[0].id, "or_file_missing", "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["id"] == stored[0].id
@@ -149,20 +149,20 @@ def test_info_of_a_missing_file_is_a_failure_and_the_others_are_shown(cli, store
     assert result.stderr.count("\n") == 1
 
 
-def test_refused_key_is_told_once(cli, stored):
-    """However many files were asked for."""
+def test_refused_key_is_reported_once(cli, stored):
+    """For any number of files."""
     ids = [file.id for file in stored]
     result = cli("files", "info", *ids, OPENROUTER_API_KEY="sk-or-v1-wrong")
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr.count("\n") == 1
 
 
-def test_workspace_may_be_named_by_its_slug_or_its_id(cli, emulator):
-    """Files are asked for by the id that belongs to the slug."""
+def test_workspace_is_a_slug_or_an_id(cli, emulator):
+    """The slug's id is looked up."""
     with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
-        place = client.workspaces.create(name="Lab", slug="lab").id
-        file = client.files.upload(b"words", filename="a.txt", workspace_id=place)
-    for name in ("lab", place):
+        workspace = client.workspaces.create(name="Lab", slug="lab").id
+        file = client.files.upload(b"words", filename="a.txt", workspace_id=workspace)
+    for name in ("lab", workspace):
         result = cli("files", "ls", "--workspace", name)
         assert result.stdout.startswith(file.id)
     assert cli("files", "ls").stdout == ""
@@ -171,8 +171,8 @@ def test_workspace_may_be_named_by_its_slug_or_its_id(cli, emulator):
     assert "nowhere" in missing.stderr
 
 
-def test_ls_stops_when_nobody_reads(start, emulator, stored, monkeypatch):
-    """``| head -1`` gets its line, and no traceback follows; no further page is fetched."""
+def test_ls_stops_when_its_output_is_closed(start, emulator, stored, monkeypatch):
+    """As with ``| head -1``: no traceback, and no further page is fetched."""
     monkeypatch.setenv("OPENROUTER_BASE_URL", emulator.base_url)
     monkeypatch.setenv("OPENROUTER_API_KEY", emulator.api_key)
     emulator.faults({"operation": "list_files", "skip": 1, "times": None, "delay": 0.5})

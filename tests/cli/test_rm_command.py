@@ -9,7 +9,7 @@ from openrouter_async.cli._output import Output
 
 @pytest.fixture
 def files(emulator):
-    """A client's files, by name."""
+    """Returns the ids of the stored files, by filename."""
     with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
         for name in ("a.tmp", "b.txt", "c/d.tmp"):
             client.files.upload(b"words", filename=name)
@@ -28,7 +28,7 @@ def test_rm_in_a_pipe_needs_yes(cli, files, which):
 
 
 def test_rm_deletes_by_id(cli, files):
-    """A line for each; one that is not there is passed over."""
+    """With a line for each; a file that does not exist is skipped."""
     ids = files()
     result = cli("files", "rm", ids["a.tmp"], "or_file_missing", "--yes")
     assert result.exit_code == 0
@@ -40,43 +40,43 @@ def test_rm_deletes_by_id(cli, files):
 
 
 def test_rm_deletes_by_glob(cli, rows, files):
-    """In all folders; what goes is listed."""
+    """In all folders; the deleted files are listed."""
     ids = files()
-    gone = rows("files", "rm", "--match", "*.tmp", "-y")
-    assert {(row["status"], row["id"], row["filename"]) for row in gone} == {
+    deleted = rows("files", "rm", "--match", "*.tmp", "-y")
+    assert {(row["status"], row["id"], row["filename"]) for row in deleted} == {
         ("deleted", ids[name], name) for name in ("a.tmp", "c/d.tmp")
     }
     assert files().keys() == {"b.txt"}
 
 
-def test_rm_of_nothing_asks_nothing(cli, files):
-    """No file fits, and that is no failure."""
+def test_rm_without_a_match_asks_nothing(cli, files):
+    """It is not an error."""
     result = cli("files", "rm", "--match", "*.zip")
     assert result.exit_code == 0
     assert result.stderr.startswith("0 files in ")
 
 
 @pytest.mark.parametrize(("response", "left"), [("y\n", 1), ("n\n", 3)])
-def test_rm_shows_what_goes_and_asks(cli, files, monkeypatch, response, left):
-    """A no leaves all as it is, with status 1."""
+def test_rm_lists_the_files_and_asks(cli, files, monkeypatch, response, left):
+    """A no deletes nothing, with status 1."""
     monkeypatch.setattr(Output, "can_ask", True)
     result = cli("files", "rm", "--match", "*.tmp", stdin=response)
     assert re.search(r"^or_file_\w+  +5 bytes  a\.tmp$", result.stderr, re.MULTILINE)
-    assert "Delete 2 files for good? [y/N]" in result.stderr
+    assert "Delete 2 files permanently? [y/N]" in result.stderr
     assert result.exit_code == (0 if left == 1 else 1)
     assert len(files()) == left
 
 
 def test_rm_needs_either_ids_or_a_glob(cli):
-    """Neither and both are usage errors."""
+    """Neither or both is a usage error."""
     for args in ([], ["x", "--match", "*"]):
         result = cli("files", "rm", *args)
         assert result.exit_code == 2
-        assert "either ids, or --match GLOB" in result.stderr
+        assert "either ids or --match GLOB" in result.stderr
 
 
 def test_rm_goes_on_after_a_failure(cli, emulator, files):
-    """One that could not be deleted is told of, with status 1."""
+    """The error is printed once, with status 1."""
     emulator.faults({"operation": "delete_file", "status": 400, "message": "Not today"})
     result = cli("files", "rm", "--match", "*.tmp", "--yes", "--json")
     assert result.exit_code == 1
@@ -86,7 +86,7 @@ def test_rm_goes_on_after_a_failure(cli, emulator, files):
 
 
 def test_rm_shows_a_bar_on_a_terminal(cli, emulator, files):
-    """Counted in files, of which it knows how many before the first is done."""
+    """It counts files; their number is known from the start."""
     emulator.faults({"operation": "delete_file", "delay": 0.5, "times": 2})
     result = cli("files", "rm", "--match", "*.tmp", "--yes", FORCE_COLOR="1", TERM="xterm-256color")
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.stderr)

@@ -1,4 +1,4 @@
-"""The real command on a real terminal."""
+"""The command on a pseudo-terminal."""
 
 import re
 import shlex
@@ -11,13 +11,13 @@ from openrouter_async import OpenRouter
 
 @pytest.fixture
 def files(emulator):
-    """What is stored in the emulator."""
+    """The files namespace of a client."""
     with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
         yield client.files
 
 
-def test_upload_that_is_interrupted_goes_on_where_it_was(terminal, emulator, files, tmp_path):
-    """Ctrl-C ends it at once with status 4; the command that it prints does the rest, once each."""
+def test_interrupted_upload_is_resumed_by_the_printed_command(terminal, emulator, files, tmp_path):
+    """Ctrl-C ends it at once with status 4; the rest is uploaded once each."""
     for number in range(6):
         (tmp_path / f"{number}.txt").write_text(f"file {number}\n" * 1000)
     emulator.faults({"operation": "upload_file", "skip": 3, "delay": 60, "early": True, "times": 3})
@@ -27,14 +27,14 @@ def test_upload_that_is_interrupted_goes_on_where_it_was(terminal, emulator, fil
     first.read_until("all files")
     while len(list(files.list())) < 3:
         first.read_until("all files")
-    time.sleep(0.5)  # until the journal is on the disk, and they have been told
+    time.sleep(0.5)  # until the journal is written and the outcomes are printed
     first.type("\x03")
     assert first.wait(seconds=10) == 4
     assert "openrouter-async: interrupted" in first.plain
     assert re.search(r"3 uploaded; .* in \d+\.\d s", first.plain)
-    assert "\x1b[?25h" in first.shown  # the cursor is there again
+    assert "\x1b[?25h" in first.shown  # the cursor is visible again
     emulator.faults()
-    printed = re.search(r"to go on: openrouter-async (.*)\r\n", first.plain)[1]
+    printed = re.search(r"to resume: openrouter-async (.*)\r\n", first.plain)[1]
     assert shlex.split(printed) == [*command, "--resume"]
     second = terminal(*shlex.split(printed))
     assert second.wait() == 0, second.plain
@@ -42,7 +42,7 @@ def test_upload_that_is_interrupted_goes_on_where_it_was(terminal, emulator, fil
 
 
 def test_bars_move_on_a_terminal(terminal, tmp_path):
-    """The overall bar with its rate, then the summary."""
+    """The overall bar, then the summary."""
     (tmp_path / "big.txt").write_text("words\n" * 2_000_000)
     shown = terminal("files", "upload", str(tmp_path / "big.txt"))
     assert shown.wait() == 0
@@ -50,7 +50,7 @@ def test_bars_move_on_a_terminal(terminal, tmp_path):
     assert "1 uploaded; 11.4 MiB in" in shown.plain
 
 
-def test_deletion_asks_and_takes_an_answer(terminal, files):
+def test_deletion_asks_for_confirmation(terminal, files):
     """No keeps the file, yes deletes it."""
     stored = files.upload(b"words", filename="a.txt")
     for response, status in (("n\r", 1), ("y\r", 0)):
@@ -62,7 +62,7 @@ def test_deletion_asks_and_takes_an_answer(terminal, files):
 
 
 def test_interrupted_question_deletes_nothing(terminal, files):
-    """Ctrl-C is no response."""
+    """Ctrl-C is not a yes."""
     stored = files.upload(b"words", filename="a.txt")
     shown = terminal("files", "rm", stored.id)
     shown.read_until("[y/N]")
@@ -72,7 +72,7 @@ def test_interrupted_question_deletes_nothing(terminal, files):
 
 
 def test_standard_input_from_a_terminal_can_be_interrupted(terminal, files):
-    """Though nothing more is typed."""
+    """Even if nothing more is typed."""
     shown = terminal("files", "upload", "-", "--name", "notes.txt")
     shown.type("a line\r")
     shown.read_until("a line")
@@ -83,7 +83,7 @@ def test_standard_input_from_a_terminal_can_be_interrupted(terminal, files):
 
 
 def test_standard_input_from_a_terminal_ends_with_ctrl_d(terminal, files):
-    """And is stored as it was typed."""
+    """The typed text is stored."""
     shown = terminal("files", "upload", "-", "--name", "notes.txt")
     shown.read_until("all files")
     shown.type("a line\r\x04")
@@ -91,8 +91,8 @@ def test_standard_input_from_a_terminal_ends_with_ctrl_d(terminal, files):
     assert [file.size_bytes for file in files.list()] == [7]
 
 
-def test_list_on_a_terminal_is_a_table_without_colours_if_unwanted(terminal, files, monkeypatch):
-    """``NO_COLOR`` leaves bold, and no colour."""
+def test_list_on_a_terminal_respects_no_color(terminal, files, monkeypatch):
+    """Bold remains, colours do not."""
     files.upload(b"words", filename="a.txt")
     monkeypatch.setenv("NO_COLOR", "1")
     shown = terminal("files", "ls")

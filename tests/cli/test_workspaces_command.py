@@ -8,27 +8,27 @@ from openrouter_async.cli._output import Output
 
 @pytest.fixture
 def workspaces(emulator):
-    """A client's workspaces, of which ``lab`` is one."""
+    """The workspaces namespace of a client; there is a workspace ``lab``."""
     with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
         client.workspaces.create(name="Laboratory", slug="lab", description="Trials")
         yield client.workspaces
 
 
 def test_ls_lists_all(cli, rows, workspaces):
-    """In a pipe slug, name, id and time."""
+    """In a pipe: slug, name, id and time."""
     assert [row["slug"] for row in rows("workspaces", "ls")] == ["default", "lab"]
     line = cli("workspaces", "ls").stdout.splitlines()[1].split("\t")
     assert line[:3] == ["lab", "Laboratory", workspaces.get("lab").id]
 
 
-def test_ls_stops_when_nobody_reads(cli, workspaces, monkeypatch):
-    """It is no failure."""
+def test_ls_stops_when_its_output_is_closed(cli, workspaces, monkeypatch):
+    """It is not an error."""
     monkeypatch.setattr(Output, "write", lambda self, _: setattr(self, "closed", True))
     assert cli("workspaces", "ls").exit_code == 0
 
 
 def test_show_shows_every_setting(cli, rows, workspaces):
-    """By slug or id."""
+    """Of a workspace given by slug or id."""
     (row,) = rows("workspaces", "show", workspaces.get("lab").id)
     assert (row["slug"], row["description"]) == ("lab", "Trials")
     assert "default_text_model" in row
@@ -37,7 +37,7 @@ def test_show_shows_every_setting(cli, rows, workspaces):
 
 
 def test_create_takes_settings(rows, workspaces):
-    """Values in JSON, or as plain text; the name is the slug unless there is one."""
+    """Values are JSON or plain text; the name defaults to the slug."""
     settings = {
         "default_text_model": "vendor/model",
         "io_logging_sampling_rate": "0.5",
@@ -47,16 +47,16 @@ def test_create_takes_settings(rows, workspaces):
     args = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     (row,) = rows("workspaces", "create", "new", "--description", "123", *args)
     assert (row["slug"], row["name"], row["description"]) == ("new", "new", "123")
-    made = workspaces.get("new")
-    assert made.default_text_model == "vendor/model"
-    assert made.io_logging_sampling_rate == 0.5
-    assert made.is_observability_broadcast_enabled is True
-    assert list(made.disabled_server_tools) == ["web_search"]
+    created = workspaces.get("new")
+    assert created.default_text_model == "vendor/model"
+    assert created.io_logging_sampling_rate == 0.5
+    assert created.is_observability_broadcast_enabled is True
+    assert list(created.disabled_server_tools) == ["web_search"]
     assert rows("workspaces", "create", "other", "--name", "The other")[0]["name"] == "The other"
 
 
-def test_update_changes_what_is_named(rows, workspaces):
-    """A null clears, and the rest stays as it is."""
+def test_update_changes_only_the_given_settings(rows, workspaces):
+    """Null clears a setting."""
     rows("workspaces", "update", "lab", "--name", "New name")
     assert (workspaces.get("lab").name, workspaces.get("lab").description) == ("New name", "Trials")
     rows("workspaces", "update", "lab", "--set", "description=null", "--slug", "labs")
@@ -66,33 +66,33 @@ def test_update_changes_what_is_named(rows, workspaces):
 
 @pytest.mark.parametrize("setting", ["nonsense=1", "name=x", "timeout=1", "description"])
 def test_unknown_setting_is_a_usage_error(cli, emulator, setting):
-    """It lists those that there are."""
+    """It lists the valid names."""
     result = cli("workspaces", "update", "lab", "--set", setting)
     assert result.exit_code == 2
     assert "default_text_model" in result.stderr
     assert emulator.requests() == []
 
 
-def test_setting_that_breaks_a_limit_is_a_usage_error(cli, workspaces):
-    """As the SDK refuses it."""
-    for args, words in (
+def test_invalid_value_is_a_usage_error(cli, workspaces):
+    """The SDK checks it."""
+    for args, message in (
         (["Not A Slug"], "slug is 1 to 50 lower-case letters"),
         (["new", "--name", ""], "name is a string of 1 to 100 characters"),
     ):
         result = cli("workspaces", "create", *args)
         assert result.exit_code == 2
-        assert words in result.stderr
+        assert message in result.stderr
 
 
 def test_ordinary_key_is_refused_with_advice(cli, emulator):
-    """Status 1: the key is good, but not for this."""
+    """Status 1: the key is valid, but not for workspaces."""
     result = cli("workspaces", "ls", OPENROUTER_API_KEY=emulator.api_key)
     assert result.exit_code == 1
     assert "management key" in result.stderr
 
 
 def test_rm_needs_yes_in_a_pipe(cli, workspaces):
-    """And deletes with it."""
+    """With ``--yes`` it deletes."""
     refused = cli("workspaces", "rm", "lab")
     assert refused.exit_code == 2
     assert "add --yes" in refused.stderr
@@ -102,7 +102,7 @@ def test_rm_needs_yes_in_a_pipe(cli, workspaces):
 
 
 def test_rm_goes_on_after_a_failure(cli, workspaces):
-    """Status 1, a line for the one, and the other is deleted."""
+    """Status 1, an error for the first, and the second is deleted."""
     result = cli("workspaces", "rm", "nowhere", "lab", "--yes", "--json")
     assert result.exit_code == 1
     assert [json.loads(line) for line in result.stdout.splitlines()] == [
@@ -112,8 +112,8 @@ def test_rm_goes_on_after_a_failure(cli, workspaces):
     assert "404" in result.stderr
 
 
-def test_default_workspace_goes_only_if_confirmed(cli, emulator):
-    """With the flag of its own, where the account may at all."""
+def test_default_workspace_is_deleted_only_with_its_flag(cli, emulator):
+    """If the account permits it."""
     emulator.settings(default_workspace_deletion=True)
     assert cli("workspaces", "rm", "default", "--yes").exit_code == 1
     flag = "--confirm-default-workspace-deletion"
@@ -121,7 +121,7 @@ def test_default_workspace_goes_only_if_confirmed(cli, emulator):
 
 
 def test_members_are_listed_added_and_removed(cli, rows, workspaces):
-    """Each as it is, and how many were removed."""
+    """Each added member is printed, and the number of removed ones."""
     users = [row["user_id"] for row in rows("workspaces", "members", "ls", "default")]
     added = rows("workspaces", "members", "add", "lab", *users)
     assert [row["user_id"] for row in added] == users
@@ -135,8 +135,8 @@ def test_members_are_listed_added_and_removed(cli, rows, workspaces):
     assert rows("workspaces", "members", "rm", "lab", users[0], "-y") == [{"removed_count": 0}]
 
 
-def test_member_who_is_nobody_is_a_failure(cli, workspaces):
-    """In the service's words."""
-    result = cli("workspaces", "members", "add", "lab", "user_nobody")
+def test_unknown_user_fails(cli, workspaces):
+    """With the service's message."""
+    result = cli("workspaces", "members", "add", "lab", "user_unknown")
     assert result.exit_code == 1
-    assert "user_nobody" in result.stderr
+    assert "user_unknown" in result.stderr

@@ -1,4 +1,4 @@
-"""The command line: the key is in nothing that it prints, and nobody else's words steer a terminal."""
+"""The command line never prints the API key, and no text from outside controls the terminal."""
 
 import json
 import re
@@ -16,7 +16,7 @@ PART = "not-to-be-seen"
 
 
 def commands(group, *path):
-    """The paths of all commands below a group."""
+    """Yield the names of all commands below a group."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, *path, name)
@@ -43,24 +43,24 @@ ARGUMENTS = {
     "workspaces members add": ["x", "user_abc123"],
     "workspaces members rm": ["x", "user_abc123", "--yes"],
     "doctor": [],
-    "emulator": ["--host", "192.0.2.1"],  # it does not start, as that is no address of ours
+    "emulator": ["--host", "192.0.2.1"],  # fails: not an address of this machine
     "demo": ["--live"],
 }
 
 
 @pytest.fixture
 def run(cli, tmp_path):
-    """Runs a command by its path, with arguments that fit it."""
+    """Runs a command by its name, with valid arguments."""
     (tmp_path / "a.txt").write_text("words")
 
-    def running(command, *more, **env):
+    def run_command(command, *more, **env):
         return cli(*command.split(), *ARGUMENTS[command], *more, **env)
 
-    return running
+    return run_command
 
 
-def test_every_command_is_known_here():
-    """A new one is to be tried too."""
+def test_every_command_is_tested_here():
+    """A new command needs arguments above."""
     assert set(COMMANDS) == set(ARGUMENTS)
 
 
@@ -70,7 +70,7 @@ def test_every_command_is_known_here():
 @pytest.mark.parametrize("status", [400, 401])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_shows_the_key(run, emulator, caplog, command, status):
-    """However it fails, with ``--debug`` and on a terminal; nor does any library's log."""
+    """With any error, with ``--debug`` and on a terminal; nor does any library log it."""
     caplog.set_level("DEBUG")
     emulator.add_key(KEY, management=True)
     emulator.faults({"status": status, "times": None})
@@ -85,23 +85,23 @@ def test_no_command_shows_the_key(run, emulator, caplog, command, status):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_command_shows_a_key_that_cannot_be_one(run, emulator, command):
-    """It is refused, and nothing is sent with it."""
+def test_no_command_shows_an_invalid_key(run, emulator, command):
+    """It is refused before anything is sent."""
     for end in ("\r\nX-Injected: 1\r\n", "\n", "\u2013", " ", "\x1b[2J"):
         result = run(command, "--debug", OPENROUTER_API_KEY=f"{KEY}{end}x")
         assert result.exit_code != 0
         assert PART not in result.shown
         assert "X-Injected" not in result.shown
-        # The doctor asks without a key, to see whether anybody is there.
+        # The doctor sends a request without a key, to see whether the server is reachable.
         assert emulator.requests() == [] or command == "doctor"
 
 
 CRASH = """
 import sys
-from openrouter_async import _pool
+from openrouter_async._http import pool
 async def crash(*args, **kwargs):
-    raise KeyError("a defect")
-_pool.Pool.exchange = crash
+    raise KeyError("unexpected")
+pool.Pool.send = crash
 sys.argv = ["openrouter-async", "files", "ls", *sys.argv[1:]]
 from openrouter_async.__main__ import main
 main()
@@ -109,8 +109,8 @@ main()
 
 
 @pytest.mark.parametrize("options", [["--debug"], []], ids=str)
-def test_a_defect_does_not_show_the_key(monkeypatch, options):
-    """Whose traceback is Python's own, or that of what makes them pretty."""
+def test_unexpected_error_does_not_show_the_key(monkeypatch, options):
+    """In a traceback of Python or of rich."""
     monkeypatch.setenv("OPENROUTER_API_KEY", KEY)
     monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
     for name, value in TERMINAL.items():
@@ -119,7 +119,7 @@ def test_a_defect_does_not_show_the_key(monkeypatch, options):
         [sys.executable, "-c", CRASH, *options], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "a defect" in done.stderr
+    assert "unexpected" in done.stderr
     assert ("Traceback" in done.stderr) is bool(options)
     assert PART not in done.stdout + done.stderr
 
@@ -127,88 +127,91 @@ def test_a_defect_does_not_show_the_key(monkeypatch, options):
 # The terminal
 
 CONTROLS = "\x1b]0;pwned\x07\x1b[6n\x9b31m\r\b\u202e\u2066\u200b"
-SLY = f"{CONTROLS}[bold red]x[/bold red][/][link=http://evil.example]:boom:"
-SEEN = SLY.encode("unicode_escape").decode()
-PLAIN = {"type", "created_at", "updated_at", "role"}
+MALICIOUS = f"{CONTROLS}[bold red]x[/bold red][/][link=http://evil.example]:boom:"
+ESCAPED = MALICIOUS.encode("unicode_escape").decode()
+PARSED = {"type", "created_at", "updated_at", "role"}
 
 
-def sly(document):
-    """A response of this shape all of whose strings are sly."""
+def malicious(document):
+    """Return the document with all its strings replaced."""
     if isinstance(document, dict):
-        return {n: value if n in PLAIN else sly(value) for n, value in document.items()}
+        return {n: value if n in PARSED else malicious(value) for n, value in document.items()}
     if isinstance(document, list):
-        return [sly(value) for value in document]
-    return SLY if isinstance(document, str) else document
+        return [malicious(value) for value in document]
+    return MALICIOUS if isinstance(document, str) else document
 
 
-def answers(**changes):
-    """Rules by which every operation is answered in sly words, or with ``changes``."""
+def malicious_faults(**changes):
+    """Yield faults that give every operation a malicious response, with ``changes``."""
     for name, operation in ENDPOINTS.items():
         body = BY_RETURN[operation.returns]
         if operation.returns is not object:
-            rule = {"status": 200, "body": json.dumps(sly(body)), **changes}
+            rule = {"status": 200, "body": json.dumps(malicious(body)), **changes}
             yield {"operation": name.lower(), "times": None, **rule}
 
 
 def controls_in(text):
-    """Whatever in a text a terminal would take for more than letters."""
+    """Return the control characters in a text, except those of colours and bars."""
     colours = re.sub(r"\x1b\[(\d+(;\d+)*)?m", "", text)
     moves = re.sub(r"\x1b\[(\?25[hl]|\d*A|2K|1A)", "", colours)
     return {char for char in moves if not char.isprintable()} - set("\n\t\r")
 
 
 SILENT = {"workspaces rm", "workspaces budgets rm", "workspaces members rm", "doctor", "emulator"}
-"""What shows nothing of a response that is a success."""
+"""Commands that print nothing of a successful response."""
 
 BARS = {"files rm", "files download", "files upload"}
-"""What shows bars on a terminal, of all files together."""
+"""Commands that print bars on a terminal."""
 
 
 @pytest.mark.parametrize("env", [{}, TERMINAL], ids=["pipe", "terminal"])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_answer_steers_a_terminal(run, emulator, command, env):
-    """Of whatever the service says, all letters are shown, and none is obeyed."""
-    emulator.faults(*answers())
+def test_no_response_controls_the_terminal(run, emulator, command, env):
+    """Its text is printed escaped."""
+    emulator.faults(*malicious_faults())
     result = run(command, "--debug", **env)
     shown = result.shown
     assert controls_in(shown) == set()
     assert "\x1b[6n" not in shown
     if command not in SILENT and not (env and command in BARS):
-        assert SEEN[:60] in shown
+        assert ESCAPED[:60] in shown
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_refusal_steers_a_terminal(run, emulator, command):
-    """The service's words stand in errors, in tables, and in tracebacks that are asked for."""
-    refusal = json.dumps({"error": {"code": 400, "message": SLY}})
-    emulator.faults({"status": 400, "body": refusal, "times": None})
-    ways = (["--debug"], {}), ([], TERMINAL), (["--debug", "--json"], TERMINAL)
-    for options, env in ways:
+def test_no_error_response_controls_the_terminal(run, emulator, command):
+    """Its message is printed in errors, tables and tracebacks."""
+    response = json.dumps({"error": {"code": 400, "message": MALICIOUS}})
+    emulator.faults({"status": 400, "body": response, "times": None})
+    for options, env in (
+        (["--debug"], {}),
+        ([], TERMINAL),
+        (["--debug", "--json"], TERMINAL),
+    ):
         result = run(command, *options, **env)
         shown = result.shown
         assert controls_in(shown) == set()
         assert "\x1b[6n" not in shown
-        assert SEEN in shown or json.dumps(SLY)[1:-1] in shown or command == "emulator"
+        assert ESCAPED in shown or json.dumps(MALICIOUS)[1:-1] in shown or command == "emulator"
 
 
-def test_no_name_of_a_local_file_steers_a_terminal(cli, tmp_path):
-    """What others put into a folder is shown as it is spelled, whether it is sent or not."""
+def test_no_local_filename_controls_the_terminal(cli, tmp_path):
+    """It is printed escaped, whether the file is uploaded or not."""
     folder = tmp_path / "folder"
     folder.mkdir()
-    (folder / SLY.replace("/", "")).write_text("words")
+    (folder / MALICIOUS.replace("/", "")).write_text("words")
     (folder / "[bold red]x[link=y].txt").write_bytes(b"words" * 200_000)
     for options, env in (([], {}), ([], TERMINAL), (["--dry-run"], TERMINAL), (["--check"], {})):
         result = cli("files", "upload", "-r", folder, "--debug", *options, **env)
         shown = result.shown
         assert result.exit_code == 1
         assert controls_in(shown) == set()
-        assert SEEN[:40] in shown
+        assert ESCAPED[:40] in shown
         assert "[bold red]x" in shown
 
 
-def test_a_question_does_not_steer_a_terminal(emulator, monkeypatch, tmp_path):
-    """Which shows what is to be deleted, and is answered by somebody who reads that."""
-    emulator.faults(*answers())
+def test_no_filename_in_a_question_controls_the_terminal(emulator, monkeypatch, tmp_path):
+    """The user confirms what the question shows."""
+    emulator.faults(*malicious_faults())
     monkeypatch.setenv("OPENROUTER_BASE_URL", emulator.base_url)
     monkeypatch.setenv("OPENROUTER_API_KEY", emulator.management_key)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -218,6 +221,6 @@ def test_a_question_does_not_steer_a_terminal(emulator, monkeypatch, tmp_path):
         terminal.type("n\r")
         assert terminal.wait() == 1
         assert controls_in(terminal.shown.replace("\x1b[?25h", "")) == set()
-        assert SEEN in terminal.plain
+        assert ESCAPED in terminal.plain
     finally:
         terminal.close()

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import typer
 
 from ...errors import MissingAPIKeyError
-from .._extras import needs_extra
+from .._command import command
+from .._extras import requires_extra
 from .._output import Output
-from .._run import command
 from . import steps_files as files
 from . import steps_workspaces as workspaces
 from .context import Context
@@ -38,7 +38,7 @@ async def demo(
     Runs against a local emulator unless --live is given.
     """
     if not live:
-        with needs_extra("emulator"):
+        with requires_extra("emulator"):
             from ...emulator import run_emulator
         start = Step("Start an emulator", partial(_start_emulator, run_emulator))
     elif os.environ.get("OPENROUTER_API_KEY", "").strip():

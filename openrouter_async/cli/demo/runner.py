@@ -12,8 +12,8 @@ from rich.text import Text
 
 from ... import Progress
 from .._bulk import file_bars
+from .._errors import exit_status_of, explain
 from .._output import Output, Row, Terminal, table, visible
-from .._status import explain, status_of
 
 __all__ = ["CheckFailedError", "Report", "Step", "expect", "expect_error", "run_steps"]
 
@@ -107,7 +107,7 @@ class Report:
         self.console.print(visible(f"Failed: {failure}"), style="bold red")
         if self.console.quiet:
             self.output.error(failure)
-        return status_of(self.error)
+        return exit_status_of(self.error)
 
 
 async def run_steps(report: Report, steps: Sequence[Step[ContextT]], context: ContextT) -> None:

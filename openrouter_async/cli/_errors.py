@@ -1,4 +1,4 @@
-"""What the command's exit status says, and which failure has which."""
+"""Exit statuses, and errors in the command line's terms."""
 
 import asyncio
 from collections.abc import Iterable
@@ -21,8 +21,8 @@ __all__ = [
     "DeclinedError",
     "OutputError",
     "UsageError",
+    "exit_status_of",
     "explain",
-    "status_of",
 ]
 
 FAILED: Final = 1
@@ -32,36 +32,36 @@ INTERRUPTED: Final = 4
 
 
 class UsageError(Exception):
-    """The command was called in a way that makes no sense; nothing was sent."""
+    """The arguments are invalid; nothing was sent."""
 
 
 class DeclinedError(Exception):
-    """The person who was asked did not say yes."""
+    """The user did not confirm."""
 
 
 class OutputError(Exception):
-    """The results could not be written to where they were to go."""
+    """The results could not be written."""
 
 
-# The SDK's messages name Python's arguments; these are the command line's.
-_WORDS: Final = (
+# The SDK's messages name Python arguments; these are the command line's equivalents.
+_REWORDED: Final = (
     ("pass api_key= to the client or set", "set"),
     ("pass api_key=, or set OPENROUTER_API_KEY, to", "set OPENROUTER_API_KEY to"),
     ("pass overwrite=True", "add --overwrite"),
-    ("pass path=", "say where with -o"),
-    ("pass it as directory=", "name it with --directory"),
+    ("pass path=", "choose a path with -o"),
+    ("pass it as directory=", "use --directory"),
     (", or set RetryConfig(on_ambiguous_upload='reconcile')", ""),
     ("server_url must", "OPENROUTER_BASE_URL must"),
     ("pass filename= to store it under another name", "rename it"),
 )
 
 
-def status_of(error: BaseException) -> int:
-    """The exit status of a command that this has ended."""
+def exit_status_of(error: BaseException) -> int:
+    """Return the exit status of a command that ended with this error."""
     if isinstance(error, asyncio.CancelledError):
         return INTERRUPTED
     if isinstance(error, TransferStoppedError):
-        return status_of(error.reason)
+        return exit_status_of(error.reason)
     if isinstance(error, UnauthorizedResponseError | MissingAPIKeyError):
         return UNAUTHENTICATED
     if isinstance(error, UploadSourceError | PreflightError):
@@ -70,12 +70,12 @@ def status_of(error: BaseException) -> int:
 
 
 def explain(error: BaseException) -> Iterable[str]:
-    """What went wrong and what to do, a line for each thing."""
+    """Return a line for each problem: what happened and what to do."""
     problems = error.problems if isinstance(error, PreflightError) else [str(error)]
-    return map(_in_words, problems)
+    return map(_reword, problems)
 
 
-def _in_words(text: str) -> str:
-    for python, here in _WORDS:
-        text = text.replace(python, here)
+def _reword(text: str) -> str:
+    for python, command_line in _REWORDED:
+        text = text.replace(python, command_line)
     return text

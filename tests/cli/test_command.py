@@ -12,9 +12,9 @@ from support.loops import loop_class
 from support.runner import CliRunner
 
 from openrouter_async import errors
-from openrouter_async.cli import _status
+from openrouter_async.cli import _errors
+from openrouter_async.cli._command import command
 from openrouter_async.cli._output import Output, human_size, visible
-from openrouter_async.cli._run import command
 
 PACKAGE = Path(errors.__file__).parent
 IN_USE, DEFECT = errors.JournalError("in use"), KeyError("defect")
@@ -25,19 +25,19 @@ KEY = "sk-or-v1-do-not-show"
 def invoke():
     """Runs a function as a command."""
 
-    def running(body, *args):
+    def run(body, *args):
         app = typer.Typer(pretty_exceptions_enable=False)
         app.command()(command(body))
         return CliRunner().invoke(app, args)
 
-    return running
+    return run
 
 
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (_status.UsageError("no"), 2),
-        (_status.DeclinedError("no"), 1),
+        (_errors.UsageError("no"), 2),
+        (_errors.DeclinedError("no"), 1),
         (errors.InvalidRequestError("no"), 2),
         (errors.UploadSourceError("no"), 1),
         (errors.PreflightError(["no"]), 1),
@@ -53,8 +53,8 @@ def invoke():
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_each_failure_has_its_status(invoke, error, status):
-    """And is one line on stderr that begins with the command's name."""
+def test_each_error_has_its_exit_status(invoke, error, status):
+    """It is one line on stderr that begins with the command's name."""
 
     async def body(output: Output) -> None:
         raise error
@@ -68,19 +68,19 @@ def test_each_failure_has_its_status(invoke, error, status):
 
 
 @pytest.mark.parametrize("kind", [errors.ConnectionFailedError, errors.TLSError])
-def test_server_that_is_not_reached_is_a_case_for_the_doctor(invoke, kind):
-    """What to do when no response says it."""
-    error = kind("no way there")
+def test_connection_error_refers_to_the_doctor(invoke, kind):
+    """There is no response that could explain it."""
+    error = kind("connection refused")
 
     def body(output: Output) -> None:
         raise error
 
-    hint = "(openrouter-async doctor looks for the cause)"
-    assert invoke(body).stderr == f"openrouter-async: no way there {hint}\n"
+    hint = "(run openrouter-async doctor to find the cause)"
+    assert invoke(body).stderr == f"openrouter-async: connection refused {hint}\n"
 
 
-def test_debug_shows_where_an_error_came_from(invoke):
-    """Before the line that says what it is."""
+def test_debug_prints_the_traceback_of_an_error(invoke):
+    """Before the error's line."""
 
     async def body(output: Output) -> None:
         raise IN_USE
@@ -91,8 +91,8 @@ def test_debug_shows_where_an_error_came_from(invoke):
     assert result.stderr.endswith("openrouter-async: in use\n")
 
 
-def test_debug_lets_a_defect_through(invoke):
-    """With the traceback that Python shows."""
+def test_debug_does_not_catch_unexpected_errors(invoke):
+    """Python prints their traceback."""
 
     def body(output: Output) -> None:
         raise DEFECT
@@ -102,21 +102,21 @@ def test_debug_lets_a_defect_through(invoke):
 
 
 @pytest.mark.parametrize(("result", "status"), [(None, 0), (0, 0), (1, 1)])
-def test_what_a_command_returns_is_its_status(invoke, result, status):
-    """Plain or async."""
+def test_return_value_is_the_exit_status(invoke, result, status):
+    """Of a sync or async function."""
 
-    def plain(output: Output) -> int | None:
+    def sync_body(output: Output) -> int | None:
         return result
 
-    async def waiting(output: Output) -> int | None:
+    async def async_body(output: Output) -> int | None:
         return result
 
-    assert invoke(plain).exit_code == status
-    assert invoke(waiting).exit_code == status
+    assert invoke(sync_body).exit_code == status
+    assert invoke(async_body).exit_code == status
 
 
-def test_all_problems_are_told_a_line_for_each(invoke):
-    """Of a preflight that found several."""
+def test_preflight_problems_are_one_line_each(invoke):
+    """All of them are printed."""
 
     def body(output: Output) -> None:
         raise errors.PreflightError(["a is empty", "b is too large"])
@@ -125,8 +125,8 @@ def test_all_problems_are_told_a_line_for_each(invoke):
     assert lines == ["openrouter-async: a is empty", "openrouter-async: b is too large"]
 
 
-def test_interrupt_has_a_status_of_its_own(invoke):
-    """Ctrl-C ends what is waited for."""
+def test_interrupt_has_its_own_exit_status(invoke):
+    """Ctrl-C cancels the command."""
 
     async def body(output: Output) -> None:
         threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -137,7 +137,7 @@ def test_interrupt_has_a_status_of_its_own(invoke):
 
 
 def test_interrupt_ends_a_question(invoke, monkeypatch):
-    """Though the event loop waits for its response."""
+    """Even though reading it blocks the event loop."""
     monkeypatch.setattr(Output, "can_ask", True)
 
     class Slow:
@@ -155,11 +155,11 @@ def test_interrupt_ends_a_question(invoke, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("response", "goes_on"),
+    ("response", "confirmed"),
     [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("", 0)],
 )
-def test_only_yes_is_yes(invoke, monkeypatch, response, goes_on):
-    """Anything else, the end of the input included, leaves all as it is."""
+def test_only_yes_confirms(invoke, monkeypatch, response, confirmed):
+    """Anything else, including the end of the input, does not."""
     monkeypatch.setattr(Output, "can_ask", True)
     done = []
 
@@ -170,8 +170,8 @@ def test_only_yes_is_yes(invoke, monkeypatch, response, goes_on):
 
     result = invoke(body)
     assert "Delete it? [y/N]" in result.stderr
-    assert bool(done) is bool(goes_on)
-    assert result.exit_code == (0 if goes_on else 1)
+    assert bool(done) is bool(confirmed)
+    assert result.exit_code == (0 if confirmed else 1)
 
 
 @pytest.mark.parametrize("debug", [[], ["--debug"]])
@@ -187,34 +187,36 @@ def test_only_yes_is_yes(invoke, monkeypatch, response, goes_on):
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )
-def test_a_refused_key_is_never_shown(cli, args, status, debug):
-    """Not in an error, nor in its traceback."""
+def test_refused_key_is_never_shown(cli, args, status, debug):
+    """Neither in an error nor in its traceback."""
     result = cli(*args, *debug, OPENROUTER_API_KEY=KEY)
     assert result.exit_code == status
-    said = result.stdout + result.stderr
-    assert "do-not-show" not in said
-    assert "401" in said
-    assert ("Traceback" in said) is bool(debug and args != ["doctor"])
+    shown = result.stdout + result.stderr
+    assert "do-not-show" not in shown
+    assert "401" in shown
+    assert ("Traceback" in shown) is bool(debug and args != ["doctor"])
 
 
-def test_no_key_is_told_in_the_command_lines_words(cli):
-    """It says what to set, not what to pass."""
+def test_missing_key_names_the_variable_to_set(cli):
+    """Not the SDK's argument."""
     result = cli("files", "ls", OPENROUTER_API_KEY=None)
     assert result.exit_code == 3
     assert result.stderr == "openrouter-async: no API key: set OPENROUTER_API_KEY\n"
 
 
-def test_messages_are_put_in_the_command_lines_words():
-    """Each phrase that is replaced is one that the SDK still has."""
-    sources = "".join(path.read_text() for path in PACKAGE.glob("*.py"))
-    sources = re.sub(r'"\n *f?"', "", sources)  # a string may go on in the next line
-    for python, _ in _status._WORDS:
+def test_messages_are_reworded_for_the_command_line():
+    """Each phrase that is replaced occurs in the SDK."""
+    sources = "".join(
+        path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "_errors.py"
+    )
+    sources = re.sub(r'"\n *f?"', "", sources)  # a string may continue in the next line
+    for python, _ in _errors._REWORDED:
         assert python in sources, python
     error = errors.DownloadTargetError("'x' exists already: pass overwrite=True to replace it")
-    assert [*_status.explain(error)] == ["'x' exists already: add --overwrite to replace it"]
+    assert [*_errors.explain(error)] == ["'x' exists already: add --overwrite to replace it"]
 
 
-def test_wrong_server_is_a_usage_error(cli):
+def test_invalid_server_url_is_a_usage_error(cli):
     """It names the variable."""
     result = cli("files", "ls", OPENROUTER_BASE_URL="http://example.com")
     assert result.exit_code == 2
@@ -224,8 +226,8 @@ def test_wrong_server_is_a_usage_error(cli):
 @pytest.mark.parametrize(
     "args", [["files", "ls", "--limit", "0"], ["files", "nonsense"], ["files", "info"]]
 )
-def test_wrong_call_is_a_usage_error(cli, args):
-    """As typer tells it."""
+def test_invalid_arguments_are_a_usage_error(cli, args):
+    """Typer reports them."""
     result = cli(*args)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -253,7 +255,7 @@ def test_every_command_has_the_common_options(cli):
 
 
 @pytest.mark.parametrize(
-    ("command", "status", "told"),
+    ("command", "status", "message"),
     [
         ("files upload a.txt >&-", 0, "1 uploaded; 5 bytes"),
         ("files ls >&-", 0, ""),
@@ -262,10 +264,10 @@ def test_every_command_has_the_common_options(cli):
         ("files rm x <&-", 2, "There is no terminal to ask on"),
     ],
 )
-def test_stream_that_is_closed_or_full_is_no_defect(
-    start, emulator, monkeypatch, tmp_path, command, status, told
+def test_closed_or_full_stream_is_not_an_unexpected_error(
+    start, emulator, monkeypatch, tmp_path, command, status, message
 ):
-    """What is done without it goes on; else a line says what is wrong."""
+    """The command goes on without it, or prints one line."""
     if command.endswith("&-") and loop_class().__module__ == "uvloop":
         pytest.skip("libuv aborts where a standard stream is closed")
     monkeypatch.setenv("OPENROUTER_BASE_URL", emulator.base_url)
@@ -278,17 +280,17 @@ def test_stream_that_is_closed_or_full_is_no_defect(
     )
     _, errors = process.communicate(timeout=30)
     assert process.returncode == status, errors
-    assert told in errors
+    assert message in errors
     assert "--debug" not in errors
 
 
 def test_shell_completion_is_offered(cli):
-    """Typer's own."""
+    """By Typer."""
     assert "--install-completion" in cli("--help").output
 
 
 @pytest.mark.parametrize(
-    ("size", "words"),
+    ("size", "text"),
     [
         (0, "0 bytes"),
         (1023, "1023 bytes"),
@@ -297,12 +299,12 @@ def test_shell_completion_is_offered(cli):
         (2**31, "2.0 GiB"),
     ],
 )
-def test_sizes_are_told_in_their_unit(size, words):
-    """With one digit behind the point."""
-    assert human_size(size) == words
+def test_sizes_are_formatted_in_the_largest_unit(size, text):
+    """With one decimal."""
+    assert human_size(size) == text
 
 
-def test_text_without_tricks_stays_as_it_is():
+def test_printable_text_is_unchanged():
     """In any script."""
     text = "Bericht für 2026, 報告 🎉.pdf"
     assert visible(text) == text

@@ -1,4 +1,4 @@
-"""How every command runs: its common options, its errors in one line, its exit status."""
+"""What all commands share: options, error handling, exit status, and the client."""
 
 import asyncio
 import inspect
@@ -11,16 +11,16 @@ from uuid import UUID
 import typer
 
 from .. import AsyncOpenRouter, OpenRouterError, Pager, RetryConfig
-from ._output import Output, to_row
-from ._status import (
+from ._errors import (
     FAILED,
     INTERRUPTED,
     UNAUTHENTICATED,
     DeclinedError,
     OutputError,
     UsageError,
-    status_of,
+    exit_status_of,
 )
+from ._output import Output, to_row
 
 __all__ = [
     "Concurrency",
@@ -28,39 +28,39 @@ __all__ = [
     "Workspace",
     "WorkspaceName",
     "Yes",
-    "attempt",
+    "call_or_report",
     "command",
-    "list_all",
     "new_client",
-    "workspace_id",
+    "resolve_workspace",
+    "show_all",
 ]
 
-FileIds = Annotated[list[str], typer.Argument(metavar="ID", help="Ids of files.")]
 T = TypeVar("T")
 
 Concurrency = Annotated[
-    int, typer.Option(min=1, max=1000, help="Files under way at the same time, at the most.")
+    int, typer.Option(min=1, max=1000, help="Transfer at most this number of files at a time.")
 ]
+FileIds = Annotated[list[str], typer.Argument(metavar="ID", help="Ids of files.")]
 Workspace = Annotated[
     str | None,
     typer.Option(
-        "--workspace", metavar="ID", help="Workspace, by its id or slug; the key's own if omitted."
+        "--workspace", metavar="ID", help="Use this workspace (id or slug), not the key's own."
     ),
 ]
 WorkspaceName = Annotated[
-    str, typer.Argument(metavar="WORKSPACE", help="Its slug or id.", show_default=False)
+    str, typer.Argument(metavar="WORKSPACE", help="Slug or id.", show_default=False)
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 def new_client(concurrency: int = 0) -> AsyncOpenRouter:
-    """A client of the environment's server, with the environment's key."""
+    """Return a client with the server and key from the environment."""
     retries = RetryConfig(on_ambiguous_upload="reconcile")
     return AsyncOpenRouter(retries=retries, max_connections=max(100, concurrency))
 
 
-async def workspace_id(client: AsyncOpenRouter, workspace: str | None) -> str | None:
-    """The id of a workspace that may have been named by its slug, which files do not take."""
+async def resolve_workspace(client: AsyncOpenRouter, workspace: str | None) -> str | None:
+    """Return a workspace's id; the Files API does not accept slugs."""
     if workspace is None:
         return None
     try:
@@ -69,23 +69,23 @@ async def workspace_id(client: AsyncOpenRouter, workspace: str | None) -> str | 
         return (await client.workspaces.get(workspace)).id
 
 
-async def attempt(output: Output, call: Awaitable[T]) -> T | None:
-    """One call of several: what fails is told, and the others go on.
+async def call_or_report(output: Output, call: Awaitable[T]) -> T | None:
+    """Return the result of one of several calls, or None after reporting its error.
 
     Raises:
-        OpenRouterError: It is the key that was refused, so all of them would fail.
+        OpenRouterError: The key was refused, so every other call would fail too.
     """
     try:
         return await call
     except OpenRouterError as error:
-        if status_of(error) == UNAUTHENTICATED:
+        if exit_status_of(error) == UNAUTHENTICATED:
             raise
-        output.failure(error)
+        output.report_error(error)
         return None
 
 
-async def list_all(output: Output, pager: Pager[Any, Any], *columns: str) -> None:
-    """Show every row of a list, for as long as somebody reads."""
+async def show_all(output: Output, pager: Pager[Any, Any], *columns: str) -> None:
+    """Show every row of a list until the reader closes the output."""
     with output.listing(*columns) as show:
         async with aclosing(aiter(pager)) as rows:
             async for row in rows:
@@ -94,38 +94,38 @@ async def list_all(output: Output, pager: Pager[Any, Any], *columns: str) -> Non
                     return
 
 
-def _common(
+def _common_options(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results as JSON, one object per line.")
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Only results and errors: no progress, no notes.")
+        bool, typer.Option("--quiet", "-q", help="Print results and errors only.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
-    """The options that every command has."""
+    """Only its signature is used: the options of every command."""
 
 
-def command(body: Callable[..., Any]) -> Callable[..., None]:
-    """A command for typer from a function, plain or async, whose first parameter is an `Output`.
+def command(function: Callable[..., Any]) -> Callable[..., None]:
+    """Turn a sync or async function whose first parameter is an `Output` into a Typer command.
 
-    It returns its exit status, or None for 0; what it raises is told in a line on stderr.
+    The function returns the exit status, or None for 0. Its errors are printed in one line.
     """
-    _, *own = inspect.signature(body).parameters.values()
-    parameters = [*own, *inspect.signature(_common).parameters.values()]
+    _, *own = inspect.signature(function).parameters.values()
+    parameters = [*own, *inspect.signature(_common_options).parameters.values()]
 
-    @wraps(body)
+    @wraps(function)
     def run(*, as_json: bool, quiet: bool, debug: bool, **arguments: Any) -> None:  # noqa: ANN401
         output = Output(as_json=as_json, quiet=quiet)
-        raise typer.Exit(_perform(partial(body, output, **arguments), output, debug=debug))
+        raise typer.Exit(_run(partial(function, output, **arguments), output, debug=debug))
 
-    # Typer goes by these, which `wraps` took from the body.
+    # Typer reads these, and `wraps` copied them from the function.
     run.__dict__["__signature__"] = inspect.Signature(parameters)
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
 
 
-def _perform(call: Callable[[], Any], output: Output, *, debug: bool) -> int:
+def _run(call: Callable[[], Any], output: Output, *, debug: bool) -> int:
     try:
         result = call()
         return (asyncio.run(result) if inspect.iscoroutine(result) else result) or 0
@@ -134,8 +134,8 @@ def _perform(call: Callable[[], Any], output: Output, *, debug: bool) -> int:
         return INTERRUPTED
     except (OpenRouterError, UsageError, DeclinedError, OutputError) as error:
         if debug:
-            output.trace()
-        return output.failure(error)
+            output.print_traceback()
+        return output.report_error(error)
     except Exception as error:
         if debug:
             raise
