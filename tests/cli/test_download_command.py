@@ -61,7 +61,7 @@ def test_existing_files_are_skipped(cli, created):
     result = cli("files", "download", *created)
     assert result.exit_code == 0
     assert result.stderr.startswith("2 skipped in ")
-    assert "there already" in result.stdout
+    assert "already downloaded" in result.stdout
 
 
 def test_download_of_an_uploaded_file_fails(cli, emulator, created):
