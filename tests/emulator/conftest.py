@@ -1,4 +1,4 @@
-"""A running emulator, and plain HTTP clients of it."""
+"""A running emulator, and plain HTTP clients for it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +12,7 @@ Upload = Callable[..., httpx.Response]
 
 
 def client_of(emulator: Emulator, key: str) -> httpx.Client:
-    """A client that trusts no environment and builds no TLS context."""
+    """Return a client that ignores the environment and creates no TLS context."""
     return httpx.Client(
         base_url=emulator.base_url,
         headers={"Authorization": f"Bearer {key}"},
@@ -45,7 +45,7 @@ def ordinary(emulator: Emulator) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def upload(http: httpx.Client) -> Upload:
-    """Upload a file; a small text unless told otherwise."""
+    """Function that uploads a file, a small text by default."""
 
     def post(
         filename: str = "note.txt", content: bytes = b"some words", **params: str
@@ -58,13 +58,13 @@ def upload(http: httpx.Client) -> Upload:
 @pytest.fixture
 def workspace(http: httpx.Client) -> dict[str, Any]:
     """A second workspace."""
-    answer = http.post("/workspaces", json={"name": "Second", "slug": "second"})
-    data: dict[str, Any] = answer.json()["data"]
+    response = http.post("/workspaces", json={"name": "Second", "slug": "second"})
+    data: dict[str, Any] = response.json()["data"]
     return data
 
 
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    """The status and words of a refusal, which must agree with its envelope."""
-    error = answer.json()["error"]
-    assert error["code"] == answer.status_code
-    return answer.status_code, error["message"]
+def error_of(response: httpx.Response) -> tuple[int, str]:
+    """Return the status and message of an error response, whose envelope must agree."""
+    error = response.json()["error"]
+    assert error["code"] == response.status_code
+    return response.status_code, error["message"]

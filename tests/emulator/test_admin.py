@@ -1,4 +1,4 @@
-"""The admin routes: who may use them, what they arrange and show."""
+"""The admin routes: access, control and inspection."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from openrouter_async.emulator import Emulator, create_app
 from openrouter_async.emulator.control.request_log import LoggedRequest, RequestLog
 
-from .conftest import Upload, client_of, refusal
+from .conftest import Upload, client_of, error_of
 
 
 @pytest.fixture
@@ -22,17 +22,17 @@ def admin(emulator: Emulator) -> httpx.Client:
 
 
 @pytest.mark.parametrize("key", ["sk-or-v1-emulator-management", "x", "é"])
-def test_only_the_admin_token_opens_the_admin_routes(admin: httpx.Client, key: str) -> None:
-    """No API key does."""
+def test_admin_routes_require_the_admin_token(admin: httpx.Client, key: str) -> None:
+    """API keys are refused."""
     with admin:
         for header in (f"Bearer {key}", f"Basic {key}"):
-            answer = admin.get("/faults", headers={b"Authorization": header.encode()})
-            assert refusal(answer) == (401, "The admin token is missing or wrong")
+            response = admin.get("/faults", headers={b"Authorization": header.encode()})
+            assert error_of(response) == (401, "The admin token is missing or wrong")
 
 
 @pytest.mark.parametrize("peer", [("192.0.2.1", 5), ("client.example", 5), None])
-def test_only_this_machine_reaches_the_admin_routes(peer: tuple[str, int] | None) -> None:
-    """Even when others may reach the API."""
+def test_admin_routes_refuse_other_machines(peer: tuple[str, int] | None) -> None:
+    """Even with ``allow_remote``, which opens the API to them."""
 
     async def ask() -> httpx.Response:
         app = create_app(allow_remote=True, admin_token="token")
@@ -45,43 +45,41 @@ def test_only_this_machine_reaches_the_admin_routes(peer: tuple[str, int] | None
             assert (await client.get("/api/v1/files")).status_code == 401
             return await client.get("/_emulator/faults", headers=headers)
 
-    words = "The admin routes respond only to this machine"
-    assert refusal(asyncio.run(ask())) == (403, words)
+    expected_message = "The admin routes respond only to this machine"
+    assert error_of(asyncio.run(ask())) == (403, expected_message)
 
 
-def test_the_token_is_random_unless_set() -> None:
-    """Nobody can know it."""
+def test_the_admin_token_is_random_unless_set() -> None:
     tokens = {create_app().state.emulator.admin_token for _ in range(3)}
     assert len(tokens) == 3
     assert create_app(admin_token="mine").state.emulator.admin_token == "mine"
 
 
-def test_secrets_are_in_no_repr(emulator: Emulator) -> None:
-    """Neither of what a test holds, nor of what the app does."""
+def test_no_repr_contains_secrets(emulator: Emulator) -> None:
+    """Neither the handle's nor the state's."""
     app = create_app(api_key="sk-secret", management_key="sk-secret", admin_token="sk-secret")
     assert "sk-" not in repr(app.state.emulator)
     assert emulator.admin_token not in repr(emulator)
     assert "sk-" not in repr(emulator)
 
 
-def test_a_made_file_goes_where_it_is_told_to(
+def test_create_file_accepts_any_workspace_and_valid_name(
     emulator: Emulator, http: httpx.Client, workspace: dict[str, Any]
 ) -> None:
-    """Into another workspace, under any good name."""
     made = emulator.create_file("out/é &.txt", b"abc", workspace["id"])
     assert (made["filename"], made["mime_type"]) == ("out/é &.txt", "text/plain")
-    answer = http.get(f"/files/{made['id']}/content", params={"workspace_id": workspace["id"]})
-    assert answer.content == b"abc"
+    response = http.get(f"/files/{made['id']}/content", params={"workspace_id": workspace["id"]})
+    assert response.content == b"abc"
     with pytest.raises(ValueError, match="filename: must have 1 to 255 characters"):
         emulator.create_file("", b"abc")
     with pytest.raises(ValueError, match="no access to the workspace"):
         emulator.create_file("a", b"abc", "00000000-0000-4000-8000-000000000000")
 
 
-def test_the_journal_tells_what_arrived(
+def test_the_request_log_shows_requests_in_order_without_secrets(
     emulator: Emulator, http: httpx.Client, admin: httpx.Client
 ) -> None:
-    """In order, as it came, without the secrets, and without the admin's own requests."""
+    """Requests to the admin routes are not logged."""
     with admin:
         body = {"name": "N", "slug": "n"}
         http.post("/workspaces?a=1&a=&b=%2F", json=body, headers={"Cookie": "c=1", "X-Mine": "a"})
@@ -108,25 +106,27 @@ def test_the_journal_tells_what_arrived(
     assert (third["operation"], third["json"], third["status"]) == (None, None, 405)
 
 
-def test_the_journal_keeps_the_latest(emulator: Emulator, http: httpx.Client) -> None:
-    """And of a body no more than anybody would read."""
+def test_the_request_log_keeps_only_the_latest_requests(
+    emulator: Emulator, http: httpx.Client
+) -> None:
+    """And no JSON bodies over 64 KiB."""
     body = {"name": "N", "slug": "n", "padding": "x" * 70_000}
     http.post("/workspaces", json=body)
     assert emulator.requests()[0]["json"] is None
-    journal = RequestLog(limit=2)
+    log = RequestLog(limit=2)
     for number in range(3):
-        journal.add(
+        log.add(
             LoggedRequest(
                 str(number), {"method": "", "raw_path": b"", "query_string": b"", "headers": []}
             )
         )
-    assert [entry["operation"] for entry in journal.to_json()] == ["1", "2"]
+    assert [entry["operation"] for entry in log.to_json()] == ["1", "2"]
 
 
-def test_an_added_key_is_let_in_until_it_is_removed(
+def test_an_added_key_is_accepted_until_it_is_removed(
     emulator: Emulator, workspace: dict[str, Any]
 ) -> None:
-    """An ordinary one of the whole account, or one that manages it."""
+    """Both an ordinary key of the whole account and a management key."""
     emulator.add_key("sk-all")
     emulator.add_key("sk-manager", management=True, user_id="user_ghi789")
     with client_of(emulator, "sk-all") as client:
@@ -136,13 +136,13 @@ def test_an_added_key_is_let_in_until_it_is_removed(
         made = client.post("/workspaces", json={"name": "N", "slug": "n"}).json()["data"]
         assert made["created_by"] == "user_ghi789"
         emulator.remove_key("sk-manager")
-        assert refusal(client.get("/workspaces")) == (401, "User not found.")
+        assert error_of(client.get("/workspaces")) == (401, "User not found.")
     with pytest.raises(ValueError, match="No such key was added"):
         emulator.remove_key("sk-manager")
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "words"),
+    ("method", "path", "body", "expected_message"),
     [
         ("PUT", "/faults", {}, "rules: must be a list"),
         ("PUT", "/faults", {"rules": [1]}, "rules[0]: a rule must be an object, not 1"),
@@ -172,22 +172,20 @@ def test_an_added_key_is_let_in_until_it_is_removed(
         ),
     ],
 )
-def test_what_cannot_be_arranged_is_refused(
-    admin: httpx.Client, method: str, path: str, body: dict[str, Any], words: str
+def test_invalid_admin_requests_are_refused_with_a_message(
+    admin: httpx.Client, method: str, path: str, body: dict[str, Any], expected_message: str
 ) -> None:
-    """With words for what could be."""
     with admin:
-        assert refusal(admin.request(method, path, json=body)) == (400, words)
+        assert error_of(admin.request(method, path, json=body)) == (400, expected_message)
 
 
 def test_a_key_of_an_unknown_workspace_is_refused(emulator: Emulator) -> None:
-    """It could reach nothing."""
     with pytest.raises(ValueError, match="Workspace not found"):
         emulator.add_key("k", workspace_id="00000000-0000-4000-8000-000000000000")
 
 
-def test_each_switch_is_set_alone(admin: httpx.Client) -> None:
-    """What is not named stays as it is."""
+def test_settings_and_providers_are_changed_one_by_one(admin: httpx.Client) -> None:
+    """The others keep their values."""
     with admin:
         assert admin.put("/settings", json={"max_page": 2}).json() == {
             "default_workspace_deletion": False,
@@ -196,14 +194,13 @@ def test_each_switch_is_set_alone(admin: httpx.Client) -> None:
         both = {"default_workspace_deletion": True, "max_page": 2}
         assert admin.put("/settings", json={"default_workspace_deletion": True}).json() == both
         admin.put("/providers", json={"openai": True})
-        answer = admin.put("/providers", json={"anthropic": True}).json()
-        assert answer == {"openai": True, "anthropic": True}
-        answer = admin.put("/providers", json={"openai": False}).json()
-        assert answer == {"openai": False, "anthropic": True}
+        response = admin.put("/providers", json={"anthropic": True}).json()
+        assert response == {"openai": True, "anthropic": True}
+        response = admin.put("/providers", json={"openai": False}).json()
+        assert response == {"openai": False, "anthropic": True}
 
 
-def test_faults_can_be_cleared_with_delete(admin: httpx.Client, http: httpx.Client) -> None:
-    """As with an empty list of rules."""
+def test_delete_clears_the_fault_rules(admin: httpx.Client, http: httpx.Client) -> None:
     with admin:
         admin.put("/faults", json={"rules": [{"status": 500, "times": None}]})
         assert http.get("/files").status_code == 500
@@ -211,16 +208,16 @@ def test_faults_can_be_cleared_with_delete(admin: httpx.Client, http: httpx.Clie
         assert http.get("/files").status_code == 200
 
 
-def test_the_admin_routes_are_never_struck(emulator: Emulator) -> None:
-    """Or nobody could take a rule back."""
+def test_faults_do_not_apply_to_admin_routes(emulator: Emulator) -> None:
+    """Otherwise a rule for all requests could not be removed."""
     emulator.faults({"status": 500, "times": None})
     assert len(emulator.fault_status()) == 1
 
 
-def test_a_reset_leaves_nothing(
+def test_a_reset_restores_the_initial_state(
     emulator: Emulator, http: httpx.Client, upload: Upload, workspace: dict[str, Any]
 ) -> None:
-    """A fresh store, no rules, no keys, no switches, nothing remembered."""
+    """An empty store; no rules, added keys, settings or logged requests."""
     upload()
     emulator.add_key("sk-second", workspace_id=workspace["id"])
     emulator.providers(openai=True)

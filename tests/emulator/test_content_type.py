@@ -1,4 +1,4 @@
-"""What a file is, by its content."""
+"""Media types by content."""
 
 import json
 import time
@@ -15,7 +15,7 @@ MIB = 1024 * 1024
 
 
 def kind(tmp_path: Path, content: bytes) -> str | None:
-    """What the content is taken for."""
+    """Return the media type of the content."""
     path = tmp_path / "content"
     path.write_bytes(content)
     return detect(path)
@@ -44,8 +44,9 @@ def kind(tmp_path: Path, content: bytes) -> str | None:
         (b"\xff\xe3\x40\xc4\0", "audio/mpeg"),
     ],
 )
-def test_a_signature_decides(tmp_path: Path, content: bytes, expected: str) -> None:
-    """All the binary kinds that the service takes."""
+def test_binary_types_are_recognised_by_their_signature(
+    tmp_path: Path, content: bytes, expected: str
+) -> None:
     assert kind(tmp_path, content) == expected
 
 
@@ -66,8 +67,7 @@ def test_a_signature_decides(tmp_path: Path, content: bytes, expected: str) -> N
         b"PK\x03\x04 and no archive",
     ],
 )
-def test_anything_else_is_nothing(tmp_path: Path, content: bytes) -> None:
-    """Other formats, other encodings, broken ones."""
+def test_other_formats_and_encodings_are_not_accepted(tmp_path: Path, content: bytes) -> None:
     assert kind(tmp_path, content) is None
 
 
@@ -80,10 +80,10 @@ def test_anything_else_is_nothing(tmp_path: Path, content: bytes) -> None:
         ("other", None),
     ],
 )
-def test_office_documents_are_told_apart_by_what_is_in_them(
+def test_office_documents_are_recognised_by_their_parts(
     tmp_path: Path, folder: str, expected: str | None
 ) -> None:
-    """They are all ZIP archives; another archive is nothing."""
+    """All are ZIP archives; other archives are not accepted."""
     path = tmp_path / "content"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("[Content_Types].xml", "<x/>")
@@ -122,8 +122,7 @@ def test_office_documents_are_told_apart_by_what_is_in_them(
         (" \n", "text/plain"),
     ],
 )
-def test_a_text_is_told_by_its_structure(tmp_path: Path, text: str, expected: str) -> None:
-    """JSON, lists of JSON, tables, Markdown, or just words."""
+def test_texts_are_recognised_by_their_structure(tmp_path: Path, text: str, expected: str) -> None:
     assert kind(tmp_path, text.encode()) == expected
 
 
@@ -138,8 +137,10 @@ def test_a_text_is_told_by_its_structure(tmp_path: Path, text: str, expected: st
         ("x" + "é" * MIB, "text/plain"),
     ],
 )
-def test_a_long_text_is_told_by_its_beginning(tmp_path: Path, text: str, expected: str) -> None:
-    """Its end, and a character cut in two by the sample, do not matter."""
+def test_a_long_text_is_recognised_by_its_first_mebibyte(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    """Its end, and a character split by the sample, do not matter."""
     assert kind(tmp_path, text.encode()) == expected
 
 
@@ -166,8 +167,7 @@ def test_a_long_text_is_told_by_its_beginning(tmp_path: Path, text: str, expecte
         "1",
     ],
 )
-def test_no_text_takes_long(tmp_path: Path, unit: str) -> None:
-    """No pattern is quadratic; a MiB of anything is told in a moment."""
+def test_recognising_a_text_takes_linear_time(tmp_path: Path, unit: str) -> None:
     started = time.thread_time()
     kind(tmp_path, (unit * MIB).encode()[: MIB - 1])
     assert time.thread_time() - started < 2
@@ -175,8 +175,7 @@ def test_no_text_takes_long(tmp_path: Path, unit: str) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=5))
-def test_any_json_document_is_known(tmp_path: Path, value: object) -> None:
-    """However it is written."""
+def test_any_json_document_is_recognised(tmp_path: Path, value: object) -> None:
     document = {"value": value}
     for indent in (None, 2):
         content = json.dumps(document, indent=indent, ensure_ascii=False).encode()
@@ -185,6 +184,5 @@ def test_any_json_document_is_known(tmp_path: Path, value: object) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(min_size=1, max_size=100))
-def test_any_content_is_something_or_nothing(tmp_path: Path, content: bytes) -> None:
-    """Nothing that is uploaded makes the detection fail."""
+def test_no_content_raises_an_error(tmp_path: Path, content: bytes) -> None:
     assert kind(tmp_path, content) is None or "/" in str(kind(tmp_path, content))

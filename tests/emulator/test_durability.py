@@ -1,4 +1,4 @@
-"""What is on the disk: kept across restarts, whole after a kill, swept at the start."""
+"""What is on the disk: kept across restarts, consistent after a kill, cleaned up at the start."""
 
 import contextlib
 import os
@@ -20,17 +20,17 @@ MIB = 1024 * 1024
 
 
 def stored(data: Path) -> dict[str, int]:
-    """Blob names and sizes as the rows tell; the emulator must not run."""
+    """Return blob names and sizes according to the rows; the emulator must not run."""
     with contextlib.closing(sqlite3.connect(data / "emulator.sqlite3")) as database:
         return dict(database.execute("SELECT blob, size_bytes FROM files"))
 
 
 def on_disk(data: Path) -> dict[str, int]:
-    """Blob names and sizes as the directory tells."""
+    """Return blob names and sizes according to the directory."""
     return {path.name: path.stat().st_size for path in (data / "blobs").iterdir()}
 
 
-def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_a_restart_keeps_everything(tmp_path: Path) -> None:
     """Files with their contents, workspaces, budgets, members, keys."""
     data = tmp_path / "new" / "directory"
     with run_emulator(data) as emulator, client_of(emulator, emulator.management_key) as http:
@@ -47,8 +47,8 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         assert http.get("/workspaces/n/members").json()["total_count"] == 1
 
 
-def test_contents_have_names_of_the_servers_own(tmp_path: Path) -> None:
-    """Nothing that a client says becomes a path."""
+def test_contents_have_generated_names(tmp_path: Path) -> None:
+    """Nothing that a client sends becomes a path."""
     with run_emulator(tmp_path) as emulator:
         emulator.create_file("folder/name.txt", b"abc")
     assert on_disk(tmp_path) == stored(tmp_path)
@@ -70,8 +70,8 @@ def test_deleting_removes_the_content(tmp_path: Path) -> None:
         assert on_disk(tmp_path) == {}
 
 
-def test_leftovers_are_swept_at_the_start(tmp_path: Path) -> None:
-    """Unfinished uploads, and contents that no row names."""
+def test_leftovers_are_removed_at_the_start(tmp_path: Path) -> None:
+    """Unfinished uploads, and contents without a row."""
     with run_emulator(tmp_path) as emulator:
         emulator.create_file("a.txt", b"abc")
     (tmp_path / "partial" / "left").write_bytes(b"over")
@@ -81,8 +81,8 @@ def test_leftovers_are_swept_at_the_start(tmp_path: Path) -> None:
         assert len(on_disk(tmp_path)) == 1
 
 
-def test_a_directory_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
-    """The sweep must never meet other files."""
+def test_a_directory_with_other_files_is_refused_unchanged(tmp_path: Path) -> None:
+    """Removing leftovers must not delete other files."""
     (tmp_path / "partial").mkdir()
     (tmp_path / "partial" / "mine").write_bytes(b"precious")
     with pytest.raises(RuntimeError, match="is not empty and is not an emulator"):
@@ -90,15 +90,14 @@ def test_a_directory_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "partial" / "mine").exists()
 
 
-def test_a_database_of_another_kind_is_left_alone(tmp_path: Path) -> None:
-    """It is no emulator's, whatever its name."""
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "emulator.sqlite3").write_bytes(b"words" * 1000)
     with pytest.raises(RuntimeError, match="file is not a database"):
         run_emulator(tmp_path).__enter__()
 
 
-def test_one_directory_has_one_emulator(tmp_path: Path) -> None:
-    """A second one is told so, and disturbs nothing."""
+def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
+    """The first emulator continues undisturbed."""
     with run_emulator(tmp_path) as emulator:
         made = emulator.create_file("a.txt", b"abc")
         with pytest.raises(RuntimeError, match="perhaps another emulator uses it"):
@@ -107,43 +106,42 @@ def test_one_directory_has_one_emulator(tmp_path: Path) -> None:
             assert http.get(f"/files/{made['id']}/content").content == b"abc"
 
 
-def test_a_store_where_directories_cannot_be_synced_works(
+def test_directories_are_not_synced_on_windows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on Windows."""
     missing = tmp_path / "is not even there"
     with monkeypatch.context() as patch:
         patch.setattr(os, "name", "nt")
         _store.Store(tmp_path).sync_directory(missing)
 
 
-def _keep_uploading(emulator: Emulator, answered: list[str], stop: threading.Event) -> None:
+def _keep_uploading(emulator: Emulator, confirmed: list[str], stop: threading.Event) -> None:
     with client_of(emulator, emulator.api_key) as http:
         while not stop.is_set():
             try:
-                answer = http.post("/files", files={"file": ("a.txt", b"x" * 50_000)})
-                answered.append(answer.json()["id"])
+                response = http.post("/files", files={"file": ("a.txt", b"x" * 50_000)})
+                confirmed.append(response.json()["id"])
             except httpx.HTTPError:
                 return
 
 
-def test_a_kill_loses_no_answered_upload_and_leaves_no_row_without_its_file(
+def test_a_kill_loses_no_confirmed_upload_and_leaves_no_row_without_its_file(
     tmp_path: Path,
 ) -> None:
-    """Killed in the midst of concurrent uploads, again and again."""
-    answered: list[str] = []
+    """Killed during concurrent uploads, several times."""
+    confirmed: list[str] = []
     for moment in (0.05, 0.2, 0.35):
         process, base_url = spawn(str(tmp_path))
         emulator = Emulator(
             base_url=base_url, api_key="sk-or-v1-emulator", management_key="", admin_token=""
         )
         stop = threading.Event()
-        arguments = (emulator, answered, stop)
+        arguments = (emulator, confirmed, stop)
         threads = [threading.Thread(target=_keep_uploading, args=arguments) for _ in range(4)]
-        before = len(answered)
+        before = len(confirmed)
         for thread in threads:
             thread.start()
-        while len(answered) == before:
+        while len(confirmed) == before:
             time.sleep(0.001)
         time.sleep(moment)
         with process:
@@ -157,5 +155,5 @@ def test_a_kill_loses_no_answered_upload_and_leaves_no_row_without_its_file(
         assert on_disk(tmp_path) == rows
         assert not list((tmp_path / "partial").iterdir())
         files = http.get("/files", params={"limit": 1000}).json()["data"]
-    assert {file["id"] for file in files} >= set(answered)
+    assert {file["id"] for file in files} >= set(confirmed)
     assert len(files) == len(rows)

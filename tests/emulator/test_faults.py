@@ -1,4 +1,4 @@
-"""Faults on demand: what a rule says is what goes wrong."""
+"""Fault rules."""
 
 import socket
 import time
@@ -11,22 +11,22 @@ import pytest
 from openrouter_async.emulator import Emulator, Fault
 from openrouter_async.emulator.api import files
 
-from .conftest import Upload, refusal
+from .conftest import Upload, error_of
 
 
 def statuses(http: httpx.Client, count: int, path: str = "/files") -> list[int]:
-    """The statuses of that many requests."""
+    """Return the statuses of a number of requests."""
     return [http.get(path).status_code for _ in range(count)]
 
 
-def test_a_status_is_answered_instead_of_the_work(
+def test_a_status_replaces_the_operation(
     http: httpx.Client, emulator: Emulator, upload: Upload
 ) -> None:
-    """With the documented words, once, the body having been read."""
+    """Once, with the documented message, after the body was read."""
     emulator.faults(Fault(operation="upload_file", status=429, retry_after=3))
-    answer = upload(content=b"some words")
-    assert refusal(answer) == (429, "Rate limit exceeded")
-    assert answer.headers["retry-after"] == "3"
+    response = upload(content=b"some words")
+    assert error_of(response) == (429, "Rate limit exceeded")
+    assert response.headers["retry-after"] == "3"
     assert http.get("/files").json()["data"] == []
     assert upload().is_success
     first, _, second = emulator.requests()
@@ -54,38 +54,36 @@ def test_a_status_is_answered_instead_of_the_work(
         ({"status": 204}, b"", None),
     ],
 )
-def test_an_answer_can_be_spelled_out(
+def test_status_message_headers_and_body_can_be_set(
     http: httpx.Client,
     emulator: Emulator,
     rule: dict[str, Any],
     content: bytes,
     content_type: str | None,
 ) -> None:
-    """Status, words, headers, or the whole body as it is."""
     emulator.faults({"operation": "list_files", **rule})
-    answer = http.get("/files")
-    assert (answer.status_code, answer.content) == (rule["status"], content)
-    assert answer.headers.get("content-type") == content_type
+    response = http.get("/files")
+    assert (response.status_code, response.content) == (rule["status"], content)
+    assert response.headers.get("content-type") == content_type
 
 
-def test_any_header_can_be_answered(http: httpx.Client, emulator: Emulator) -> None:
-    """Also a redirect, or a rate limit's."""
+def test_any_header_can_be_set(http: httpx.Client, emulator: Emulator) -> None:
+    """Such as those of a redirect or a rate limit."""
     headers = {"Location": "/elsewhere", "X-RateLimit-Reset": "7"}
     emulator.faults({"status": 302, "headers": headers})
     assert http.get("/files").headers.items() >= {k.lower(): v for k, v in headers.items()}.items()
 
 
-def test_retry_after_may_be_anything(http: httpx.Client, emulator: Emulator) -> None:
-    """A fraction, a date, nonsense."""
+def test_retry_after_can_be_any_text(http: httpx.Client, emulator: Emulator) -> None:
+    """A fraction, a date, an invalid value."""
     values: list[str | float] = [0.5, "Wed, 21 Oct 2026 07:28:00 GMT", "soon"]
     emulator.faults(*(Fault(status=503, retry_after=value) for value in values))
     assert [http.get("/files").headers["retry-after"] for _ in values] == [str(v) for v in values]
 
 
-def test_a_rule_meets_so_many_requests_after_so_many(
+def test_a_rule_applies_to_times_requests_after_skip_requests(
     http: httpx.Client, emulator: Emulator
 ) -> None:
-    """``skip`` first, then ``times``, then never again."""
     emulator.faults({"operation": "list_files", "status": 500, "skip": 1, "times": 2})
     assert http.get("/workspaces").is_success
     assert statuses(http, 5) == [200, 500, 500, 200, 200]
@@ -93,16 +91,16 @@ def test_a_rule_meets_so_many_requests_after_so_many(
     assert (rule["seen"], rule["met"]) == (5, 2)
 
 
-def test_a_rule_without_times_is_for_ever(http: httpx.Client, emulator: Emulator) -> None:
-    """Until it is replaced."""
+def test_a_rule_without_times_applies_until_it_is_replaced(
+    http: httpx.Client, emulator: Emulator
+) -> None:
     emulator.faults({"status": 500, "times": None})
     assert statuses(http, 3) == [500, 500, 500]
     emulator.faults()
     assert statuses(http, 1) == [200]
 
 
-def test_the_first_rule_that_fits_is_the_one(http: httpx.Client, emulator: Emulator) -> None:
-    """One rule for each request, in their order."""
+def test_only_the_first_matching_rule_applies(http: httpx.Client, emulator: Emulator) -> None:
     emulator.faults(
         Fault(operation="list_workspaces", status=500), Fault(status=502), Fault(status=503)
     )
@@ -111,16 +109,14 @@ def test_the_first_rule_that_fits_is_the_one(http: httpx.Client, emulator: Emula
     assert [rule["met"] for rule in emulator.fault_status()] == [1, 1, 1]
 
 
-def test_a_path_that_is_no_operation_can_be_struck_too(
+def test_a_rule_for_any_operation_applies_to_unknown_paths_too(
     http: httpx.Client, emulator: Emulator
 ) -> None:
-    """By rules for any."""
     emulator.faults(Fault(status=500))
     assert statuses(http, 2, "/credits") == [500, 404]
 
 
-def test_a_seed_makes_chance_repeat_itself(http: httpx.Client, emulator: Emulator) -> None:
-    """About half of the requests, the same ones each time."""
+def test_a_seed_selects_the_same_requests_each_time(http: httpx.Client, emulator: Emulator) -> None:
     rule = Fault(status=500, probability=0.5, seed=7, times=None)
     emulator.faults(rule)
     first = statuses(http, 20)
@@ -129,39 +125,38 @@ def test_a_seed_makes_chance_repeat_itself(http: httpx.Client, emulator: Emulato
     assert 4 < first.count(500) < 16
 
 
-def test_a_probability_of_nothing_never_strikes(http: httpx.Client, emulator: Emulator) -> None:
-    """And one of 1 always does."""
+def test_a_rule_with_probability_0_never_applies(http: httpx.Client, emulator: Emulator) -> None:
     emulator.faults(Fault(status=500, probability=0, times=None))
     assert statuses(http, 3) == [200, 200, 200]
 
 
 @pytest.mark.parametrize("extra", [{}, {"early": True}, {"status": 503}])
-def test_a_delay_holds_the_answer_back(
+def test_a_delay_postpones_the_response(
     http: httpx.Client, emulator: Emulator, upload: Upload, extra: dict[str, Any]
 ) -> None:
-    """Before or after the body is read; alone, or with another answer."""
+    """Before or after the body is read; alone, or with another fault."""
     emulator.faults({"operation": "upload_file", "delay": 0.2, **extra})
     started = time.monotonic()
-    answer = upload()
+    response = upload()
     assert time.monotonic() - started >= 0.2
-    assert answer.status_code == extra.get("status", 200)
-    assert len(http.get("/files").json()["data"]) == answer.is_success
+    assert response.status_code == extra.get("status", 200)
+    assert len(http.get("/files").json()["data"]) == response.is_success
 
 
-def test_an_answer_can_come_before_the_body_was_read(
+def test_an_early_response_is_sent_before_the_body_is_read(
     http: httpx.Client, emulator: Emulator, upload: Upload
 ) -> None:
-    """``early`` answers at once; the connection is fit for more."""
+    """The connection remains usable."""
     emulator.faults(Fault(status=413, early=True))
     assert upload(content=b"x" * 90_000).status_code == 413
     assert http.get("/files").is_success
     assert emulator.requests()[0]["body_bytes"] == 0
 
 
-def test_a_body_that_would_be_refused_meets_the_fault_first(
+def test_a_fault_applies_even_if_the_body_is_invalid(
     http: httpx.Client, emulator: Emulator, upload: Upload
 ) -> None:
-    """Malformed or too large: it is read, and the rule's answer given."""
+    """Malformed or too large: it is read, and the rule's response sent."""
     emulator.faults(Fault(status=503, times=None))
     headers = {"Content-Type": "multipart/form-data; boundary=XX"}
     assert http.post("/files", content=b"--XX", headers=headers).status_code == 503
@@ -169,8 +164,7 @@ def test_a_body_that_would_be_refused_meets_the_fault_first(
     assert http.post("/files", content=b"abc").status_code == 503
 
 
-def test_a_caller_who_leaves_early_meets_no_fault(emulator: Emulator) -> None:
-    """There is nobody to answer."""
+def test_a_client_that_disconnects_early_gets_no_response(emulator: Emulator) -> None:
     emulator.faults(Fault(status=503))
     url = httpx.URL(emulator.base_url)
     with socket.create_connection((url.host, url.port)) as connection:
@@ -181,13 +175,13 @@ def test_a_caller_who_leaves_early_meets_no_fault(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("early", [True, False])
-def test_a_connection_can_close_before_the_answer(
+def test_close_before_headers_closes_without_a_response(
     http: httpx.Client,
     emulator: Emulator,
     upload: Upload,
     early: bool,
 ) -> None:
-    """Nothing was done, and nothing is answered."""
+    """The operation is not performed."""
     emulator.faults(Fault(close="before_headers", early=early))
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         upload()
@@ -196,10 +190,10 @@ def test_a_connection_can_close_before_the_answer(
 
 
 @pytest.mark.parametrize("limit", [0, 30_000, 10**9])
-def test_a_connection_can_be_reset_while_a_body_is_sent(
+def test_close_after_bytes_resets_while_the_body_is_sent(
     http: httpx.Client, emulator: Emulator, upload: Upload, limit: int
 ) -> None:
-    """After so many bytes, or all that there are."""
+    """After that many bytes, or all that there are."""
     emulator.faults(Fault(operation="upload_file", close_after_bytes=limit))
     with pytest.raises(httpx.TransportError):
         upload(content=b"x" * 90_000)
@@ -213,10 +207,10 @@ def test_a_connection_can_be_reset_while_a_body_is_sent(
     ("rule", "ending"),
     [({"close_after_bytes": 1}, ConnectionResetError), ({"close": "before_headers"}, None)],
 )
-def test_a_reset_is_told_from_a_close_on_the_socket(
+def test_a_reset_and_a_close_differ_on_the_socket(
     emulator: Emulator, rule: dict[str, Any], ending: type[OSError] | None
 ) -> None:
-    """One is TCP's RST, the other a plain end."""
+    """One is TCP's RST, the other its FIN."""
     emulator.faults(rule)
     url = httpx.URL(emulator.base_url)
     with socket.create_connection((url.host, url.port)) as connection:
@@ -229,17 +223,17 @@ def test_a_reset_is_told_from_a_close_on_the_socket(
 
 
 @pytest.mark.parametrize("limit", [0, 5])
-def test_an_answer_can_be_cut_short(http: httpx.Client, emulator: Emulator, limit: int) -> None:
-    """While its Content-Length promises all of it."""
+def test_truncate_cuts_the_body_short(http: httpx.Client, emulator: Emulator, limit: int) -> None:
+    """Content-Length still announces all of it."""
     made = emulator.create_file("a.bin", bytes(200_000))
     emulator.faults(Fault(operation="download_file", truncate=limit, times=None))
     received = 0
 
     def read() -> None:
         nonlocal received
-        with http.stream("GET", f"/files/{made['id']}/content") as answer:
-            assert answer.headers["content-length"] == "200000"
-            for chunk in answer.iter_raw():
+        with http.stream("GET", f"/files/{made['id']}/content") as response:
+            assert response.headers["content-length"] == "200000"
+            for chunk in response.iter_raw():
                 received += len(chunk)
 
     with pytest.raises(httpx.RemoteProtocolError):
@@ -248,19 +242,18 @@ def test_an_answer_can_be_cut_short(http: httpx.Client, emulator: Emulator, limi
 
 
 @pytest.mark.parametrize("size", [200_000, 300_000])
-def test_an_answer_that_is_no_longer_comes_whole(
+def test_truncate_does_not_affect_shorter_bodies(
     http: httpx.Client, emulator: Emulator, size: int
 ) -> None:
-    """There is nothing to cut."""
     made = emulator.create_file("a.bin", bytes(200_000))
     emulator.faults(Fault(operation="download_file", truncate=size))
     assert len(http.get(f"/files/{made['id']}/content").content) == 200_000
 
 
-def test_a_later_piece_of_an_answer_can_be_the_cut_one(
+def test_truncate_can_cut_a_later_chunk(
     http: httpx.Client, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing that follows the cut is sent."""
+    """Nothing is sent after the cut."""
     monkeypatch.setattr(files, "_CHUNK_SIZE", 1000)
     made = emulator.create_file("a.bin", bytes(200_000))
     emulator.faults(Fault(operation="download_file", truncate=1500))
@@ -268,10 +261,9 @@ def test_a_later_piece_of_an_answer_can_be_the_cut_one(
         http.get(f"/files/{made['id']}/content")
 
 
-def test_work_can_be_done_and_the_answer_lost(
+def test_drop_answer_performs_the_operation_without_a_response(
     http: httpx.Client, emulator: Emulator, upload: Upload
 ) -> None:
-    """What a retry must find out about."""
     emulator.faults(Fault(operation="upload_file", drop_answer=True))
     with pytest.raises(httpx.RemoteProtocolError):
         upload("kept.txt")
@@ -280,20 +272,22 @@ def test_work_can_be_done_and_the_answer_lost(
     assert emulator.requests()[0]["status"] is None
 
 
-def test_a_dropped_answer_can_be_waited_for(
+def test_a_delayed_drop_lets_the_client_time_out(
     http: httpx.Client, emulator: Emulator, upload: Upload
 ) -> None:
-    """With a delay the caller's own time limit fires, and the file is there."""
+    """The file is stored."""
     emulator.faults(Fault(operation="upload_file", drop_answer=True, delay=5))
     with pytest.raises(httpx.ReadTimeout):
         http.post("/files", files={"file": ("a.txt", b"abc")}, timeout=0.3)
+    deadline = time.monotonic() + 5
+    while not http.get("/files").json()["data"] and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert len(http.get("/files").json()["data"]) == 1
 
 
-def test_a_list_can_go_round_for_ever(
+def test_repeat_cursor_returns_the_same_page_and_cursor_each_time(
     http: httpx.Client, emulator: Emulator, upload: Upload
 ) -> None:
-    """The same page and the same cursor, whatever is asked for."""
     emulator.faults(Fault(operation="list_files", repeat_cursor=True, times=None))
     empty = http.get("/files").json()
     assert (empty["data"], empty["has_more"], bool(empty["cursor"])) == ([], True, True)
@@ -305,7 +299,7 @@ def test_a_list_can_go_round_for_ever(
 
 
 @pytest.mark.parametrize(
-    ("rule", "words"),
+    ("rule", "expected_message"),
     [
         ("not a rule", "a rule must be an object"),
         ({}, "the rule does nothing"),
@@ -341,23 +335,22 @@ def test_a_list_can_go_round_for_ever(
         ),
     ],
 )
-def test_a_rule_that_makes_no_sense_is_refused(
-    emulator: Emulator, rule: object, words: str
+def test_an_invalid_rule_is_refused_and_the_active_rules_stay(
+    emulator: Emulator, rule: object, expected_message: str
 ) -> None:
-    """With words, and the rules before it stay in force."""
     emulator.faults(Fault(status=500))
     if isinstance(rule, Mapping):
         with pytest.raises(ValueError, match=r"^rules\[1\]: ") as caught:
             emulator.faults(Fault(status=502), rule)
-        assert str(caught.value).removeprefix("rules[1]: ").startswith(words)
+        assert str(caught.value).removeprefix("rules[1]: ").startswith(expected_message)
     else:
-        with pytest.raises(ValueError, match=f"^{words}"):
+        with pytest.raises(ValueError, match=f"^{expected_message}"):
             Fault.from_json(rule)
     assert [rule["status"] for rule in emulator.fault_status()] == [500]
 
 
-def test_a_rule_survives_the_wire() -> None:
-    """As JSON it says what it said, and no more."""
+def test_a_rule_survives_json() -> None:
+    """Fields with their default are omitted."""
     rule = Fault(operation="list_files", status=503, headers={"x": "y"}, times=None, delay=1)
     assert rule.to_json() == {
         "operation": "list_files",
@@ -372,7 +365,7 @@ def test_a_rule_survives_the_wire() -> None:
 @pytest.mark.parametrize(
     "make", [lambda: Fault(status=99), Fault, lambda: Fault(status=500, times=0)]
 )
-def test_a_rule_is_checked_where_it_is_made(make: Callable[[], Fault]) -> None:
+def test_a_rule_is_validated_when_it_is_created(make: Callable[[], Fault]) -> None:
     """Not only when it reaches the emulator."""
     with pytest.raises(ValueError, match=r"status|nothing|times"):
         make()

@@ -1,4 +1,4 @@
-"""The rules for file names."""
+"""The service's rules for file names."""
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ SEGMENTS = st.text(
 @pytest.mark.parametrize(
     "name", ["a", "data/report.csv", "...", "a.b/..c", "naïve 文件.txt", "x" * 255]
 )
-def test_a_good_name_has_no_problem(name: str) -> None:
+def test_a_valid_name_has_no_problem(name: str) -> None:
     """Folders, dots, spaces and any script."""
     assert filename_problem(name) is None
 
@@ -38,13 +38,12 @@ def test_a_good_name_has_no_problem(name: str) -> None:
     ]
     + [f"a{character}b" for character in '<>:"|?*\\'],
 )
-def test_a_bad_name_is_told_what_is_wrong(name: str) -> None:
-    """Each rule alone is enough."""
+def test_an_invalid_name_has_a_problem(name: str) -> None:
     assert filename_problem(name)
 
 
 @given(st.lists(SEGMENTS, min_size=1, max_size=5))
-def test_good_segments_make_a_good_name(segments: list[str]) -> None:
-    """As long as it is not too long."""
+def test_valid_segments_make_a_valid_name(segments: list[str]) -> None:
+    """Unless it is too long."""
     name = "/".join(segments)
     assert filename_problem(name) is None or len(name) > 255

@@ -1,4 +1,4 @@
-"""Files: list, retrieve, delete, download, and whose they are."""
+"""Files: list, retrieve, delete, download, and access to them."""
 
 import base64
 import json
@@ -13,21 +13,20 @@ from hypothesis import strategies as st
 from openrouter_async.emulator import Emulator
 from openrouter_async.emulator.store.files import cursor_after, id_in_cursor
 
-from .conftest import Upload, client_of, refusal
+from .conftest import Upload, client_of, error_of
 
 
 def names(page: dict[str, Any]) -> list[str]:
-    """The names in a page."""
+    """Return the names in a page."""
     return [file["filename"] for file in page["data"]]
 
 
 def fill(upload: Upload, count: int, **params: str) -> list[str]:
-    """Upload some files and give their ids, oldest first."""
+    """Upload some files and return their ids, oldest first."""
     return [upload(f"{number}.txt", **params).json()["id"] for number in range(count)]
 
 
-def test_a_file_is_described_in_full(http: httpx.Client, upload: Upload) -> None:
-    """What upload answers is what retrieve and list say."""
+def test_upload_retrieve_and_list_return_the_same_file(http: httpx.Client, upload: Upload) -> None:
     file = upload("data/report.csv", b"a,b\n1,2\n").json()
     created = datetime.fromisoformat(file.pop("created_at"))
     id_ = file.pop("id")
@@ -47,14 +46,13 @@ def test_a_file_is_described_in_full(http: httpx.Client, upload: Upload) -> None
 
 
 def test_ids_cannot_be_guessed(upload: Upload) -> None:
-    """They share no more than their prefix."""
+    """They share only their prefix."""
     ids = set(fill(upload, 5))
     assert len({id_[:12] for id_ in ids}) == 5
     assert {len(id_) for id_ in ids} == {32}
 
 
-def test_an_empty_list_is_a_page_too(http: httpx.Client) -> None:
-    """With everything that a page has."""
+def test_an_empty_list_is_a_complete_page(http: httpx.Client) -> None:
     assert http.get("/files").json() == {
         "_shape": "openrouter",
         "data": [],
@@ -65,20 +63,19 @@ def test_an_empty_list_is_a_page_too(http: httpx.Client) -> None:
     }
 
 
-def test_a_delete_is_confirmed_and_final(http: httpx.Client, upload: Upload) -> None:
-    """The second time there is nothing to delete."""
+def test_a_deleted_file_is_not_found_again(http: httpx.Client, upload: Upload) -> None:
     id_ = upload().json()["id"]
     expected = {"_shape": "openrouter", "id": id_, "type": "file_deleted"}
     assert http.delete(f"/files/{id_}").json() == expected
-    assert refusal(http.delete(f"/files/{id_}")) == (404, "File not found")
-    assert refusal(http.get(f"/files/{id_}")) == (404, "File not found")
+    assert error_of(http.delete(f"/files/{id_}")) == (404, "File not found")
+    assert error_of(http.get(f"/files/{id_}")) == (404, "File not found")
 
 
 @settings(
     max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 @given(limit=st.integers(1, 8), follow=st.sampled_from(["cursor", "after", "after_id"]))
-def test_each_way_of_paging_visits_every_file_once(
+def test_each_kind_of_paging_visits_every_file_once(
     http: httpx.Client, upload: Upload, limit: int, follow: str
 ) -> None:
     """Oldest first, whatever the page size."""
@@ -98,7 +95,7 @@ def test_each_way_of_paging_visits_every_file_once(
 
 
 def test_a_cursor_is_base64url_of_the_last_id(http: httpx.Client, upload: Upload) -> None:
-    """As the service's are."""
+    """As the service's cursors are."""
     first, _ = fill(upload, 2)
     cursor = http.get("/files", params={"limit": 1}).json()["cursor"]
     padded = cursor + "=" * (-len(cursor) % 4)
@@ -106,12 +103,11 @@ def test_a_cursor_is_base64url_of_the_last_id(http: httpx.Client, upload: Upload
 
 
 @given(st.text(st.characters(codec="ascii"), max_size=50))
-def test_a_cursor_gives_back_its_id(file_id: str) -> None:
-    """Whatever the id is."""
+def test_a_cursor_contains_its_id(file_id: str) -> None:
     assert id_in_cursor(cursor_after(file_id)) == file_id
 
 
-def test_a_list_goes_on_after_a_file_that_is_gone(http: httpx.Client, upload: Upload) -> None:
+def test_a_list_continues_after_a_deleted_file(http: httpx.Client, upload: Upload) -> None:
     """Files can be deleted while they are listed."""
     first, *_ = fill(upload, 3)
     cursor = http.get("/files", params={"limit": 1}).json()["cursor"]
@@ -120,7 +116,7 @@ def test_a_list_goes_on_after_a_file_that_is_gone(http: httpx.Client, upload: Up
 
 
 @pytest.mark.parametrize(
-    ("params", "words"),
+    ("params", "expected_message"),
     [
         ({"limit": 0}, "limit: must be a whole number from 1 to 1000"),
         ({"limit": 1001}, "limit: must be a whole number from 1 to 1000"),
@@ -141,40 +137,38 @@ def test_a_list_goes_on_after_a_file_that_is_gone(http: httpx.Client, upload: Up
         ({"provider": "openai"}, "provider: the account has no API key for openai"),
     ],
 )
-def test_a_list_that_makes_no_sense_is_refused(
-    http: httpx.Client, params: dict[str, str], words: str
+def test_invalid_list_parameters_are_refused(
+    http: httpx.Client, params: dict[str, str], expected_message: str
 ) -> None:
-    """With words that name the parameter."""
-    assert refusal(http.get("/files", params=params)) == (400, words)
+    """The message names the parameter."""
+    assert error_of(http.get("/files", params=params)) == (400, expected_message)
 
 
-def test_order_asc_may_be_said(http: httpx.Client, upload: Upload) -> None:
-    """It is what happens anyway."""
+def test_order_asc_is_the_default(http: httpx.Client, upload: Upload) -> None:
     fill(upload, 2)
     assert names(http.get("/files", params={"order": "asc"}).json()) == ["0.txt", "1.txt"]
 
 
-def test_only_files_that_the_service_made_can_be_downloaded(
+def test_only_files_created_by_the_service_can_be_downloaded(
     http: httpx.Client, emulator: Emulator, upload: Upload
 ) -> None:
-    """An uploaded one is refused, a made one comes back as it was."""
     content = bytes(range(256)) * 900
     made = emulator.create_file("out.bin", content)
     assert (made["downloadable"], made["mime_type"]) == (True, "application/octet-stream")
-    answer = http.get(f"/files/{made['id']}/content")
-    assert answer.content == content
-    assert answer.headers["content-type"] == "application/octet-stream"
-    assert answer.headers["content-length"] == str(len(content))
+    response = http.get(f"/files/{made['id']}/content")
+    assert response.content == content
+    assert response.headers["content-type"] == "application/octet-stream"
+    assert response.headers["content-length"] == str(len(content))
     uploaded = upload().json()["id"]
-    status, words = refusal(http.get(f"/files/{uploaded}/content"))
-    assert (status, words.startswith("File is not downloadable")) == (400, True)
+    status, expected_message = error_of(http.get(f"/files/{uploaded}/content"))
+    assert (status, expected_message.startswith("File is not downloadable")) == (400, True)
     assert http.get("/files/or_file_none/content").status_code == 404
 
 
-def test_files_of_another_workspace_are_not_seen(
+def test_files_of_another_workspace_are_separate(
     http: httpx.Client, upload: Upload, workspace: dict[str, Any]
 ) -> None:
-    """Each workspace has its own; a management key reaches all."""
+    """A management key has access to all workspaces."""
     there = {"workspace_id": workspace["id"]}
     id_ = upload("there.txt", **there).json()["id"]
     assert http.get("/files").json()["data"] == []
@@ -185,14 +179,13 @@ def test_files_of_another_workspace_are_not_seen(
     assert http.delete(f"/files/{id_}", params=there).is_success
 
 
-def test_a_key_stays_in_its_workspace(
+def test_a_confined_key_has_access_to_its_workspace_only(
     emulator: Emulator, ordinary: httpx.Client, workspace: dict[str, Any], http: httpx.Client
 ) -> None:
-    """Its own may be named; another, or one that is not, is 403."""
     default = http.get("/workspaces/default").json()["data"]["id"]
     assert ordinary.get("/files", params={"workspace_id": default}).is_success
-    answer = ordinary.get("/files", params={"workspace_id": workspace["id"]})
-    assert refusal(answer) == (403, "This API key has no access to the workspace")
+    response = ordinary.get("/files", params={"workspace_id": workspace["id"]})
+    assert error_of(response) == (403, "This API key has no access to the workspace")
     unknown = {"workspace_id": "00000000-0000-4000-8000-000000000000"}
     assert http.get("/files", params=unknown).status_code == 403
     emulator.add_key("sk-second", workspace_id=workspace["id"], user_id="user_def456")
@@ -202,10 +195,10 @@ def test_a_key_stays_in_its_workspace(
     assert names(http.get("/files", params={"workspace_id": workspace["id"]}).json()) == ["a.txt"]
 
 
-def test_openai_storage_speaks_openais_shape(
+def test_openai_storage_uses_openais_format(
     http: httpx.Client, emulator: Emulator, upload: Upload
 ) -> None:
-    """File, page, successor, order and confirmation, apart from OpenRouter's own files."""
+    """File, page, order and confirmation; separate from OpenRouter's own files."""
     emulator.providers(openai=True)
     upload("own.txt")
     first, second, third = fill(upload, 3, provider="openai")
@@ -244,10 +237,10 @@ def test_openai_storage_speaks_openais_shape(
     }
 
 
-def test_anthropic_storage_speaks_anthropics_shape(
+def test_anthropic_storage_uses_anthropics_format(
     http: httpx.Client, emulator: Emulator, upload: Upload
 ) -> None:
-    """As OpenRouter's, but a page has no cursor, and there is a way back."""
+    """As OpenRouter's, but a page has no cursor, and lists can go backwards."""
     emulator.providers(anthropic=True)
     there: dict[str, Any] = {"provider": "anthropic"}
     first, second, third = fill(upload, 3, provider="anthropic")
@@ -268,10 +261,9 @@ def test_anthropic_storage_speaks_anthropics_shape(
     assert deleted == {"_shape": "anthropic", "id": first, "type": "file_deleted"}
 
 
-def test_a_server_may_give_smaller_pages_than_asked_for(
+def test_max_page_limits_the_pages_of_every_list(
     http: httpx.Client, emulator: Emulator, upload: Upload
 ) -> None:
-    """The setting ``max_page`` does that to every list."""
     fill(upload, 3)
     emulator.settings(max_page=2)
     page = http.get("/files", params={"limit": 100}).json()

@@ -1,4 +1,4 @@
-"""The service's real limits, with memory that stays flat."""
+"""The service's real size limits, with constant memory."""
 
 import re
 import sys
@@ -32,10 +32,10 @@ def _peak(pid: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
-def test_the_largest_file_is_taken_with_flat_memory_and_one_byte_more_is_not(
+def test_a_file_of_the_maximum_size_needs_constant_memory(
     tmp_path: Path,
 ) -> None:
-    """100 MiB go to the disk, not into memory; what is refused is not kept at all."""
+    """100 MiB are streamed to the disk; a file that is one byte too large is not kept."""
     process, base_url = spawn(str(tmp_path))
     headers = {
         "Authorization": "Bearer sk-or-v1-emulator",
@@ -44,8 +44,8 @@ def test_the_largest_file_is_taken_with_flat_memory_and_one_byte_more_is_not(
     with process, httpx.Client(base_url=base_url, headers=headers, timeout=30) as http:
         assert http.post("/files", content=_form(4 * MIB)).is_success
         before = _peak(process.pid)
-        answer = http.post("/files", content=_form(LIMIT))
-        assert (answer.status_code, answer.json()["size_bytes"]) == (200, LIMIT)
+        response = http.post("/files", content=_form(LIMIT))
+        assert (response.status_code, response.json()["size_bytes"]) == (200, LIMIT)
         assert http.post("/files", content=_form(LIMIT + 1)).status_code == 413
         assert _peak(process.pid) - before < 8 * MIB
         assert len(http.get("/files").json()["data"]) == 2

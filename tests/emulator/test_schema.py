@@ -1,4 +1,4 @@
-"""The data directory's schema version: earlier layouts are migrated, newer ones refused."""
+"""The schema version of a data directory: earlier layouts are migrated, newer ones refused."""
 
 import contextlib
 import sqlite3
@@ -16,7 +16,7 @@ ADD_COLUMN = "ALTER TABLE files ADD COLUMN note TEXT NOT NULL DEFAULT 'none'"
 
 
 def query(data: Path, sql: str) -> list[tuple[Any, ...]]:
-    """The rows of a query; the emulator must not run."""
+    """Return the rows of a query; the emulator must not run."""
     with contextlib.closing(sqlite3.connect(data / "emulator.sqlite3")) as database:
         rows = database.execute(sql).fetchall()
         database.commit()
@@ -24,7 +24,7 @@ def query(data: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 def contents(data: Path) -> dict[str, bytes]:
-    """Every file of the directory and its bytes."""
+    """Return every file of the directory and its bytes."""
     return {path.name: path.read_bytes() for path in data.rglob("*") if path.is_file()}
 
 

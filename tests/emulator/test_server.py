@@ -1,4 +1,4 @@
-"""Starting and stopping: quickly, cleanly, and only where it should."""
+"""Starting and stopping: quickly, cleanly, and reachable only where allowed."""
 
 import asyncio
 import contextlib
@@ -27,17 +27,17 @@ import sys
 from pathlib import Path
 from openrouter_async.emulator import serve
 
-def tell(emulator):
+def show(emulator):
     print(emulator.base_url, emulator.api_key, flush=True)
 
 data = Path(sys.argv[1]) if sys.argv[1:] else None
-serve(data, port=0, on_start=tell, quota_bytes=1 << 40)
+serve(data, port=0, on_start=show, quota_bytes=1 << 40)
 print("served", flush=True)
 """
 
 
 def spawn(*arguments: str, **environment: str) -> tuple["subprocess.Popen[str]", str]:
-    """Start `serve` in a process of its own, and give its base URL."""
+    """Start `serve` in its own process and return its base URL."""
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", SERVE, *arguments],
         stdout=subprocess.PIPE,
@@ -51,13 +51,13 @@ def spawn(*arguments: str, **environment: str) -> tuple["subprocess.Popen[str]",
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary directories go during a test."""
+    """The parent of temporary directories during a test."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
 def test_it_starts_and_stops_fast_and_leaves_nothing(temporary: Path) -> None:
-    """No thread, no directory, no listening socket."""
+    """Neither a thread, a directory nor a listening socket."""
     threads = set(threading.enumerate())
     started = time.monotonic()
     base_urls = []
@@ -74,8 +74,7 @@ def test_it_starts_and_stops_fast_and_leaves_nothing(temporary: Path) -> None:
         httpx.get(base_urls[-1])
 
 
-def test_it_stops_while_connections_are_open_and_requests_run(temporary: Path) -> None:
-    """Nobody is waited for."""
+def test_stopping_does_not_wait_for_open_connections_or_requests(temporary: Path) -> None:
     with run_emulator() as emulator:
         emulator.faults(Fault(delay=60, times=None))
         client = client_of(emulator, emulator.api_key)
@@ -99,8 +98,8 @@ def test_it_stops_while_connections_are_open_and_requests_run(temporary: Path) -
     assert not list(temporary.iterdir())
 
 
-def test_it_closes_connections_that_are_idle() -> None:
-    """A client that keeps them learns of it at its next request."""
+def test_stopping_closes_idle_connections() -> None:
+    """A client that keeps one gets an error at its next request."""
     with run_emulator() as emulator:
         client = client_of(emulator, emulator.api_key)
         assert client.get("/files").is_success
@@ -108,10 +107,10 @@ def test_it_closes_connections_that_are_idle() -> None:
         client.get("/files")
 
 
-def test_one_that_does_not_start_in_time_is_given_up(
+def test_a_start_that_takes_too_long_is_an_error(
     temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And stopped, should it start after all."""
+    """The server is stopped in case it starts later."""
     start = uvicorn.Server.startup
 
     async def start_late(self: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
@@ -125,23 +124,20 @@ def test_one_that_does_not_start_in_time_is_given_up(
     assert not list(temporary.iterdir())
 
 
-def test_it_stops_when_the_test_fails(temporary: Path) -> None:
-    """The error comes out, and nothing stays."""
+def test_an_exception_in_the_with_block_stops_the_emulator(temporary: Path) -> None:
     with pytest.raises(ZeroDivisionError), run_emulator():
         raise ZeroDivisionError
     assert not list(temporary.iterdir())
 
 
-def test_it_runs_for_longer_than_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Date header is kept right meanwhile."""
+def test_the_date_header_is_updated(monkeypatch: pytest.MonkeyPatch) -> None:
     with run_emulator() as emulator, client_of(emulator, emulator.api_key) as client:
         first = client.get("/files").headers["date"]
         time.sleep(1.1)
         assert client.get("/files").headers["date"] != first
 
 
-def test_a_given_port_and_given_keys_are_used() -> None:
-    """As is the admin token."""
+def test_the_given_port_keys_and_token_are_used() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     options = {"api_key": "a", "management_key": "b", "admin_token": "c"}
@@ -150,8 +146,7 @@ def test_a_given_port_and_given_keys_are_used() -> None:
         assert emulator.requests() == []
 
 
-def test_a_port_that_is_taken_is_an_error(temporary: Path) -> None:
-    """And leaves nothing."""
+def test_a_port_in_use_is_an_error_and_leaves_nothing(temporary: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         with pytest.raises(OSError, match=r"[Aa]ddress"), run_emulator(port=taken.getsockname()[1]):
             pass
@@ -161,16 +156,15 @@ def test_a_port_that_is_taken_is_an_error(temporary: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])
-def test_it_is_not_reachable_from_elsewhere_unless_told(host: str) -> None:
-    """Which takes a second word."""
+def test_other_addresses_than_loopback_need_allow_remote(host: str) -> None:
     with pytest.raises(ValueError, match="allow_remote"), run_emulator(host=host):
         pass
     with pytest.raises(ValueError, match="allow_remote"):
         serve(host=host)
 
 
-def test_it_is_reachable_from_elsewhere_when_told() -> None:
-    """Under any name, and from here under this machine's."""
+def test_allow_remote_accepts_any_host() -> None:
+    """The handle's URL has the loopback address."""
     with run_emulator(host="0.0.0.0", allow_remote=True) as emulator:
         assert emulator.base_url.startswith("http://127.0.0.1:")
         with client_of(emulator, emulator.api_key) as client:
@@ -178,8 +172,8 @@ def test_it_is_reachable_from_elsewhere_when_told() -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
-def test_every_name_of_this_machine_will_do(host: str) -> None:
-    """Also an IPv6 one, where the machine has it."""
+def test_every_loopback_address_can_be_bound(host: str) -> None:
+    """Including IPv6 if the machine has it."""
     try:
         with run_emulator(host=host) as emulator, client_of(emulator, emulator.api_key) as client:
             assert client.get("/files").is_success
@@ -190,7 +184,7 @@ def test_every_name_of_this_machine_will_do(host: str) -> None:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str, Path]]:
-    """`serve` in a process of its own, with its temporary directories in ``tmp_path``."""
+    """`serve` in its own process, with temporary directories in ``tmp_path``."""
     process, base_url = spawn(TMPDIR=str(tmp_path))
     with process:
         yield process, base_url, tmp_path
@@ -202,7 +196,7 @@ def served(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str, Path]
 def test_a_signal_ends_serve_cleanly(
     served: tuple["subprocess.Popen[str]", str, Path], number: signal.Signals
 ) -> None:
-    """No traceback, no directory left, and the caller goes on."""
+    """Without a traceback or a directory left behind; the caller continues."""
     process, base_url, temporary = served
     assert httpx.get(f"{base_url}/files").status_code == 401
     assert list(temporary.iterdir())
@@ -212,8 +206,7 @@ def test_a_signal_ends_serve_cleanly(
     assert not list(temporary.iterdir())
 
 
-def test_serve_tells_where_it_is_before_it_serves(temporary: Path) -> None:
-    """What the callback raises ends it, and leaves nothing."""
+def test_an_exception_in_on_start_ends_serve_and_leaves_nothing(temporary: Path) -> None:
 
     def refuse(emulator: Emulator) -> None:
         assert emulator.base_url.endswith("/api/v1")
@@ -225,8 +218,7 @@ def test_serve_tells_where_it_is_before_it_serves(temporary: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals that can be caught are POSIX")
-def test_serve_ends_in_this_process_too() -> None:
-    """Ctrl-C is an end, not an error, and means what it meant before afterwards."""
+def test_ctrl_c_ends_serve_and_restores_the_signal_handler() -> None:
     before = signal.getsignal(signal.SIGINT)
 
     def interrupt(emulator: Emulator) -> None:
@@ -240,10 +232,9 @@ def test_serve_ends_in_this_process_too() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_garbled_request_is_refused_in_silence(
+def test_a_malformed_request_is_a_400_without_output(
     emulator: Emulator, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What is no HTTP gets a 400, and no log line."""
     url = httpx.URL(emulator.base_url)
     with socket.create_connection((url.host, url.port)) as connection:
         connection.sendall(b"garbage\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Uploads: the multipart body, the limits, the names, the types."""
+"""Uploads: multipart body, limits, names and types."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ import pytest
 from openrouter_async.emulator import Emulator, run_emulator
 from openrouter_async.emulator.store import database as _store
 
-from .conftest import Upload, client_of, refusal
+from .conftest import Upload, client_of, error_of
 
 FORM = "multipart/form-data; boundary=XX"
 
@@ -25,18 +25,18 @@ FORM = "multipart/form-data; boundary=XX"
 def form(
     *, name: str = 'name="file"', filename: str = '; filename="a.txt"', content: bytes = b"abc"
 ) -> bytes:
-    """A multipart body, spelled by hand."""
+    """Return a hand-written multipart body."""
     disposition = f"Content-Disposition: form-data; {name}{filename}\r\n\r\n".encode("latin-1")
     return b"--XX\r\n" + disposition + content + b"\r\n--XX--\r\n"
 
 
 def post(http: httpx.Client, body: bytes, content_type: str = FORM) -> httpx.Response:
-    """Upload a body spelled by hand."""
+    """Upload a hand-written body."""
     return http.post("/files", content=body, headers={"Content-Type": content_type})
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "expected_message"),
     [
         (b"", "Malformed multipart body: it ends too early"),
         (b"abc", "Malformed multipart body: "),
@@ -51,18 +51,17 @@ def post(http: httpx.Client, body: bytes, content_type: str = FORM) -> httpx.Res
         (b"--XX\r\n" + b"x" * 70_000, "Malformed multipart body: "),
     ],
 )
-def test_a_body_that_is_no_single_file_is_refused(
-    http: httpx.Client, body: bytes, words: str
+def test_a_body_without_exactly_one_file_is_refused(
+    http: httpx.Client, body: bytes, expected_message: str
 ) -> None:
-    """With words for what is wrong."""
-    status, message = refusal(post(http, body))
-    assert (status, message[: len(words)]) == (400, words)
+    status, message = error_of(post(http, body))
+    assert (status, message[: len(expected_message)]) == (400, expected_message)
     assert http.get("/files").json()["data"] == []
 
 
 def test_a_form_without_parts_is_refused(http: httpx.Client) -> None:
-    """As the file is missing, or, with an older parser, as malformed."""
-    status, message = refusal(post(http, b"--XX--\r\n"))
+    """As the file is missing, or with an older parser as malformed."""
+    status, message = error_of(post(http, b"--XX--\r\n"))
     assert status == 400
     assert message.startswith(("file: is required", "Malformed multipart body: "))
 
@@ -77,16 +76,16 @@ def test_a_form_without_parts_is_refused(http: httpx.Client) -> None:
         f"{FORM}{'X' * 300}",
     ],
 )
-def test_a_body_of_another_type_is_refused(http: httpx.Client, content_type: str) -> None:
+def test_another_content_type_is_refused(http: httpx.Client, content_type: str) -> None:
     """Only a form with a boundary is read."""
-    status, message = refusal(post(http, form(), content_type))
+    status, message = error_of(post(http, form(), content_type))
     assert status == 400
     assert message.startswith(("Content-Type: must be", "Malformed multipart body: "))
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000])
-def test_a_body_may_come_in_any_pieces(http: httpx.Client, step: int) -> None:
-    """A boundary is found wherever it is cut."""
+def test_a_body_can_arrive_in_chunks_of_any_size(http: httpx.Client, step: int) -> None:
+    """A boundary is found wherever it is split."""
     content = b"\r\n--X\r\n--XY\r\n" * 20
     body = form(content=content)
 
@@ -94,8 +93,8 @@ def test_a_body_may_come_in_any_pieces(http: httpx.Client, step: int) -> None:
         for start in range(0, len(body), step):
             yield body[start : start + step]
 
-    answer = http.post("/files", content=chunks(), headers={"Content-Type": FORM})
-    assert answer.json()["size_bytes"] == len(content)
+    response = http.post("/files", content=chunks(), headers={"Content-Type": FORM})
+    assert response.json()["size_bytes"] == len(content)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +105,7 @@ def test_a_body_may_come_in_any_pieces(http: httpx.Client, step: int) -> None:
         (';FileName="semi;colon.txt"; x=y', "semi;colon.txt"),
     ],
 )
-def test_a_name_is_read_by_the_form_rules(http: httpx.Client, filename: str, stored: str) -> None:
+def test_a_name_is_parsed_by_the_form_rules(http: httpx.Client, filename: str, stored: str) -> None:
     """UTF-8, percent signs kept, quoted or not."""
     body = form(filename=filename.encode().decode("latin-1"))
     assert post(http, body).json()["filename"] == stored
@@ -128,21 +127,20 @@ def test_a_name_is_read_by_the_form_rules(http: httpx.Client, filename: str, sto
         "x" * 256,
     ],
 )
-def test_a_name_against_the_rules_is_refused(http: httpx.Client, filename: str) -> None:
+def test_an_invalid_name_is_refused(http: httpx.Client, filename: str) -> None:
     """After unescaping what the form rules escape."""
-    status, message = refusal(post(http, form(filename=f'; filename="{filename}"')))
+    status, message = error_of(post(http, form(filename=f'; filename="{filename}"')))
     assert (status, message[:10]) == (400, "filename: ")
 
 
-def test_the_largest_file_is_taken_and_one_byte_more_is_not(upload: Upload) -> None:
-    """The limit itself is within."""
+def test_a_file_of_the_maximum_size_is_accepted_and_one_byte_more_is_not(upload: Upload) -> None:
     assert upload(content=b"x" * 100_000).json()["size_bytes"] == 100_000
-    words = "File exceeds the maximum size of 100000 bytes"
-    assert refusal(upload(content=b"x" * 100_001)) == (413, words)
+    expected_message = "File exceeds the maximum size of 100000 bytes"
+    assert error_of(upload(content=b"x" * 100_001)) == (413, expected_message)
 
 
 def test_a_file_over_the_limit_is_refused_while_it_is_sent(emulator: Emulator) -> None:
-    """Nobody has to send all of it to learn that it is too large; the connection stays usable."""
+    """Before the client has sent all of it; the connection remains usable."""
     url = urlsplit(emulator.base_url)
     connection = http.client.HTTPConnection(url.hostname or "", url.port)
     connection.putrequest("POST", f"{url.path}/files")
@@ -150,40 +148,40 @@ def test_a_file_over_the_limit_is_refused_while_it_is_sent(emulator: Emulator) -
     connection.putheader("Content-Type", FORM)
     connection.putheader("Content-Length", "400000")
     connection.endheaders(form(content=b"x" * 200_000)[:200_000])
-    answer = connection.getresponse()
-    assert answer.status == 413
-    answer.read()
+    response = connection.getresponse()
+    assert response.status == 413
+    response.read()
     connection.send(b"x" * 200_000)
     connection.request("GET", f"{url.path}/files")
     assert connection.getresponse().status == 401
     connection.close()
 
 
-def test_a_full_workspace_takes_no_more(http: httpx.Client, upload: Upload) -> None:
-    """The quota counts what is stored, so deleting makes room."""
+def test_a_full_workspace_accepts_no_more_files(http: httpx.Client, upload: Upload) -> None:
+    """Deleting files makes room."""
     ids = [upload(content=b"x" * 100_000).json()["id"] for _ in range(2)]
-    words = "The workspace's storage quota of 250000 bytes is exhausted"
-    assert refusal(upload(content=b"x" * 50_001)) == (403, words)
+    expected_message = "The workspace's storage quota of 250000 bytes is exhausted"
+    assert error_of(upload(content=b"x" * 50_001)) == (403, expected_message)
     assert upload(content=b"x" * 50_000).is_success
-    assert refusal(upload(content=b"x")) == (403, words)
+    assert error_of(upload(content=b"x")) == (403, expected_message)
     http.delete(f"/files/{ids[0]}")
     assert upload(content=b"x").is_success
 
 
-def test_uploads_at_the_same_time_cannot_pass_the_quota_together(emulator: Emulator) -> None:
+def test_concurrent_uploads_cannot_exceed_the_quota(emulator: Emulator) -> None:
     """Only two of these five fit."""
 
     async def race() -> list[int]:
         headers = {"Authorization": f"Bearer {emulator.api_key}"}
         async with httpx.AsyncClient(base_url=emulator.base_url, headers=headers) as client:
             file = ("a.txt", b"x" * 90_000)
-            answers = [client.post("/files", files={"file": file}) for _ in range(5)]
-            return [answer.status_code for answer in await asyncio.gather(*answers)]
+            responses = [client.post("/files", files={"file": file}) for _ in range(5)]
+            return [response.status_code for response in await asyncio.gather(*responses)]
 
     assert sorted(asyncio.run(race())) == [200, 200, 403, 403, 403]
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_upload_leaves_nothing(tmp_path: Path) -> None:
     """Neither a row nor a file."""
     with run_emulator(tmp_path) as emulator:
         url = urlsplit(emulator.base_url)
@@ -206,30 +204,28 @@ def test_an_upload_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_refused_uploads_leave_nothing_on_the_disk(tmp_path: Path) -> None:
-    """Whatever they were refused for."""
     with run_emulator(tmp_path, max_file_bytes=1000, quota_bytes=10) as emulator:
         with client_of(emulator, emulator.api_key) as client:
             for content in (b"x" * 2000, b"x" * 500, b"", b"\0"):
-                answer = client.post("/files", files={"file": ("a.txt", content)})
-                assert answer.is_client_error
+                response = client.post("/files", files={"file": ("a.txt", content)})
+                assert response.is_client_error
             assert post(client, form()[:-8]).status_code == 400
         assert not list((tmp_path / "partial").iterdir())
         assert not list((tmp_path / "blobs").iterdir())
 
 
-def test_a_disk_that_fails_is_500_and_nothing_stored(
+def test_a_disk_error_is_a_500_and_stores_nothing(
     http: httpx.Client, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The caller is told, and the store stays whole."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(_store.Store, "sync", full)
-    assert refusal(upload()) == (500, "Internal Server Error")
+    assert error_of(upload()) == (500, "Internal Server Error")
     monkeypatch.undo()
     monkeypatch.setattr(_store.Store, "sync_directory", full)
-    assert refusal(upload()) == (500, "Internal Server Error")
+    assert error_of(upload()) == (500, "Internal Server Error")
     monkeypatch.undo()
     assert upload().is_success
     assert len(http.get("/files").json()["data"]) == 1
@@ -239,23 +235,23 @@ def test_the_type_comes_from_the_content_alone(upload: Upload) -> None:
     """Neither the name nor the declared type counts."""
     assert upload("image.png", b"# Title\n\nwords").json()["mime_type"] == "text/markdown"
     assert upload("note.txt", b"%PDF-1.7\n").json()["mime_type"] == "application/pdf"
-    assert refusal(upload("program.txt", b"MZ\x90\0")) == (400, "Unsupported file type")
+    assert error_of(upload("program.txt", b"MZ\x90\0")) == (400, "Unsupported file type")
 
 
-def test_an_office_document_is_told_from_an_archive(upload: Upload) -> None:
+def test_an_office_document_is_accepted_and_another_archive_is_not(upload: Upload) -> None:
     """Both are ZIP files."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("word/document.xml", "<x/>")
-    assert refusal(upload("a.docx", archive.getvalue()))[0] == 400
+    assert error_of(upload("a.docx", archive.getvalue()))[0] == 400
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr("[Content_Types].xml", "<x/>")
     mime = upload("a.zip", archive.getvalue()).json()["mime_type"]
     assert mime.endswith("wordprocessingml.document")
 
 
-def test_the_journal_knows_what_was_uploaded(emulator: Emulator, upload: Upload) -> None:
-    """The part's headers as they came, the size and the hash."""
+def test_the_request_log_shows_what_was_uploaded(emulator: Emulator, upload: Upload) -> None:
+    """The part's headers as received, the size and the hash."""
     content = b"some words" * 1000
     upload('quo"te.txt', content)
     (entry,) = emulator.requests()

@@ -1,4 +1,4 @@
-"""Workspaces: the life of one, and the limits of each setting."""
+"""Workspaces: create, read, update and delete, and the limits of each setting."""
 
 import uuid
 from typing import Any
@@ -8,13 +8,12 @@ import pytest
 
 from openrouter_async.emulator import Emulator
 
-from .conftest import refusal
+from .conftest import error_of
 
 NEW = {"name": "Third", "slug": "third"}
 
 
-def test_the_default_workspace_is_there_from_the_start(http: httpx.Client) -> None:
-    """With everything that a workspace has."""
+def test_the_default_workspace_exists_from_the_start(http: httpx.Client) -> None:
     (found,) = http.get("/workspaces").json()["data"]
     for name in ("id", "default_guardrail_id"):
         assert str(uuid.UUID(found.pop(name)))
@@ -38,8 +37,8 @@ def test_the_default_workspace_is_there_from_the_start(http: httpx.Client) -> No
     }
 
 
-def test_a_created_workspace_is_what_was_asked_for(http: httpx.Client) -> None:
-    """201, every setting taken, found by UUID and by slug."""
+def test_a_created_workspace_has_the_requested_settings(http: httpx.Client) -> None:
+    """It is found by UUID and by slug."""
     settings = {
         **NEW,
         "description": "",
@@ -53,19 +52,18 @@ def test_a_created_workspace_is_what_was_asked_for(http: httpx.Client) -> None:
         "is_observability_broadcast_enabled": True,
         "is_observability_io_logging_enabled": True,
     }
-    answer = http.post("/workspaces", json={**settings, "unknown": 1})
-    made = answer.json()["data"]
-    assert answer.status_code == 201
+    response = http.post("/workspaces", json={**settings, "unknown": 1})
+    made = response.json()["data"]
+    assert response.status_code == 201
     assert made.items() >= settings.items()
     assert "unknown" not in made
     for name in ("third", made["id"], made["id"].upper()):
         assert http.get(f"/workspaces/{name}").json() == {"data": made}
 
 
-def test_the_guardrail_follows_from_the_workspace(
+def test_each_workspace_has_its_own_stable_guardrail_id(
     http: httpx.Client, workspace: dict[str, Any]
 ) -> None:
-    """The same each time, another for each workspace."""
     default = http.get("/workspaces/default").json()["data"]
     again = http.get("/workspaces/second").json()["data"]
     assert workspace["default_guardrail_id"] == again["default_guardrail_id"]
@@ -74,7 +72,7 @@ def test_the_guardrail_follows_from_the_workspace(
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 @pytest.mark.parametrize(
-    ("setting", "value", "words"),
+    ("setting", "value", "expected_message"),
     [
         ("name", "", "must be a string of 1 to 100 characters"),
         ("name", "x" * 101, "must be a string of 1 to 100 characters"),
@@ -102,25 +100,25 @@ def test_the_guardrail_follows_from_the_workspace(
     ],
 )
 def test_a_setting_out_of_its_limits_is_refused(
-    http: httpx.Client, method: str, setting: str, value: object, words: str
+    http: httpx.Client, method: str, setting: str, value: object, expected_message: str
 ) -> None:
-    """In create and in update alike, naming the setting and the limit."""
+    """In create and update alike; the message names the setting and the limit."""
     path = "/workspaces" if method == "POST" else "/workspaces/default"
     body = {**NEW, setting: value} if method == "POST" else {setting: value}
-    status, message = refusal(http.request(method, path, json=body))
+    status, message = error_of(http.request(method, path, json=body))
     assert status == 400
-    assert message.startswith(f"{setting}: {words}")
+    assert message.startswith(f"{setting}: {expected_message}")
 
 
-def test_all_problems_are_told_at_once(http: httpx.Client) -> None:
-    """Also what is missing."""
-    status, message = refusal(http.post("/workspaces", json={"description": 1}))
+def test_an_error_lists_all_problems(http: httpx.Client) -> None:
+    """Missing settings, too."""
+    status, message = error_of(http.post("/workspaces", json={"description": 1}))
     assert status == 400
     assert [part.split(":")[0] for part in message.split("; ")] == ["description", "name", "slug"]
 
 
 @pytest.mark.parametrize(
-    ("content", "content_type", "words"),
+    ("content", "content_type", "expected_message"),
     [
         (b"{}", "text/plain", "Content-Type: must be application/json"),
         (b"{", "application/json", "The body is not valid JSON"),
@@ -133,28 +131,29 @@ def test_all_problems_are_told_at_once(http: httpx.Client) -> None:
         (b" " * (2**20 + 1), "application/json", "The body is longer than 1048576 bytes"),
     ],
 )
-def test_a_body_that_is_no_json_object_is_refused(
-    http: httpx.Client, content: bytes, content_type: str, words: str
+def test_a_body_that_is_not_a_json_object_is_refused(
+    http: httpx.Client, content: bytes, content_type: str, expected_message: str
 ) -> None:
-    """By type, by syntax, by what Python alone would take, by size."""
+    """By type, by syntax, by Python's extensions of JSON, by size."""
     headers = {"Content-Type": content_type}
-    answer = http.post("/workspaces", content=content, headers=headers)
-    assert refusal(answer) == (400, words)
+    response = http.post("/workspaces", content=content, headers=headers)
+    assert error_of(response) == (400, expected_message)
 
 
-def test_a_slug_is_taken_once(http: httpx.Client, workspace: dict[str, Any]) -> None:
-    """In create and in update; one's own is no conflict."""
-    words = "slug: another workspace already has the slug second"
+def test_a_slug_is_unique(http: httpx.Client, workspace: dict[str, Any]) -> None:
+    """In create and update; a workspace may keep its own."""
+    expected_message = "slug: another workspace already has the slug second"
     body = {"name": "Other", "slug": "second"}
-    assert refusal(http.post("/workspaces", json=body)) == (400, words)
-    assert refusal(http.patch("/workspaces/default", json=body)) == (400, words)
+    assert error_of(http.post("/workspaces", json=body)) == (400, expected_message)
+    assert error_of(http.patch("/workspaces/default", json=body)) == (400, expected_message)
     assert http.patch(f"/workspaces/{workspace['id']}", json=body).is_success
 
 
-def test_null_clears_and_omitted_leaves(http: httpx.Client, workspace: dict[str, Any]) -> None:
-    """The two differ."""
+def test_null_clears_a_setting_and_an_omitted_one_stays(
+    http: httpx.Client, workspace: dict[str, Any]
+) -> None:
     url = f"/workspaces/{workspace['id']}"
-    http.patch(url, json={"description": "words", "default_text_model": "a/b"})
+    http.patch(url, json={"description": "expected_message", "default_text_model": "a/b"})
     changed = http.patch(url, json={"description": None, "slug": "renamed"}).json()["data"]
     assert changed["description"] is None
     assert changed["default_text_model"] == "a/b"
@@ -164,12 +163,12 @@ def test_null_clears_and_omitted_leaves(http: httpx.Client, workspace: dict[str,
 
 
 def test_an_empty_update_changes_nothing(http: httpx.Client, workspace: dict[str, Any]) -> None:
-    """Not even the time of the last one."""
+    """Not even ``updated_at``."""
     assert http.patch("/workspaces/second", json={}).json() == {"data": workspace}
 
 
 def test_workspaces_are_listed_by_offset(http: httpx.Client, emulator: Emulator) -> None:
-    """Oldest first, the total always told, beyond the end an empty page."""
+    """Oldest first, with the total; after the end comes an empty page."""
     for number in range(4):
         http.post("/workspaces", json={"name": "N", "slug": f"n{number}"})
 
@@ -186,30 +185,28 @@ def test_workspaces_are_listed_by_offset(http: httpx.Client, emulator: Emulator)
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "offset=-1", "offset=null"])
-def test_a_page_that_cannot_be_is_refused(http: httpx.Client, query: str) -> None:
-    """Of workspaces as of members."""
+def test_invalid_paging_parameters_are_refused(http: httpx.Client, query: str) -> None:
     for path in ("/workspaces", "/workspaces/default/members"):
-        assert refusal(http.get(f"{path}?{query}"))[0] == 400
+        assert error_of(http.get(f"{path}?{query}"))[0] == 400
 
 
-def test_what_is_unknown_is_404(http: httpx.Client) -> None:
-    """Whatever is asked about it."""
+def test_every_operation_on_an_unknown_workspace_is_a_404(http: httpx.Client) -> None:
     expected = (404, "Workspace not found")
     for path in ("", "/budgets", "/budgets/daily", "/members"):
-        assert refusal(http.get(f"/workspaces/none{path}")) == expected
-    assert refusal(http.patch("/workspaces/none", json={"name": "x"})) == expected
-    assert refusal(http.delete("/workspaces/none")) == expected
-    assert refusal(http.delete(f"/workspaces/{uuid.uuid4()}")) == expected
-    assert refusal(http.put("/workspaces/none/budgets/daily", json={"limit_usd": 1})) == expected
+        assert error_of(http.get(f"/workspaces/none{path}")) == expected
+    assert error_of(http.patch("/workspaces/none", json={"name": "x"})) == expected
+    assert error_of(http.delete("/workspaces/none")) == expected
+    assert error_of(http.delete(f"/workspaces/{uuid.uuid4()}")) == expected
+    assert error_of(http.put("/workspaces/none/budgets/daily", json={"limit_usd": 1})) == expected
     for verb in ("add", "remove"):
         body = {"user_ids": ["user_abc123"]}
-        assert refusal(http.post(f"/workspaces/none/members/{verb}", json=body)) == expected
+        assert error_of(http.post(f"/workspaces/none/members/{verb}", json=body)) == expected
 
 
-def test_a_deleted_workspace_takes_everything_with_it(
+def test_deleting_a_workspace_deletes_everything_in_it(
     http: httpx.Client, workspace: dict[str, Any]
 ) -> None:
-    """Also its files; its slug is free again."""
+    """Its slug can be used again."""
     there = {"workspace_id": workspace["id"]}
     http.post("/files", params=there, files={"file": ("a.txt", b"abc")})
     http.put("/workspaces/second/budgets/daily", json={"limit_usd": 1})
@@ -220,27 +217,29 @@ def test_a_deleted_workspace_takes_everything_with_it(
     assert http.get("/workspaces/second/budgets").json()["data"] == []
 
 
-def test_a_workspace_with_active_keys_is_not_deleted(
+def test_a_workspace_with_active_keys_cannot_be_deleted(
     http: httpx.Client, emulator: Emulator, workspace: dict[str, Any]
 ) -> None:
-    """The keys must go first."""
     emulator.add_key("sk-second", workspace_id=workspace["id"])
-    words = "Workspaces with active API keys cannot be deleted"
-    assert refusal(http.delete("/workspaces/second")) == (400, words)
+    expected_message = "Workspaces with active API keys cannot be deleted"
+    assert error_of(http.delete("/workspaces/second")) == (400, expected_message)
     emulator.remove_key("sk-second")
     assert http.delete("/workspaces/second").is_success
 
 
-def test_the_default_workspace_goes_only_if_that_is_enabled_and_meant(
+def test_the_default_workspace_is_deleted_only_if_enabled_and_confirmed(
     http: httpx.Client, emulator: Emulator
 ) -> None:
-    """Then a fresh one takes its place: an account is never without."""
+    """A new one replaces it: an account always has one."""
     flag = "confirm_default_workspace_deletion"
     before = http.get("/workspaces/default").json()["data"]["id"]
-    words = "The default workspace cannot be deleted"
-    assert refusal(http.delete("/workspaces/default", params={flag: "true"})) == (403, words)
+    expected_message = "The default workspace cannot be deleted"
+    assert error_of(http.delete("/workspaces/default", params={flag: "true"})) == (
+        403,
+        expected_message,
+    )
     emulator.settings(default_workspace_deletion=True)
-    status, message = refusal(http.delete("/workspaces/default"))
+    status, message = error_of(http.delete("/workspaces/default"))
     assert (status, flag in message) == (400, True)
     assert http.delete("/workspaces/default", params={flag: "false"}).status_code == 400
     assert http.delete("/workspaces/default", params={flag: "maybe"}).status_code == 400
