@@ -1,7 +1,7 @@
-"""A bulk upload spread over a Dask cluster; the extra ``dask`` brings ``distributed``.
+"""Bulk uploads on a Dask cluster; needs the extra ``dask``.
 
-Each part of the sources is a task with a journal of its own. A worker that dies takes nothing
-with it: the scheduler gives its task to another, which goes on by the journal.
+Each shard of the sources is a task with its own journal. If a worker dies, the scheduler gives its
+task to another worker, which resumes it from the journal.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _RETRIES = 3
 
 
 class Cluster(Protocol):
-    """A ``distributed.Client`` that is not asynchronous.
+    """A synchronous ``distributed.Client``.
 
     Example:
         ```python
@@ -52,7 +52,7 @@ def upload_many(
     connect: Callable[[], AsyncOpenRouter] = AsyncOpenRouter,
     **options: Unpack[UploadManyOptions],
 ) -> Report:
-    """Upload many files from all workers of a cluster; waits until all are done.
+    """Upload many files from all workers of a cluster, and return one report.
 
     Example:
         ```python
@@ -68,26 +68,26 @@ def upload_many(
 
     Args:
         cluster: A ``distributed.Client``.
-        sources: A sequence, or what makes an iterable on the worker, so that each walks a large
-            tree by itself. Paths have to mean the same on all workers.
-        journals: A folder that all workers share; it has to exist. Running again with the same
-            one, and the same number of shards, goes on where the last run ended.
-        shards: In how many parts to split the sources; several for each worker.
-        connect: Makes the client on the worker; the default takes the worker's environment.
-        **options: As `openrouter_async.transfers.upload_many` takes them, but for ``journal``
-            and what cannot be pickled. ``concurrency`` is each part's own.
+        sources: A sequence, or a function that returns an iterable and is called on each worker,
+            so that workers walk a large tree themselves. Paths must be valid on all workers.
+        journals: A folder shared by all workers; it has to exist. A run with the same folder and
+            the same number of shards resumes the last one.
+        shards: Number of shards to split the sources into; use several for each worker.
+        connect: Creates the client on the worker; by default from the worker's environment.
+        **options: Those of `openrouter_async.transfers.upload_many`, except ``journal`` and
+            anything that cannot be pickled. ``concurrency`` applies to each shard.
 
     Returns:
-        The merged report. What an attempt had done before its worker died counts as skipped.
+        The merged report. Files that were uploaded before a worker died count as skipped.
 
     Raises:
-        InvalidRequestError: An argument cannot be right.
-        JournalError: A journal is in use, damaged, or of another destination.
+        InvalidRequestError: An argument is invalid.
+        JournalError: A journal is in use, damaged, or for another destination.
     """
     if "journal" in options or type(shards) is not int or shards < 1:
-        msg = "pass journals=, a folder, instead of journal=, and shards from 1 on"
+        msg = "shards must be an integer of at least 1, and journals= (a folder) replaces journal="
         raise InvalidRequestError(msg)
-    folder = Path(os.path.abspath(journals))  # noqa: PTH100 - links are left as they are
+    folder = Path(os.path.abspath(journals))  # noqa: PTH100 - does not resolve links
     futures = [
         cluster.submit(
             _upload_shard,
@@ -109,16 +109,16 @@ def upload_many(
 
 def _upload_shard(
     sources: Sources,
-    part: tuple[int, int],
+    index_and_count: tuple[int, int],
     connect: Callable[[], AsyncOpenRouter],
     options: UploadManyOptions,
 ) -> Report:
-    """What one task does, in a worker's thread."""
+    """Upload one shard; runs in a thread of a worker."""
 
     async def run() -> Report:
-        every = sources() if callable(sources) else sources
+        all_sources = sources() if callable(sources) else sources
         async with connect() as client:
-            outcomes = client.files.upload_many(shard(every, *part), **options)
+            outcomes = client.files.upload_many(shard(all_sources, *index_and_count), **options)
             return await summarize(outcomes)
 
     return asyncio.run(run())

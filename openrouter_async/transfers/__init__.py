@@ -1,15 +1,22 @@
-"""Bulk transfers: many files in one run, which survives faults, kills and being run again.
+"""Bulk transfers: many files in one run, resumable after faults, kills and restarts.
 
-The runs themselves are on the clients: ``client.files.upload_many``, ``upload_tree``,
-``download_many`` and ``delete_many``. Here is what goes into them and what comes out.
+The runs are methods of the clients: ``client.files.upload_many``, ``upload_tree``,
+``download_many`` and ``delete_many``. This package has their options and results, and helpers for
+finding, checking and sharding files. It consists of three layers:
+
+- what a caller sees: ``api``, ``options``, ``results``, and the helpers ``tree``, ``globs``,
+  ``sharding``, ``preflight`` and ``progress``;
+- what each kind of run does: ``uploads`` (with ``upload_items``, ``lost_uploads`` and the
+  journal), ``downloads``, ``deletes``;
+- what all runs have in common: ``engine``, ``items``, ``context``, ``throttle``.
 
 Example:
     ```python
     from openrouter_async.transfers import shard, walk
 
-    ours = shard(walk("docs", include="*.pdf"), 0, 4)  # the first of four machines
+    sources = shard(walk("docs", include="*.pdf"), 0, 4)  # the first of four machines
     with OpenRouter() as client:
-        for outcome in client.files.upload_many(ours):
+        for outcome in client.files.upload_many(sources):
             print(outcome.status, outcome.source.filename)
     ```
 """
@@ -49,8 +56,8 @@ __all__ = [
     "walk",
 ]
 
-# Not everybody who imports the package has many files.
-_LATER = {
+# Imported at first use: most programs that import the package need none of these.
+_LAZY = {
     "Entry": "tree",
     "find_problems": "preflight",
     "matcher": "globs",
@@ -62,8 +69,8 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what only those need who ask for it."""
-    if name not in _LATER:
+    """Import a helper at its first use."""
+    if name not in _LAZY:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    return getattr(import_module(f".{_LATER[name]}", __name__), name)
+    return getattr(import_module(f".{_LAZY[name]}", __name__), name)

@@ -1,20 +1,17 @@
-"""The bulk operations as their callers see them.
+"""The bulk operations.
 
-What carries them out is imported by the first call: it would add a tenth to the time that it takes
-to import the package.
+Their implementations are imported by the first call, as they would add a tenth to the package's
+import time.
 """
 
 from collections.abc import AsyncGenerator, Iterable
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 from .._core.transport import AsyncTransport
 from .options import BulkOptions, Files, Match, Sources, UploadManyOptions
 from .results import Outcome, Report
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "delete_many",
@@ -31,12 +28,12 @@ def upload_many(
     prefix: str = "",
     **options: Unpack[UploadManyOptions],
 ) -> AsyncGenerator[Outcome, None]:
-    """Upload many files, several at a time.
+    """Upload many files, several at once, and yield an outcome for each.
 
-    Sources are pulled as their turn comes, and each gives one outcome, in the order in which they
-    end: ``uploaded``, ``skipped``, ``failed``, or ``unknown`` if it was sent and its response was
-    lost. With ``RetryConfig(on_ambiguous_upload="reconcile")`` what was lost is looked for at the
-    end, and sent again if it is not there.
+    Sources are read lazily. Each has one outcome, in order of completion: ``uploaded``,
+    ``skipped``, ``failed``, or ``unknown`` if it was sent and the response was lost. With
+    ``RetryConfig(on_ambiguous_upload="reconcile")`` lost uploads are searched for at the end, and
+    sent again if they are not at the service.
 
     Example:
         ```python
@@ -50,20 +47,20 @@ def upload_many(
         ```
 
     Args:
-        sources: What `upload_file` takes, or what `walk` gives; any iterable, plain or async.
-        prefix: Put before the names to store under: ``"2026/"``.
+        sources: Any sync or async iterable of what `upload_file` takes, or of what `walk` yields.
+        prefix: Prepended to the names that the files are stored under: ``"2026/"``.
         **options: `UploadManyOptions`, `BulkOptions`, and those of a call (`CallOptions`).
 
     Returns:
-        A generator of outcomes. To close it cancels what is under way.
+        A generator of outcomes; closing it cancels the run.
 
     Raises:
-        InvalidRequestError: An argument cannot be right.
-        PreflightError: With ``check``: what is wrong with the sources; nothing was sent.
-        JournalError: The journal is in use, damaged, of another destination, or unwritable.
-        TransferStoppedError: The run ended before its last source: the key, the account or the
-            quota was refused, the service was out of reach for half a minute, or a source failed
-            and ``on_error`` is ``stop``.
+        InvalidRequestError: An argument is invalid.
+        PreflightError: With ``check``: problems with the sources; nothing was sent.
+        JournalError: The journal is in use, damaged, for another destination, or not writable.
+        TransferStoppedError: The run ended before its last source: the service refused the key,
+            the account or its quota, could not be reached for 30 seconds, or a source failed and
+            ``on_error`` is ``stop``.
     """
     from .uploads import start_uploads
 
@@ -80,7 +77,9 @@ async def upload_tree(
     follow_symlinks: bool = False,
     **options: Unpack[UploadManyOptions],
 ) -> Report:
-    """Upload the files below a folder, under their paths from there.
+    """Upload all files in a folder and its subfolders, and return a report.
+
+    Each is stored under its path relative to the folder.
 
     Example:
         ```python
@@ -90,22 +89,23 @@ async def upload_tree(
 
     Args:
         root: The folder.
-        include: Globs of what to take, all if omitted: ``**/*.pdf``; one without a slash is
-            compared with the last part of a path alone.
-        exclude: Globs of what to leave out; a folder that one matches is not entered.
-        prefix: Put before the names to store under: ``"docs/"``.
-        follow_symlinks: Whether to follow links; loops and links out of the root are refused.
+        include: Globs of the files to upload (``**/*.pdf``); all files if omitted. A glob without
+            a slash is compared with the last part of a path only.
+        exclude: Globs of the files to leave out; a folder that matches is not entered.
+        prefix: Prepended to the names that the files are stored under: ``"docs/"``.
+        follow_symlinks: Whether to follow symbolic links; loops, and links that lead out of the
+            folder, fail.
         **options: `UploadManyOptions`, `BulkOptions`, and those of a call (`CallOptions`).
 
     Returns:
-        Counts, and the outcomes that are ``failed`` or ``unknown``; ``.stopped`` if the run
-        ended before its last file.
+        The number of files for each status, and the outcomes that are ``failed`` or ``unknown``;
+        ``.stopped`` has the reason if the run ended before its last file.
 
     Raises:
-        InvalidRequestError: An argument cannot be right.
-        UploadSourceError: The root is no folder that can be read.
-        PreflightError: With ``check``: what is wrong with the files; nothing was sent.
-        JournalError: The journal is in use, damaged, of another destination, or unwritable.
+        InvalidRequestError: An argument is invalid.
+        UploadSourceError: The root is not a readable folder.
+        PreflightError: With ``check``: problems with the files; nothing was sent.
+        JournalError: The journal is in use, damaged, for another destination, or not writable.
     """
     from .tree import walk
     from .uploads import upload_entries
@@ -129,11 +129,11 @@ def download_many(
     overwrite: bool = False,
     **options: Unpack[BulkOptions],
 ) -> AsyncGenerator[Outcome, None]:
-    """Download many files into a folder, several at a time.
+    """Download many files into a folder, several at once, and yield an outcome for each.
 
-    Each goes below the folder under the name that the service has for it; slashes in it make
-    folders. One that is there already, with the right size, is ``skipped``, so that a run that
-    was broken off can be run again.
+    Each is written under the name that it has at the service; slashes in it make subfolders. A
+    file that is there already, with the right size, is ``skipped``, so an interrupted run can be
+    repeated.
 
     Example:
         ```python
@@ -145,19 +145,19 @@ def download_many(
         ```
 
     Args:
-        files: Ids, or what a list gave; any iterable, plain or async.
+        files: Any sync or async iterable of file ids or `FileMetadata`.
         directory: The folder, which has to exist.
-        overwrite: Whether to replace files that are there.
+        overwrite: Whether to replace existing files.
         **options: `BulkOptions`, and those of a call (`CallOptions`).
 
     Returns:
-        A generator of outcomes, in the order in which they end; ``.path`` is the file written.
-        To close it cancels what is under way; no partial file is left.
+        A generator of outcomes, in order of completion; ``.path`` is the downloaded file. Closing
+        it cancels the run, and leaves no partial files.
 
     Raises:
-        InvalidRequestError: An argument cannot be right.
-        TransferStoppedError: The run ended before its last file: the key was refused, the service
-            was out of reach for half a minute, or a file failed and ``on_error`` is ``stop``.
+        InvalidRequestError: An argument is invalid.
+        TransferStoppedError: The run ended before its last file: the service refused the key or
+            could not be reached for 30 seconds, or a file failed and ``on_error`` is ``stop``.
     """
     from .downloads import start_downloads
 
@@ -171,9 +171,9 @@ def delete_many(
     match: Match | None = None,
     **options: Unpack[BulkOptions],
 ) -> AsyncGenerator[Outcome, None]:
-    """Delete many files for good, several at a time.
+    """Delete many files permanently, several at once, and yield an outcome for each.
 
-    Either ``files`` or ``match`` says which. One that is not there is ``skipped``.
+    Pass either ``files`` or ``match``. A file that does not exist is ``skipped``.
 
     Example:
         ```python
@@ -185,20 +185,19 @@ def delete_many(
         ```
 
     Args:
-        files: Ids, or what a list gave; any iterable, plain or async.
-        match: Of all files in the workspace those whose name a glob matches (``*.tmp``,
-            ``2025/**``), or for which a function says so. The list is read to its end before
+        files: Any sync or async iterable of file ids or `FileMetadata`.
+        match: Delete all files in the workspace whose name matches this glob (``*.tmp``,
+            ``2025/**``), or for which this function returns True. All files are listed before
             the first is deleted.
         **options: `BulkOptions`, and those of a call (`CallOptions`).
 
     Returns:
-        A generator of outcomes, in the order in which they end. To close it cancels what is
-        under way.
+        A generator of outcomes, in order of completion; closing it cancels the run.
 
     Raises:
-        InvalidRequestError: An argument cannot be right.
-        TransferStoppedError: The run ended before its last file: the key was refused, the service
-            was out of reach for half a minute, or a file failed and ``on_error`` is ``stop``.
+        InvalidRequestError: An argument is invalid.
+        TransferStoppedError: The run ended before its last file: the service refused the key or
+            could not be reached for 30 seconds, or a file failed and ``on_error`` is ``stop``.
     """
     from .deletes import start_deletes
 

@@ -1,4 +1,10 @@
-"""Globs over names with slashes: which files a caller means."""
+"""Globs over names with slashes.
+
+`fnmatch` has no ``**`` and lets ``*`` match slashes; `pathlib` has ``**`` for names only since
+Python 3.13 (`PurePath.full_match`). So a pattern is split at its slashes, `fnmatch` compiles each
+part, and ``**`` is matched over whole parts: without the exponential time that a translation to
+one regular expression can take.
+"""
 
 import fnmatch
 import re
@@ -12,13 +18,13 @@ Matches = Callable[[str], bool]
 
 
 def matcher(patterns: str | Iterable[str], *, if_none: bool = False) -> Matches:
-    """A function that tells whether a name fits one of the patterns, or the only one.
+    """Return a function that tells whether a name matches one of the patterns.
 
-    A name has slashes between its parts; one that ends in a slash is a folder's. In a pattern
-    ``*`` and ``?`` stand for anything in one part, ``[a-z]`` and ``[!a-z]`` for one character,
-    and ``**`` as a part of its own for any number of parts. A pattern without a slash is compared
-    with the last part alone, one that begins with a slash with the whole name; one that ends in
-    a slash fits folders, and with them all that is in them. Upper and lower case differ.
+    A name has slashes between its parts; the name of a folder ends in a slash. In a pattern ``*``
+    and ``?`` match within one part, ``[a-z]`` and ``[!a-z]`` match one character, and ``**`` as a
+    whole part matches any number of parts. A pattern without a slash is compared with the last
+    part only, one that begins with a slash with the whole name; one that ends in a slash matches
+    folders and everything in them. Matching is case-sensitive.
 
     Example:
         ```python
@@ -29,16 +35,16 @@ def matcher(patterns: str | Iterable[str], *, if_none: bool = False) -> Matches:
         ```
 
     Args:
-        patterns: One, or several.
-        if_none: The response where there are no patterns.
+        patterns: One pattern, or several.
+        if_none: What the function returns if there are no patterns.
 
     Raises:
-        InvalidRequestError: A pattern is not a string, or can fit nothing.
+        InvalidRequestError: A pattern is not a string, or can match nothing.
     """
     if isinstance(patterns, str):
         patterns = [patterns]
     if not isinstance(patterns, Iterable):
-        msg = f"patterns are strings, not {patterns!r:.100}"
+        msg = f"expected a pattern or a list of patterns, got {patterns!r:.100}"
         raise InvalidRequestError(msg)
     tests = [_compiled(pattern) for pattern in patterns]
     if not tests:
@@ -48,13 +54,13 @@ def matcher(patterns: str | Iterable[str], *, if_none: bool = False) -> Matches:
 
 def _compiled(pattern: str) -> Matches:
     if not isinstance(pattern, str):
-        msg = f"a pattern is a string, not {pattern!r:.100}"
+        msg = f"a pattern must be a string, not {pattern!r:.100}"
         raise InvalidRequestError(msg)
     folder = pattern.endswith("/")
     anchored = "/" in pattern.removesuffix("/")
     parts = pattern.removesuffix("/").removeprefix("/").split("/")
     if not {"", ".", ".."}.isdisjoint(parts):
-        msg = f"the parts of a pattern are neither empty nor '.' nor '..': {pattern!r:.300}"
+        msg = f"the parts of a pattern must not be empty, '.' or '..': {pattern!r:.100}"
         raise InvalidRequestError(msg)
     if not anchored and not folder:
         test = re.compile(fnmatch.translate(parts[0]))
@@ -62,33 +68,33 @@ def _compiled(pattern: str) -> Matches:
     if not anchored:
         parts.insert(0, "**")
     if parts[-1] == "**":
-        parts.append("*")  # what is in a folder, not the folder itself
+        parts.append("*")  # matches what is in a folder, not the folder itself
     if folder:
         parts += ["**", "*"]
     steps = [None if part == "**" else re.compile(fnmatch.translate(part)) for part in parts]
-    # To a folder's pattern, the folder itself is the empty part after its slash.
-    return lambda name: _fit(steps, (name if folder else name.removesuffix("/")).split("/"))
+    # For a folder pattern, the folder itself is the empty part after its slash.
+    return lambda name: _matches(steps, (name if folder else name.removesuffix("/")).split("/"))
 
 
-def _fit(steps: Sequence[re.Pattern[str] | None], parts: Sequence[str]) -> bool:
-    """Whether the parts fit the steps; None stands for any number of them.
+def _matches(steps: Sequence[re.Pattern[str] | None], parts: Sequence[str]) -> bool:
+    """Whether the parts match the steps; None matches any number of parts.
 
-    Where a part does not fit, only the last None before it takes one more: an earlier one that
-    did could reach nothing else. So the time is at most that of each step with each part.
+    At a mismatch only the last None before it is extended by one part: extending an earlier one
+    could not match anything else. So the time is at most proportional to steps times parts.
     """
     at = step = 0
-    again: tuple[int, int] | None = None
+    backtrack: tuple[int, int] | None = None
     while at < len(parts):
         test = steps[step] if step < len(steps) else _NOTHING
         if test is None:
             step += 1
-            again = step, at
+            backtrack = step, at
         elif test.match(parts[at]):
             step += 1
             at += 1
-        elif again:
-            step, at = again[0], again[1] + 1
-            again = step, at
+        elif backtrack:
+            step, at = backtrack[0], backtrack[1] + 1
+            backtrack = step, at
         else:
             return False
     return step == len(steps)

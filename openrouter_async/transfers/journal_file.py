@@ -1,4 +1,4 @@
-"""The journal's file: lines that one process alone appends to. Everything here may block."""
+"""The journal's file: lines, appended under a lock by one process. All calls may block."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ _FLAGS: Final = (
     os.O_RDWR
     | os.O_APPEND
     | os.O_CREAT
-    # Without this, to open a FIFO may wait for its other end.
+    # Otherwise opening a FIFO could wait for its other end.
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
@@ -28,7 +28,7 @@ if sys.platform == "win32":
     _seeking = Lock()
 
     def _lock(descriptor: int) -> None:
-        # A byte that no line reaches: what is locked, others cannot read.
+        # A byte beyond any line, as others cannot read a locked byte.
         os.lseek(descriptor, 0x7FFF_0000, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
@@ -58,11 +58,11 @@ else:
 
 
 class JournalFile:
-    """A file that is locked while it is open.
+    """File that is locked while it is open.
 
     Attributes:
         size: Its length in bytes.
-        modified: Its time of modification when it was opened, in seconds since 1970.
+        modified: Its modification time when it was opened, as a Unix timestamp.
     """
 
     def __init__(self, path: str) -> None:
@@ -73,10 +73,10 @@ class JournalFile:
         self.modified = 0.0
 
     def open(self) -> None:
-        """Open and lock the file; one that does not exist is created.
+        """Open and lock the file; create it if it does not exist.
 
         Raises:
-            ValueError: It is no regular file, or another run has it.
+            ValueError: It is not a regular file, or is in use by another run.
             OSError: It cannot be opened.
         """
         self._descriptor = os.open(self._path, _FLAGS, 0o666)
@@ -92,11 +92,11 @@ class JournalFile:
         self.size, self.modified = state.st_size, state.st_mtime
 
     def head(self) -> bytes:
-        """The first 64 KiB."""
+        """Return the first 64 KiB."""
         return _read_at(self._descriptor, _CHUNK_SIZE, 0)
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Each line and its offset, the last one only if it is complete; in flat memory."""
+        """Yield each complete line with its offset, in flat memory."""
         start, rest = 0, b""
         while chunk := _read_at(self._descriptor, _CHUNK_SIZE, start + len(rest)):
             *lines, rest = (rest + chunk).split(b"\n")
@@ -105,7 +105,7 @@ class JournalFile:
                 start += len(line) + 1
 
     def line_at(self, offset: int) -> bytes:
-        """The line that begins at an offset."""
+        """Return the line at an offset."""
         line = b""
         while b"\n" not in line:
             chunk = _read_at(self._descriptor, _LINE, offset + len(line))
@@ -114,12 +114,12 @@ class JournalFile:
             line += chunk
         return line.partition(b"\n")[0]
 
-    def is_at(self, seen: os.stat_result) -> bool:
-        """Whether it is this file that was seen."""
-        return os.path.samestat(seen, os.fstat(self._descriptor))
+    def is_at(self, status: os.stat_result) -> bool:
+        """Whether ``status`` is that of this file."""
+        return os.path.samestat(status, os.fstat(self._descriptor))
 
     def truncate(self, size: int) -> None:
-        """Cut off what follows the first ``size`` bytes."""
+        """Cut the file to its first ``size`` bytes."""
         os.ftruncate(self._descriptor, size)
         self.size = size
 
@@ -127,8 +127,8 @@ class JournalFile:
         """Write at the end.
 
         Raises:
-            ValueError: An earlier write failed, so a line may be torn there.
-            OSError: The disk is full, or refuses it.
+            ValueError: An earlier write failed, so the last line may be incomplete.
+            OSError: The disk is full, or cannot be written.
         """
         if self._torn:
             msg = "an earlier write failed"
@@ -142,14 +142,14 @@ class JournalFile:
         self._torn = False
 
     def sync(self) -> None:
-        """Return when all that was written is on the disk."""
+        """Bring everything written so far to the disk."""
         os.fsync(self._descriptor)
 
     def sync_name(self) -> None:
-        """Return when the file's name is on the disk, where the system has a call for that."""
+        """Bring the file's name to the disk, where the operating system supports it."""
         if os.name != "posix":
             return
-        with suppress(OSError):  # a directory that may not be read, or a file system without it
+        with suppress(OSError):  # an unreadable directory, or a file system without directory fsync
             directory = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY)  # noqa: PTH120
             try:
                 os.fsync(directory)
@@ -157,11 +157,11 @@ class JournalFile:
                 os.close(directory)
 
     def close(self) -> None:
-        """Unlock and close the file; a second time does nothing."""
+        """Unlock and close the file; calling it twice is safe."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:
             return
-        # To close it is not enough: a child that was just forked may hold it open, and the lock.
-        with suppress(OSError):  # it was never locked, or is on a file system that has gone
+        # Closing is not enough: a forked child may hold the file open, and with it the lock.
+        with suppress(OSError):  # it was never locked, or its file system is gone
             _unlock(descriptor)
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""A bulk run's progress on a bar of the caller's: rich's or tqdm's, neither of them imported."""
+"""Progress of a bulk run on the caller's rich or tqdm bar; neither library is imported here."""
 
 import re
 from pathlib import Path
@@ -8,48 +8,48 @@ from .results import OnProgress, TransferProgress
 
 __all__ = ["rich_progress", "tqdm_progress"]
 
-# As in rich.markup.escape: a filename is no markup.
+# As in rich.markup.escape, as a filename may look like markup.
 _TAG: Final = re.compile(r"(\\*)(\[[a-z#/@][^[]*?])")
 
 
 class _RichProgress(Protocol):
-    """What is asked of a ``rich.progress.Progress``."""
+    """The methods of ``rich.progress.Progress`` that are used."""
 
     def add_task(self, description: str, *, total: float | None, completed: int = 0) -> Any:  # noqa: ANN401
         """Show a task and return its id."""
         ...
 
     def update(self, task_id: Any, *, total: float | None = None, completed: float) -> None:  # noqa: ANN401
-        """Change a task; a total of None leaves it as it is."""
+        """Update a task; a total of None leaves it unchanged."""
         ...
 
     def remove_task(self, task_id: Any) -> None:  # noqa: ANN401
-        """Hide a task for good."""
+        """Remove a task."""
         ...
 
 
 class _TqdmBar(Protocol):
-    """What is asked of a ``tqdm.tqdm``."""
+    """The attributes of ``tqdm.tqdm`` that are used."""
 
     total: Any
     unit: Any
 
     def update(self, n: float, /) -> object:
-        """Go on by so much."""
+        """Advance by ``n``."""
         ...
 
 
 class _Task:
-    """A task on a rich display, which never runs backwards."""
+    """Task on a rich display; it never moves backwards."""
 
     def __init__(self, progress: _RichProgress, description: str, total: int | None) -> None:
         self._progress = progress
         self._id = progress.add_task(description, total=total)
-        self._most = 0
+        self._done = 0
 
     def move(self, done: int, total: int | None) -> None:
-        self._most = max(self._most, done)
-        self._progress.update(self._id, total=total, completed=self._most)
+        self._done = max(self._done, done)
+        self._progress.update(self._id, total=total, completed=self._done)
 
     def remove(self) -> None:
         self._progress.remove_task(self._id)
@@ -58,11 +58,11 @@ class _Task:
 def rich_progress(
     progress: _RichProgress, *, description: str = "all files", shown: int = 8
 ) -> OnProgress:
-    """Show a bulk run on rich's progress display.
+    """Return a progress callback that shows a bulk run on a rich display.
 
-    One task stands for the run. It counts bytes if the first event knows how many there are in
-    all, otherwise items. Items of which a part is done have tasks of their own, in bytes, until
-    they end; those that go in one chunk have none.
+    One task stands for the run. It counts bytes if the first event has the total, otherwise
+    items. Items that are partly done have tasks of their own, in bytes, until they end; items
+    that are sent in one chunk have none.
 
     Example:
         ```python
@@ -75,8 +75,8 @@ def rich_progress(
 
     Args:
         progress: A ``rich.progress.Progress``; the caller starts and stops it.
-        description: What the run is called there.
-        shown: Items shown at the same time, at the most.
+        description: Description of the run's task.
+        shown: Maximum number of items shown at once.
     """
     return _RichDisplay(progress, description, shown)
 
@@ -93,7 +93,7 @@ class _RichDisplay:
         if self._in_bytes is None:
             self._in_bytes = bool(event.bytes_total)
         self._run.move(*_count(event, in_bytes=self._in_bytes))
-        # What is handed over need not be hashable; it lives as long as it is under way.
+        # Sources need not be hashable; the id is unique while the item is being processed.
         key = id(event.source)
         if event.outcome is not None:
             if item := self._items.pop(key, None):
@@ -107,9 +107,10 @@ class _RichDisplay:
 
 
 def tqdm_progress(bar: _TqdmBar) -> OnProgress:
-    """Show a bulk run on a tqdm bar: bytes if its unit is ``B`` (or ``iB``), otherwise items.
+    """Return a progress callback that shows a bulk run on a tqdm bar.
 
-    The bar's total is set from what is known of the run, unless it has one already.
+    It counts bytes if the bar's unit is ``B`` (or ``iB``), otherwise items. The bar's total is set
+    as soon as it is known, unless the bar has one already.
 
     Example:
         ```python
@@ -131,26 +132,26 @@ class _TqdmDisplay:
         self._bar = bar
         self._in_bytes = str(bar.unit).endswith("B")
         self._sets_total = bar.total is None
-        self._most = 0
+        self._done = 0
 
     def __call__(self, event: TransferProgress) -> None:
         done, total = _count(event, in_bytes=self._in_bytes)
         if self._sets_total and total is not None:
             self._bar.total = total
-        if done > self._most:
-            step, self._most = done - self._most, done
+        if done > self._done:
+            step, self._done = done - self._done, done
             self._bar.update(step)
 
 
 def _count(event: TransferProgress, *, in_bytes: bool) -> tuple[int, int | None]:
-    """How much is done, and of how much."""
+    """Return what is done, and the total."""
     if in_bytes:
         return event.bytes_done, event.bytes_total
     return event.items_done, event.items_total
 
 
 def _name(source: object) -> str:
-    """What to call an item: the last part of its filename, if it has one."""
+    """Return an item's display name: the last part of its filename, if it has one."""
     for name in (getattr(source, "filename", None), getattr(source, "name", None), source):
         if isinstance(name, str):
             return Path(name).name or name
@@ -158,6 +159,6 @@ def _name(source: object) -> str:
 
 
 def _plain(text: str) -> str:
-    """A name as rich shows it letter by letter."""
+    """Escape a name, so that rich shows it literally."""
     visible = "".join(char if char.isprintable() else "?" for char in text)
     return _TAG.sub(r"\1\1\\\2", visible)

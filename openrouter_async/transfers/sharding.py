@@ -1,4 +1,4 @@
-"""Parts of a large run, for several machines."""
+"""Shards of a large run, for several machines."""
 
 import hashlib
 import os
@@ -16,11 +16,12 @@ T = TypeVar("T")
 
 
 def shard(sources: Iterable[T], index: int, count: int) -> Iterator[T]:
-    """The ``index``-th of ``count`` parts of what there is to do.
+    """Yield the sources in one of ``count`` shards.
 
-    Each source is in exactly one part, by a hash of the name that it is stored under, or of an
-    id. So the machines need not agree on an order, a source stays in its part when others come or
-    go, and two files of one name are in the same part. The parts are about as large as each other.
+    Each source is in exactly one shard, by a hash of the name that it is stored under (or of the
+    id). So machines need no common order of the sources, a source stays in its shard when others
+    are added or removed, and two files of the same name are in the same shard. The shards have
+    about the same size.
 
     Example:
         ```python
@@ -33,44 +34,44 @@ def shard(sources: Iterable[T], index: int, count: int) -> Iterator[T]:
 
     Args:
         sources: Paths, tuples, entries, ids or `FileMetadata`.
-        index: Which part, from 0.
-        count: How many parts there are.
+        index: Which shard, from 0.
+        count: Number of shards.
 
     Returns:
         A generator; it raises `InvalidRequestError` at a source without a name, such as bytes.
 
     Raises:
-        InvalidRequestError: There is no such part.
+        InvalidRequestError: There is no such shard.
     """
     for number in (index, count):
         if type(number) is not int:
-            msg = f"index and count are whole numbers, not {number!r:.100}"
+            msg = f"index and count must be integers, not {number!r:.100}"
             raise InvalidRequestError(msg)
     if not 0 <= index < count:
-        msg = f"of {count} parts, index says which one, from 0; it is {index}"
+        msg = f"index must be from 0 to {count - 1} for {count} shards, not {index}"
         raise InvalidRequestError(msg)
     if isinstance(sources, str | bytes) or not isinstance(sources, Iterable):
-        msg = f"sources are an iterable of paths, tuples, entries or files, not {sources!r:.100}"
+        msg = f"expected a list of paths, tuples, entries or files, got {sources!r:.100}"
         raise InvalidRequestError(msg)
-    return (source for source in sources if _hash(_text(source)) % count == index)
+    return (source for source in sources if _hash(_key(source)) % count == index)
 
 
-def _text(source: object) -> str:
-    """What a source is called, the same on each machine."""
+def _key(source: object) -> str:
+    """Return what a source is identified by, the same on every machine."""
     match source:
         case Entry(filename=name) | (str() as name, _) | (str() as name, _, _):
             return name
         case FileMetadata(id=name):
             return name
         case str() | os.PathLike():
-            # By the name that it is stored under: what was lost of two files of one name and size
-            # can only be told apart by whoever sent both.
+            # By the name that it is stored under, as lost uploads of the same name and size can
+            # only be told apart by the run that sent both.
             return default_filename(source)
-    msg = f"what has no name is in no part: {type(source).__name__}; pass (filename, content)"
+    msg = f"cannot shard an unnamed source ({type(source).__name__}): pass (filename, content)"
     raise InvalidRequestError(msg)
 
 
 def _hash(text: str) -> int:
-    # Not Python's own, which differs from process to process.
+    # Not `hash`, which differs between processes.
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big")

@@ -1,9 +1,9 @@
-"""What a run knows of every file, in a few bytes for each.
+"""A set and a multi-map of strings that take a few bytes for each.
 
-Python's own set takes about a hundred bytes for each of its strings. These hold fingerprints of
-72 bits, keyed so that nobody can choose names that collide; of a million, two are alike with a
-chance of one in ten thousand million. They grow in small parts, so no call takes long, and never
-hold all they know twice.
+A Python set takes about a hundred bytes for each of its strings, and a run may have millions.
+These hold fingerprints of 72 bits, keyed at random so that nobody can choose names that collide;
+among a million, the chance that any two are equal is one in ten thousand million. They grow in
+small parts, so no call takes long, and a resize never needs all the memory twice.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ _FIRST_SLOTS: Final = 8
 
 
 class _Part:
-    """Marks in one array, each in the first free slot from its own on; 0 is a free slot.
+    """Hash table in one array, with linear probing; 0 marks a free slot.
 
-    A slot is ``width`` cells: the mark, and the numbers that go with it.
+    A slot has ``width`` cells: the mark (a fingerprint), and the numbers stored with it.
     """
 
     __slots__ = ("_cells", "_used", "_width")
@@ -32,7 +32,7 @@ class _Part:
         self._cells = array("Q", [0]) * (_FIRST_SLOTS * width)
 
     def find(self, mark: int) -> Iterator[int]:
-        """The cells that hold the mark, each the first of its slot."""
+        """Yield the first cell of each slot that holds the mark."""
         cells, width = self._cells, self._width
         cell = mark * width % len(cells)
         while cells[cell]:
@@ -69,14 +69,14 @@ class _Part:
 
 
 class _Parts:
-    """Parts that the fingerprint chooses between, so that all grow alike."""
+    """Parts selected by the first byte of the fingerprint, so that all grow evenly."""
 
     def __init__(self, width: int) -> None:
         self._blank = hashlib.blake2b(key=secrets.token_bytes(16), digest_size=9)
         self._parts = [_Part(width) for _ in range(_PARTS)]
 
     def _locate(self, key: bytes | str) -> tuple[_Part, int]:
-        """The part for a key, and its mark there."""
+        """Return the part for a key, and the key's mark in it."""
         state = self._blank.copy()
         state.update(key.encode("utf-8", "surrogatepass") if isinstance(key, str) else key)
         digest = state.digest()
@@ -84,7 +84,7 @@ class _Parts:
 
 
 class Seen(_Parts):
-    """A set of keys at 11 to 16 bytes each."""
+    """Set of keys, at 11 to 16 bytes each."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -94,7 +94,7 @@ class Seen(_Parts):
         return next(part.find(mark), None) is not None
 
     def add(self, key: bytes | str) -> bool:
-        """Whether the key is new; from now on it is not."""
+        """Add a key; False if it was there already."""
         part, mark = self._locate(key)
         if next(part.find(mark), None) is not None:
             return False
@@ -103,26 +103,26 @@ class Seen(_Parts):
 
 
 class Table(_Parts):
-    """Numbers by key, several for a key if need be, at 22 to 32 bytes each.
+    """Multi-map from keys to numbers, at 22 to 32 bytes each.
 
-    What is found may be another key's, if their fingerprints are alike: the caller has to look.
+    A number may belong to another key with the same fingerprint: the caller has to check.
     """
 
     def __init__(self) -> None:
         super().__init__(2)
 
     def get(self, key: bytes | str) -> list[int]:
-        """The numbers that were added for a key."""
+        """Return the numbers that were added for a key."""
         part, mark = self._locate(key)
         return [part.number(cell) for cell in part.find(mark)]
 
     def add(self, key: bytes | str, number: int) -> None:
-        """Add a number (0 to 2**64 - 1) to those of a key."""
+        """Add a number (0 to 2**64 - 1) for a key."""
         part, mark = self._locate(key)
         part.add(mark, number)
 
     def replace(self, key: bytes | str, old: int, new: int) -> None:
-        """Put one number of a key in the place of another."""
+        """Replace one number of a key."""
         part, mark = self._locate(key)
         for cell in part.find(mark):
             if part.number(cell) == old:

@@ -1,4 +1,11 @@
-"""The files below a folder, one by one."""
+"""Walking a folder: its files one by one, sorted, in little memory.
+
+`os.walk` lists a whole folder before it yields, reports errors through a callback, and follows
+links in circles. Here folders are read one at a time and kept on a stack (a loop, as folders may
+be nested more deeply than Python's recursion limit); an excluded folder is not even opened; links
+are checked against the folders on the stack; and whatever cannot be read becomes an entry with an
+error, so that one bad file does not end the walk.
+"""
 
 import os
 import stat
@@ -21,7 +28,7 @@ _NOT_REGULAR: Final = "not a regular file"
 
 @frozen(kw_only=True)
 class Entry:
-    """One thing found below a root.
+    """One file, link or unreadable folder that a walk has found.
 
     Example:
         ```python
@@ -33,13 +40,13 @@ class Entry:
     """
 
     path: Path
-    """The root as it was given, and the path from there."""
+    """The root as it was passed in, joined with the path below it."""
     filename: str
-    """The name to store it under, with slashes between its parts."""
+    """Name to store it under, with slashes between its parts."""
     size: int | None = None
-    """In bytes, as the walk saw it."""
+    """Size in bytes at the time of the walk."""
     reason: str | None = None
-    """Why it is not to be uploaded."""
+    """Why it is not uploaded."""
     error: OpenRouterError | None = None
     """Why it cannot be uploaded, or why a folder could not be entered."""
 
@@ -52,16 +59,16 @@ def walk(
     prefix: str = "",
     follow_symlinks: bool = False,
 ) -> Iterator[Entry]:
-    """The files below a folder, sorted folder by folder, looked for as they are asked for.
+    """Yield the files in a folder and its subfolders, sorted within each folder.
 
-    Patterns are compared with the path from the root: ``*`` and ``?`` stand for anything but a
-    slash, ``[a-z]`` for one character, ``**`` for any number of folders. One without a slash is
-    compared with the last part alone, one that begins with a slash with the whole path; one that
-    ends in a slash fits folders, and with them all that is in them. Upper and lower case differ.
+    Patterns are compared with the path below the root: ``*`` and ``?`` match anything but a
+    slash, ``[a-z]`` matches one character, ``**`` any number of folders. A pattern without a slash
+    is compared with the last part only, one that begins with a slash with the whole path; one that
+    ends in a slash matches folders and everything in them. Matching is case-sensitive.
 
-    Links, and what is no regular file, come with a ``reason``; what cannot be read, links that
-    lead nowhere, out of the root or round in a circle come with an ``error``. It waits for the
-    disk, the call as well as each step: in a coroutine, run both in a thread.
+    Links, and anything that is not a regular file, have a ``reason``; unreadable files and
+    folders, and links that are broken, lead out of the root or form a loop, have an ``error``.
+    Both the call and each step read the disk: in a coroutine, run them in a thread.
 
     Example:
         ```python
@@ -73,41 +80,42 @@ def walk(
 
     Args:
         root: The folder; it may be a link to one.
-        include: What to take; everything if omitted.
-        exclude: What to leave out, even if it is included. Such a folder is not entered.
-        prefix: Put before the names to store under: ``"docs/"``.
-        follow_symlinks: Whether to follow links to what is below the root.
+        include: Patterns of the files to yield; all files if omitted.
+        exclude: Patterns of the files to leave out, even if they are included. A folder that
+            matches is not entered.
+        prefix: Prepended to the names to store under: ``"docs/"``.
+        follow_symlinks: Whether to follow links to targets below the root.
 
     Returns:
-        A generator. It holds the names in the folders that lead to where it is, no more.
+        A generator. It keeps the names in the current folder and its parents in memory, no more.
 
     Raises:
-        UploadSourceError: The root is no folder that can be read.
-        InvalidRequestError: A pattern, the prefix or the root cannot be right.
+        UploadSourceError: The root is not a readable folder.
+        InvalidRequestError: A pattern, the prefix or the root is invalid.
     """
-    taken, left_out = matcher(include, if_none=True), matcher(exclude)
+    included, excluded = matcher(include, if_none=True), matcher(exclude)
     prefix = check_prefix(prefix)
     path = _check_root(root)
     real = Path(os.path.realpath(path))
-    return _Walk(path, real, taken, left_out, prefix, follow_symlinks).run()
+    return _Walk(path, real, included, excluded, prefix, follow_symlinks).run()
 
 
 def check_prefix(prefix: str) -> str:
-    """A prefix as names begin with it: with a slash at its end, or empty.
+    """Return the prefix with a slash at its end, or empty.
 
     Raises:
-        InvalidRequestError: The service would refuse each name that begins with it.
+        InvalidRequestError: The service would refuse every name that begins with it.
     """
     if prefix == "":
         return ""
     if not isinstance(prefix, str):
-        msg = f"prefix is a string, not {prefix!r:.100}"
+        msg = f"prefix must be a string, not {prefix!r:.100}"
         raise InvalidRequestError(msg)
     folders = prefix.removesuffix("/")
     try:
         check_filename(folders)
     except InvalidRequestError as error:
-        msg = f"prefix {prefix!r:.300} cannot begin a name: {error}"
+        msg = f"no filename can begin with the prefix {prefix!r:.100}: {error}"
         raise InvalidRequestError(msg) from None
     return f"{folders}/"
 
@@ -115,110 +123,109 @@ def check_prefix(prefix: str) -> str:
 def _check_root(root: str | os.PathLike[str]) -> Path:
     try:
         path = Path(root)
-        os.scandir(os.fspath(root)).close()  # an empty root is not the current folder
+        os.scandir(os.fspath(root)).close()  # os.fspath: Path("") would be the current folder
     except TypeError:
-        msg = f"root is a path, not {root!r:.100}"
+        msg = f"root must be a path, not {root!r:.100}"
         raise InvalidRequestError(msg) from None
     except (OSError, ValueError) as error:
-        msg = f"{str(root)!r} is no folder that can be read: {_words(error)}"
+        msg = f"cannot read the folder {str(root)!r}: {_reason(error)}"
         raise UploadSourceError(msg) from error
     return path
 
 
 @frozen
 class _Folder:
-    """A folder that is being gone through."""
+    """A folder on the walk's stack."""
 
     name: str
-    """The path from the root, with a slash at its end; empty for the root."""
+    """Path below the root, with a slash at its end; empty for the root."""
     identity: tuple[int, int]
-    left: list[os.DirEntry[str]]
-    """What is still to come, the next one last."""
+    remaining: list[os.DirEntry[str]]
+    """What has not been visited yet, the next one last."""
 
 
 @frozen
 class _Walk:
-    """What a walk was asked for."""
+    """Arguments of a walk."""
 
     root: Path
     real: Path
-    """The root without links."""
-    taken: Matches
-    left_out: Matches
+    """The root with symbolic links resolved."""
+    included: Matches
+    excluded: Matches
     prefix: str
     follow: bool
 
     def run(self) -> Iterator[Entry]:
-        """What is found, as it is found."""
+        """Yield the entries as they are found."""
         try:
-            within = [self._enter(str(self.root), "", [])]
-        except (OSError, UploadSourceError) as error:  # at the call it could be read
+            stack = [self._open_folder(str(self.root), "", [])]
+        except (OSError, UploadSourceError) as error:  # it was readable when `walk` was called
             yield self._failed(str(self.root), "", error)
             return
-        # A loop, as folders may lie within each other more deeply than calls can.
-        while within:
-            folder = within[-1]
-            if not folder.left:
-                within.pop()
+        while stack:
+            folder = stack[-1]
+            if not folder.remaining:
+                stack.pop()
                 continue
-            found = folder.left.pop()
+            found = folder.remaining.pop()
             name = folder.name + found.name
             try:
-                step = self._look(found, name, within)
+                step = self._visit(found, name, stack)
             except (OSError, UploadSourceError) as error:
                 step = self._failed(found.path, name, error)
             if isinstance(step, _Folder):
-                within.append(step)
+                stack.append(step)
             elif step:
                 yield step
 
-    def _look(
-        self, found: os.DirEntry[str], name: str, within: Sequence[_Folder]
+    def _visit(
+        self, found: os.DirEntry[str], name: str, stack: Sequence[_Folder]
     ) -> Entry | _Folder | None:
-        """What comes of a thing in a folder: an entry, a folder to enter, or nothing."""
+        """Return an entry to yield, a folder to enter, or None for what the patterns leave out."""
         is_link, is_folder = found.is_symlink(), _is_folder(found)
         full_name = f"{name}/" if is_folder else name
-        if self.left_out(full_name):
+        if self.excluded(full_name):
             return None
         is_entered = is_folder and (self.follow or not is_link)
-        if not is_entered and not self.taken(full_name):
+        if not is_entered and not self.included(full_name):
             return None
         if is_link and not self.follow:
             return self._entry(found.path, name, reason=_NOT_FOLLOWED)
         if is_link:
             self._check_link(found.path)
         if is_entered:
-            return self._enter(found.path, full_name, within)
-        seen = found.stat()
-        if not stat.S_ISREG(seen.st_mode):
+            return self._open_folder(found.path, full_name, stack)
+        status = found.stat()
+        if not stat.S_ISREG(status.st_mode):
             return self._entry(found.path, name, reason=_NOT_REGULAR)
-        return self._entry(found.path, name, size=seen.st_size)
+        return self._entry(found.path, name, size=status.st_size)
 
     def _check_link(self, path: str) -> None:
         try:
             target = Path(os.path.realpath(path, strict=True))
         except OSError as error:
-            msg = f"{path!r} is a symbolic link that leads nowhere: {_words(error)}"
+            msg = f"{path!r} is a broken symbolic link: {_reason(error)}"
             raise UploadSourceError(msg) from None
         if not target.is_relative_to(self.real):
-            msg = f"{path!r} is a symbolic link that leads out of the folder, to {str(target)!r}"
+            msg = f"{path!r} is a symbolic link out of the folder, to {str(target)!r}"
             raise UploadSourceError(msg)
 
     @staticmethod
-    def _enter(path: str, full_name: str, within: Sequence[_Folder]) -> _Folder:
-        seen = os.stat(path)  # noqa: PTH116 - a deep path takes long to take apart
-        identity = seen.st_dev, seen.st_ino
-        if any(folder.identity == identity for folder in within):
-            msg = f"{path!r} leads back to a folder that it lies in"
+    def _open_folder(path: str, full_name: str, stack: Sequence[_Folder]) -> _Folder:
+        status = os.stat(path)  # noqa: PTH116 - pathlib is slow to parse a deep path
+        identity = status.st_dev, status.st_ino
+        if any(folder.identity == identity for folder in stack):
+            msg = f"{path!r} is a link to a folder that contains it"
             raise UploadSourceError(msg)
         with os.scandir(path) as found:
-            left = sorted(found, key=attrgetter("name"), reverse=True)
-        return _Folder(full_name, identity, left)
+            remaining = sorted(found, key=attrgetter("name"), reverse=True)
+        return _Folder(full_name, identity, remaining)
 
     def _failed(self, path: str, name: str, error: OSError | UploadSourceError) -> Entry:
         if isinstance(error, OSError):
-            error = UploadSourceError(f"cannot read {path!r}: {_words(error)}")
-        # With its traceback it would keep all open folders in memory.
+            error = UploadSourceError(f"cannot read {path!r}: {_reason(error)}")
+        # Its traceback would keep all open folders in memory.
         return self._entry(path, name, error=error.with_traceback(None))
 
     def _entry(self, path: str, name: str, **found: Any) -> Entry:  # noqa: ANN401
@@ -226,12 +233,12 @@ class _Walk:
 
 
 def _is_folder(found: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or a link to one."""
+    """Whether it is a folder or a link to one."""
     try:
         return found.is_dir()
-    except OSError:  # a link that leads round in a circle
+    except OSError:  # a link in a loop
         return False
 
 
-def _words(error: OSError | ValueError) -> str:
+def _reason(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error)

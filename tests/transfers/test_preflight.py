@@ -16,8 +16,8 @@ from openrouter_async.errors import InvalidRequestError, UploadSourceError
 from openrouter_async.transfers import Entry, walk
 from openrouter_async.transfers.preflight import find_problems
 
-OTHER = "of no type that the service takes"
-KINDS = ": PDF; PNG, JPEG, GIF, WebP; DOCX, XLSX, PPTX; MP3, WAV, FLAC, OGG; or text in UTF-8"
+UNSUPPORTED = "of an unsupported type"
+SUPPORTED = "; the service accepts PDF; PNG, JPEG, GIF, WebP; DOCX, XLSX, PPTX; MP3, WAV, FLAC, OGG; and text in UTF-8"
 
 
 def problems(*sources):
@@ -110,7 +110,7 @@ def test_each_fault_is_a_line(tmp_path, monkeypatch):
         "'missing': cannot be read: No such file or directory",
         "'empty' is empty, and the service refuses empty files",
         "'large' has 104857601 bytes; the service takes 104857600 (100 MiB) at most",
-        f"'binary' is {OTHER}{KINDS}",
+        f"'binary' is {UNSUPPORTED}{SUPPORTED}",
         "'folder' is not a regular file",
         "'fifo' is not a regular file",
         f"{rule}: 'a:b'{advice}",
@@ -125,9 +125,9 @@ def test_each_fault_is_a_line(tmp_path, monkeypatch):
     ("source", "part"),
     [
         (("a.txt", b""), "'a.txt' is empty"),
-        (("a.txt", b"\0"), f"'a.txt' is {OTHER}"),
-        (("a.txt", bytearray(b"\xff")), f"'a.txt' is {OTHER}"),
-        (("a.txt", memoryview(b"a\0a\0")[1::2]), f"'a.txt' is {OTHER}"),
+        (("a.txt", b"\0"), f"'a.txt' is {UNSUPPORTED}"),
+        (("a.txt", bytearray(b"\xff")), f"'a.txt' is {UNSUPPORTED}"),
+        (("a.txt", memoryview(b"a\0a\0")[1::2]), f"'a.txt' is {UNSUPPORTED}"),
         (("../a", b"words"), "'../a'"),
         (("x" * 256, b"words"), "1 to 255 characters"),
         (("\udcff", b"words"), "lone surrogates"),
@@ -138,13 +138,13 @@ def test_each_fault_is_a_line(tmp_path, monkeypatch):
         (("a.txt", 5), "'a.txt': cannot upload a int"),
         (("a.txt", None), "'a.txt': cannot upload a NoneType"),
         (("a.txt", io.StringIO("words")), "'a.txt': the file to upload is open in text mode"),
-        (("a.txt", Reader(b"words", str)), "'a.txt': the file to upload does not give bytes"),
-        (b"words", "source 1 is nothing with a name: bytes"),
-        (iter([b"words"]), "source 1 is nothing with a name: list_iterator"),
-        (io.BytesIO(b"words"), "source 1 is nothing with a name: BytesIO"),
-        (("a.txt",), "source 1 is nothing with a name: tuple"),
-        (5, "source 1 is nothing with a name: int"),
-        (None, "source 1 is nothing with a name: NoneType"),
+        (("a.txt", Reader(b"words", str)), "'a.txt': the file to upload did not return bytes"),
+        (b"words", "source 1 has no name: bytes"),
+        (iter([b"words"]), "source 1 has no name: list_iterator"),
+        (io.BytesIO(b"words"), "source 1 has no name: BytesIO"),
+        (("a.txt",), "source 1 has no name: tuple"),
+        (5, "source 1 has no name: int"),
+        (None, "source 1 has no name: NoneType"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
@@ -198,7 +198,7 @@ def test_entries_say_themselves_what_is_wrong(tmp_path):
     ]
     first, second, third = problems(*entries)
     assert first == str(error)
-    assert second.startswith(f"'{tmp_path}/c' is {OTHER}")
+    assert second.startswith(f"'{tmp_path}/c' is {UNSUPPORTED}")
     assert third.startswith(f"'{tmp_path}/d': a filename holds none of")
     assert "'docs/d:'" in third
 
@@ -208,11 +208,11 @@ def test_different_files_of_one_name_are_a_problem(tmp_path):
     one, two = make(tmp_path / "1" / "a.txt"), make(tmp_path / "2" / "a.txt")
     (tmp_path / "link").symlink_to("1/a.txt")
     assert problems(one, two, ("b", b"words"), ("b", b"words"), ("b", bytearray(b"words"))) == [
-        f"'a.txt' is the name of different files: '{one}' and '{two}'"
+        f"different files have the name 'a.txt': '{one}' and '{two}'"
     ]
     assert problems(one, str(one), ("a.txt", tmp_path / "link")) == []
     assert problems(one, ("a.txt", b"words"), ("a.txt", b"other"), ("a.txt", io.BytesIO(b"x"))) == [
-        f"'a.txt' is the name of different files: '{one}' and {kind}"
+        f"different files have the name 'a.txt': '{one}' and {kind}"
         for kind in ("bytes", "bytes", "BytesIO")
     ]
     assert len(problems(("a", b"x"), ("a", b"y"))) == 1
@@ -251,7 +251,7 @@ def test_what_passes_is_what_the_service_takes(tmp_path, content):
 @pytest.mark.parametrize("sources", [iter([]), walk("."), None, 5])
 def test_an_iterator_is_refused_at_the_call(sources):
     """Nothing of it would be left to upload."""
-    with pytest.raises(InvalidRequestError, match="pass a list"):
+    with pytest.raises(InvalidRequestError, match="expected a list"):
         find_problems(sources)
 
 

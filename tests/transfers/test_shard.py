@@ -160,5 +160,5 @@ def test_a_part_that_is_not_there_is_refused_at_the_call(index, count):
 @pytest.mark.parametrize("sources", ["docs", b"docs", None, 5])
 def test_what_holds_no_sources_is_refused_at_the_call(sources):
     """A single path is none either: its letters would be taken for paths."""
-    with pytest.raises(InvalidRequestError, match="iterable of paths"):
+    with pytest.raises(InvalidRequestError, match="expected a list of paths"):
         shard(sources, 0, 1)
