@@ -38,7 +38,7 @@ __all__ = [
 T = TypeVar("T")
 
 Concurrency = Annotated[
-    int, typer.Option(min=1, max=1000, help="Transfer at most this number of files at a time.")
+    int, typer.Option(min=1, max=1000, help="Process at most this number of files at a time.")
 ]
 FileIds = Annotated[list[str], typer.Argument(metavar="ID", help="Ids of files.")]
 Workspace = Annotated[

@@ -42,7 +42,7 @@ class Terminal(Console):
         super().__init__(stderr=stderr, markup=False, highlight=False, emoji=False)
 
     def on_broken_pipe(self) -> None:
-        """Print nothing more; the command itself goes on."""
+        """Print nothing more, and let the command continue."""
         self.quiet = True
         _discard_output_of(self.file)
 

@@ -78,7 +78,7 @@ def test_refused_key_is_an_authentication_error(diagnose):
 
 
 def test_unreachable_server_fails(diagnose):
-    """Later checks are not made."""
+    """The later checks are skipped."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
