@@ -1,13 +1,9 @@
-"""Lost uploads: sent completely, but no response said what became of them.
+"""Lost uploads of a run: sent completely, but no response said what became of them.
 
-Such a file may be stored or not, and sending it again could store it twice. The service has no
-idempotency keys, so the only evidence is its list of files. One listing finds all lost uploads of
-a run, by filename, size and time; files that a response or the journal has named are not counted,
-nor any that are older than the upload.
-
-If several lost uploads have the same name and size, the evidence is clear only if all of them or
-none are there. Otherwise they are ambiguous: nothing tells which one has arrived, to send all
-again would store one twice, and to send none would lose the others. They stay ``unknown``.
+They are recognized by the rule of `openrouter_async._core.uploads_seen`, with two differences to a
+single upload: one listing serves all lost uploads of the run, and the files that the journal names
+are known as well. Where only some of the uploads with the same name and size have arrived, nothing
+tells which: sending all again would store one twice, so all of them stay ``unknown``.
 """
 
 from collections import Counter
@@ -17,6 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from .._core.transport import AsyncTransport
+from .._core.uploads_seen import UploadKey, assign, key_of
 from ..errors import (
     OpenRouterError,
     OutcomeUnknownError,
@@ -47,26 +44,25 @@ class LostUploads:
         self._scope = scope
         self._is_known = is_known
         """Whether a file's id is that of an upload which was not lost."""
-        self._candidates: dict[tuple[str, int], list[FileMetadata]] = {}
-        self._ambiguous: set[tuple[str, int]] = set()
+        self._candidates: dict[UploadKey, list[FileMetadata]] = {}
+        self._ambiguous: set[UploadKey] = set()
 
-    async def search(self, lost: Iterable[tuple[str, int, datetime]]) -> None:
+    async def search(self, lost: Iterable[tuple[UploadKey, datetime]]) -> None:
         """List the files, and keep those that may be one of the lost: by name, size and time."""
-        wanted: dict[tuple[str, int], datetime] = {}
-        counts: Counter[tuple[str, int]] = Counter()
-        for filename, size, since in lost:
-            key = filename, size
+        wanted: dict[UploadKey, datetime] = {}
+        counts: Counter[UploadKey] = Counter()
+        for key, since in lost:
             counts[key] += 1
             wanted[key] = min(since, wanted.get(key, since))
         self._candidates, self._ambiguous = {}, set()
         listing = list_files(self._transport, limit=_PAGE_SIZE, **self._scope)
         async with aclosing(aiter(listing)) as files:
             async for file in files:
-                key = file.filename, file.size_bytes
+                key = key_of(file.filename, file.size_bytes)
                 if key in wanted and self._is_candidate(file, wanted[key]):
                     self._candidates.setdefault(key, []).append(file)
         self._ambiguous = {
-            key for key, found in self._candidates.items() if len(found) < counts[key]
+            key for key, found in self._candidates.items() if not assign(found, counts[key])
         }
 
     def is_ambiguous(self, item: UploadItem) -> bool:
@@ -77,18 +73,15 @@ class LostUploads:
         """Return the file that a lost upload has become, if there is one; each only once."""
         found = self._candidates.get(item.key, [])
         for file in found:
-            if item.lost_since is not None and self._is_since(file, item.lost_since):
+            if item.lost_since is not None and self._is_candidate(file, item.lost_since):
                 found.remove(file)
+                self._transport.uploads_seen.add(file.id)
                 return file
         return None
 
-    def _is_since(self, file: FileMetadata, since: datetime) -> bool:
-        return file.created_at >= since - self._transport.clock.margin
-
     def _is_candidate(self, file: FileMetadata, since: datetime) -> bool:
-        known = self._is_known(file.id)
-        known = known or file.id in self._transport.uploads_seen
-        return not known and self._is_since(file, since)
+        known = self._is_known(file.id) or file.id in self._transport.uploads_seen
+        return not known and file.created_at >= since - self._transport.clock.margin
 
 
 def may_be_stored(error: OpenRouterError) -> bool:

@@ -15,6 +15,7 @@ from .._content.sources import (
     default_filename,
     split_source,
 )
+from .._core.uploads_seen import UploadKey, key_of
 from ..errors import InvalidRequestError, OpenRouterError
 from ..models import FileMetadata
 from .items import Item
@@ -47,9 +48,9 @@ class UploadItem(Item):
     """Number of times it was sent (each with its own attempts)."""
 
     @property
-    def key(self) -> tuple[str, int]:
-        """Filename and size, by which a lost upload is searched for at the service."""
-        return self.filename, self.size or 0
+    def key(self) -> UploadKey:
+        """What a lost upload is recognized by at the service."""
+        return key_of(self.filename, self.size or 0)
 
     @property
     def is_resendable(self) -> bool:

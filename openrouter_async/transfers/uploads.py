@@ -20,6 +20,7 @@ from attrs import evolve
 from .._content.sources import read_error
 from .._content.threads import run_in_thread
 from .._core.transport import AsyncTransport
+from .._core.uploads_seen import key_of
 from ..errors import (
     OpenRouterError,
     PreflightError,
@@ -187,7 +188,7 @@ class _UploadRun(Run):
         # At most the grace period: with a clock that was set back, the journal is from the future.
         await asyncio.sleep(min(_GRACE, journal.last_written + _GRACE - time.time()))
         await self._lost_uploads.search(
-            (entry.filename, entry.size, started) for entry, started in pending.items()
+            (key_of(entry.filename, entry.size), started) for entry, started in pending.items()
         )
 
     async def _search_for_lost(self) -> bool:
@@ -196,7 +197,7 @@ class _UploadRun(Run):
         await asyncio.sleep(_LONG_GRACE if slow else _GRACE)
         try:
             await self._lost_uploads.search(
-                (*item.key, item.lost_since or self._service_time(item)) for item in self._lost
+                (item.key, item.lost_since or self._service_time(item)) for item in self._lost
             )
         except OpenRouterError:
             return False
