@@ -1,1 +1,1 @@
-"""Files: what can be uploaded, the bodies that carry it, and where downloads are written."""
+"""Content: sources of uploads, request bodies, and targets of downloads."""

@@ -1,4 +1,4 @@
-"""What a request carries, in chunks, and how much of it has gone out."""
+"""Request bodies, yielded in chunks, and how much of one has been sent."""
 
 import json
 import re
@@ -16,36 +16,36 @@ from .sources import Source
 __all__ = ["Body", "BodyProgress", "EmptyBody", "JSONBody", "MultipartBody", "Progress"]
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes done and the bytes in all (None if unknown); never runs backwards."""
+"""Called with the bytes done and the total (None if unknown); the first never decreases."""
 
 # https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#multipart-form-data
 _ESCAPES: Final = {"\n": "%0A", "\r": "%0D", '"': "%22"}
 
 
 class BodyProgress:
-    """How much of a request's body one attempt has handed to the connection."""
+    """How much of a request's body one attempt has passed to the connection."""
 
     started = False
-    """Whether any of it was asked for."""
+    """Whether the first chunk was requested."""
     complete = False
-    """Whether its last chunk was handed over: from here on the service may act on it."""
+    """Whether the last chunk was passed on: from then on the service may act on the request."""
     sent = 0
-    """Bytes of it that were handed over."""
+    """Bytes passed on so far."""
 
 
 class Body(Protocol):
-    """A request's body, which `chunks` gives from its start."""
+    """A request's body."""
 
     headers: dict[str, str]
     replayable: bool
 
     def chunks(self, progress: BodyProgress) -> AsyncGenerator[bytes, None]:
-        """The bytes to send; marks ``progress.complete`` before the last of them."""
+        """Yield the body from its start; set ``progress.complete`` before the last chunk."""
         ...
 
 
 class EmptyBody:
-    """What is sent where there is nothing to send; asked for once there is a connection."""
+    """An empty body; it is iterated once there is a connection."""
 
     def __init__(self, progress: BodyProgress) -> None:
         self._progress = progress
@@ -62,7 +62,7 @@ class JSONBody:
     """A JSON document.
 
     Raises:
-        InvalidRequestError: It is none.
+        InvalidRequestError: The document cannot be encoded as JSON.
     """
 
     replayable = True
@@ -72,7 +72,7 @@ class JSONBody:
             text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
             self._content = text.encode()
         except (TypeError, ValueError) as error:
-            msg = f"cannot be sent as JSON: {error}"
+            msg = f"the document cannot be encoded as JSON: {error}"
             raise InvalidRequestError(msg) from error
         self.headers = {
             "content-type": "application/json",
@@ -80,25 +80,25 @@ class JSONBody:
         }
 
     async def chunks(self, progress: BodyProgress) -> AsyncGenerator[bytes, None]:
-        """The document in one chunk."""
+        """Yield the document as one chunk."""
         progress.started = progress.complete = True
         progress.sent = len(self._content)
         yield self._content
 
 
 class MultipartBody:
-    """A form with one part, ``file``, streamed from a `Source`."""
+    """A multipart form with one part, ``file``, streamed from a `Source`."""
 
     def __init__(self, source: Source, progress: Progress | None) -> None:
         boundary = secrets.token_hex(16)
         self._source = source
         self._progress = progress
-        self._most = 0
+        self._reported = 0
         self._head = _part_head(boundary, source.filename, source.content_type)
         self._tail = f"\r\n--{boundary}--\r\n".encode()
         self.replayable = source.replayable
         self.sent = 0
-        """Bytes of content that the last attempt read."""
+        """Bytes of content that the latest attempt has read."""
         self.headers = {"content-type": f"multipart/form-data; boundary={boundary}"}
         if source.size is None:
             self.headers["transfer-encoding"] = "chunked"
@@ -107,7 +107,7 @@ class MultipartBody:
             self.headers["content-length"] = str(length)
 
     async def chunks(self, progress: BodyProgress) -> AsyncGenerator[bytes, None]:
-        """The form; one that fits in a single chunk of content goes out in one write."""
+        """Yield the form; if its content fits in one chunk, the whole form is one chunk."""
         progress.started = True
         self.sent = 0
         pending = self._head
@@ -123,7 +123,7 @@ class MultipartBody:
                     pending = b""
                     self._report()
         except (httpx.HTTPError, httpx.StreamError) as error:
-            # Another client's failure to read must not be taken for ours to send.
+            # A source may be another client's response: its failure is not ours to retry.
             raise read_error(str(error) or type(error).__name__) from error
         progress.complete = True
         progress.sent += len(pending) + len(self._tail)
@@ -131,8 +131,8 @@ class MultipartBody:
         self._report()
 
     def _report(self) -> None:
-        if self._progress and self.sent >= self._most:
-            self._most = self.sent
+        if self._progress and self.sent >= self._reported:
+            self._reported = self.sent
             self._progress(self.sent, self._source.size)
 
 

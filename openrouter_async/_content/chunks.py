@@ -1,4 +1,4 @@
-"""Content in chunks: from memory, and from iterators, plain and async."""
+"""Content in chunks: from memory, and from sync and async iterators."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
@@ -21,43 +21,42 @@ __all__ = [
 ]
 
 CHUNK_SIZE: Final = 524_288
-"""Bytes in a chunk, at the most."""
+"""Maximum bytes in a chunk."""
 
 Chunks: TypeAlias = AsyncGenerator[bytes, None]
 
 _END: Final = object()
-# In asyncio's own words: from a task that waits for a future, from a lock or an event, and from a
-# loop in debug mode.
-_ELSEWHERE: Final = re.compile("(different (event )?loop|event loop other than the current one)$")
+# asyncio's messages: from awaiting a future, from a lock or an event, and from debug mode.
+_OTHER_LOOP: Final = re.compile("(different (event )?loop|event loop other than the current one)$")
 
 
 def read_error(reason: str) -> UploadSourceError:
-    """The error for what the disk, or the caller's own reader, refuses."""
-    return UploadSourceError(f"cannot read what is to be uploaded: {reason}")
+    """Return the error for a failure of the disk or of the caller's reader."""
+    return UploadSourceError(f"cannot read the content to upload: {reason}")
 
 
 def view_of(chunk: object) -> memoryview:
-    """A chunk as bytes, where it lies.
+    """Return a view of a chunk's bytes, without copying them if possible.
 
     Raises:
-        UploadSourceError: It is none.
+        UploadSourceError: The chunk is not bytes-like.
     """
     if not isinstance(chunk, bytes | bytearray | memoryview):
-        msg = f"what is to be uploaded gave {type(chunk).__name__}, not bytes"
+        msg = f"expected chunks of bytes, got {type(chunk).__name__}"
         raise UploadSourceError(msg)
     view = memoryview(chunk)
-    # Only a contiguous view can be read as bytes where it lies.
+    # Only a contiguous view can be cast to bytes without a copy.
     return view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())
 
 
 async def split_chunks(view: memoryview) -> Chunks:
-    """Memory, cut up."""
+    """Yield a memory view in chunks."""
     for start in range(0, len(view), CHUNK_SIZE):
         yield bytes(view[start : start + CHUNK_SIZE])
 
 
 async def from_iterable(content: Iterable[bytes]) -> Chunks:
-    """What a plain iterator gives, which runs in a thread: it may wait for a disk or a socket."""
+    """Yield from a sync iterable, in a worker thread: it may wait for a disk or a socket."""
     iterator: Iterator[bytes] = await run_in_thread(read_error, iter, content)
     while (chunk := await run_in_thread(read_error, next, iterator, _END)) is not _END:
         async for part in split_chunks(view_of(chunk)):
@@ -65,7 +64,7 @@ async def from_iterable(content: Iterable[bytes]) -> Chunks:
 
 
 async def from_async(content: AsyncIterable[bytes]) -> Chunks:
-    """What an async iterator gives."""
+    """Yield from an async iterable."""
     with reading():
         async for chunk in content:
             async for part in split_chunks(view_of(chunk)):
@@ -74,27 +73,28 @@ async def from_async(content: AsyncIterable[bytes]) -> Chunks:
 
 @contextmanager
 def reading(failures: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
-    """Read from what is the caller's inside this.
+    """Context in which reading from the caller's object is reported as an upload error.
 
     Raises:
-        UploadSourceError: It failed with one of ``failures``, or is bound to another event loop.
+        UploadSourceError: Reading failed with one of ``failures``, or the object is bound to
+            another event loop.
     """
     try:
         yield
     except RuntimeError as error:
-        if not _ELSEWHERE.search(str(error)):
+        if not _OTHER_LOOP.search(str(error)):
             raise
-        reason = "it belongs to another event loop than the client's"
+        reason = "it belongs to a different event loop than the client"
         raise read_error(reason) from error
     except failures as error:
         raise read_error(str(error) or type(error).__name__) from error
 
 
 async def check_length(chunks: Chunks, size: int) -> Chunks:
-    """The chunks, the last of them only if they are as long together as was promised.
+    """Yield the chunks; hold back the last until the total matches.
 
     Raises:
-        UploadSourceError: They are not.
+        UploadSourceError: The total differs from ``size``.
     """
     held = b""
     seen = 0
@@ -107,8 +107,8 @@ async def check_length(chunks: Chunks, size: int) -> Chunks:
                 yield held
             held = chunk
     if seen != size:
-        how = "more" if seen > size else f"{seen}"
-        msg = f"what is uploaded was to have {size} bytes, and gave {how}"
+        actual = "more" if seen > size else f"{seen}"
+        msg = f"the content to upload should have {size} bytes, but has {actual}"
         raise UploadSourceError(msg)
     if held:
         yield held

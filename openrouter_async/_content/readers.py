@@ -1,7 +1,8 @@
-"""What other frameworks hand over: async files, parts of a form, answers that stream.
+"""Async content of other frameworks: files, parts of a form, streamed responses.
 
-Each is known by what it can do. Starlette's ``UploadFile``, aiohttp's ``StreamReader`` and
-``BodyPartReader``, anyio's ``AsyncFile`` and httpx's ``Response`` are among them.
+They are recognised by their methods, not their types, so that no framework has to be imported:
+Starlette's ``UploadFile``, aiohttp's ``StreamReader`` and ``BodyPartReader``, anyio's
+``AsyncFile``, httpx's ``Response`` and whatever is like them.
 """
 
 import asyncio
@@ -26,13 +27,13 @@ from .chunks import (
 )
 from .threads import run_in_thread
 
-__all__ = ["AsyncReader", "Examined", "StreamedAnswer", "examine_reader", "is_async"]
+__all__ = ["AsyncReader", "ContentInfo", "StreamedResponse", "examine_reader", "is_async"]
 
-Examined: TypeAlias = tuple[int | None, bool, Callable[[], Chunks]]
-"""Size, whether it can be read again, and how it is read."""
+ContentInfo: TypeAlias = tuple[int | None, bool, Callable[[], Chunks]]
+"""Size in bytes if known, whether the content can be read again, and what yields it."""
 
-_AS_IT_COMES: Final = 131_072
-"""Bytes to ask a stream for, which may set as much memory aside."""
+_STREAM_CHUNK_SIZE: Final = 131_072
+"""Bytes to request from a stream, which may allocate as much memory at once."""
 
 _FAILURES: Final = (OSError, ValueError)
 """What a broken file raises, and a closed one."""
@@ -41,65 +42,65 @@ _VERBATIM: Final = frozenset({"", "7bit", "8bit", "binary"})
 
 
 class AsyncReader(Protocol):
-    """Whatever has an awaitable ``read``, which takes a number of bytes."""
+    """An async file or stream: ``read`` takes a number of bytes and is awaited."""
 
     def read(self, size: int, /) -> Awaitable[bytes]:
-        """So many bytes or fewer; none at the end."""
+        """Return at most ``size`` bytes; empty at the end."""
         ...
 
 
-class StreamedAnswer(Protocol):
+class StreamedResponse(Protocol):
     """An HTTP response that is read as it arrives."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """By their names in any case."""
+        """The headers; names are matched in any case."""
         ...
 
     def aiter_bytes(self) -> AsyncIterator[bytes]:
-        """The content."""
+        """Yield the content."""
         ...
 
 
 def is_async(content: object) -> bool:
-    """Whether it is one of those that `examine_reader` knows, and no plain file or iterator."""
+    """Return whether `examine_reader` handles this content (not a sync file or an iterator)."""
     return hasattr(content, "aiter_bytes") or _is_part(content) or _is_reader(content)
 
 
-async def examine_reader(content: Any) -> Examined:  # noqa: ANN401 - anybody's
-    """Look at what is read by awaiting it.
+async def examine_reader(content: Any) -> ContentInfo:  # noqa: ANN401 - of any framework
+    """Return the size of async content, whether it can be read again, and what yields it.
 
     Raises:
-        InvalidRequestError: It belongs to another event loop.
-        UploadSourceError: It cannot be read.
+        InvalidRequestError: The content belongs to another event loop.
+        UploadSourceError: The content cannot be read.
     """
     _check_loop(content)
     if hasattr(content, "aiter_bytes"):
-        return _examine_answer(content)
+        return _examine_response(content)
     if _is_part(content):
         return _examine_part(content)
     return await _examine_file(content)
 
 
 def _check_loop(content: object) -> None:
-    # A part keeps its stream to itself, and a stream its loop. To ask from another one fails in
-    # the middle at best.
+    # aiohttp's part has its stream, and the stream its loop, in private attributes. Reading from
+    # another loop would fail half-way at best.
     for holder in (content, getattr(content, "_content", None)):
         loop = getattr(holder, "_loop", None)
         if isinstance(loop, asyncio.AbstractEventLoop) and loop is not asyncio.get_running_loop():
             msg = (
-                f"the {type(content).__name__} to upload belongs to another event loop than the"
-                " client's: use AsyncOpenRouter in the loop that it belongs to"
+                f"the {type(content).__name__} to upload belongs to a different event loop than"
+                " the client: use AsyncOpenRouter in the loop of the content"
             )
             raise InvalidRequestError(msg)
 
 
-# Answers
+# Responses
 
 
-def _examine_answer(response: Any) -> Examined:  # noqa: ANN401
+def _examine_response(response: Any) -> ContentInfo:  # noqa: ANN401
     def chunks() -> Chunks:
-        # httpx has one class for both kinds, and they differ in what streams.
+        # httpx has one class for sync and async responses; only their streams differ.
         stream = getattr(response, "stream", None)
         if hasattr(stream, "__iter__") and not hasattr(stream, "__aiter__"):
             return from_iterable(response.iter_bytes())
@@ -111,8 +112,8 @@ def _examine_answer(response: Any) -> Examined:  # noqa: ANN401
     return size, False, lambda: check_length(chunks(), size)
 
 
-def _length(response: StreamedAnswer) -> int | None:
-    """As its headers tell; what travelled compressed has another."""
+def _length(response: StreamedResponse) -> int | None:
+    """Return the length by the headers; None if unknown or if the body is compressed."""
     length = response.headers.get("content-length", "")
     plain = response.headers.get("content-encoding", "identity") == "identity"
     return int(length) if plain and length.isascii() and length.isdecimal() else None
@@ -122,18 +123,18 @@ def _length(response: StreamedAnswer) -> int | None:
 
 
 def _is_part(content: object) -> bool:
-    # Its ``read`` gives all of it at once, and so does iterating over it.
+    # Recognised by its method for chunks, as ``read`` and iteration return all of it at once.
     return inspect.iscoroutinefunction(getattr(content, "read_chunk", None))
 
 
-def _examine_part(part: Any) -> Examined:  # noqa: ANN401
+def _examine_part(part: Any) -> ContentInfo:  # noqa: ANN401
     encoding = part.headers.get("content-transfer-encoding", "").strip().lower()
     if encoding in _VERBATIM:
-        return None, False, lambda: _read_all(part.read_chunk, _AS_IT_COMES)
-    if encoding != "base64":  # of which chunks hold whole quartets
-        msg = f"the form's part is in the encoding {encoding!r:.100}: decode it, and pass the bytes"
+        return None, False, lambda: _read_all(part.read_chunk, _STREAM_CHUNK_SIZE)
+    if encoding != "base64":  # its chunks can be decoded one by one: aiohttp aligns them
+        msg = f"cannot decode a form part encoded as {encoding!r:.100}: decode it, pass the bytes"
         raise UploadSourceError(msg)
-    return None, False, lambda: _read_all(part.read_chunk, _AS_IT_COMES, part.decode)
+    return None, False, lambda: _read_all(part.read_chunk, _STREAM_CHUNK_SIZE, part.decode)
 
 
 # Files and streams
@@ -148,28 +149,28 @@ def _is_reader(content: object) -> bool:
         return False
     try:
         inspect.signature(read).bind(CHUNK_SIZE)
-    except (TypeError, ValueError):  # it reads all at once, or in no way that can be known
+    except (TypeError, ValueError):  # it takes no size, or its signature is unknown
         return False
     return True
 
 
-async def _examine_file(file: Any) -> Examined:  # noqa: ANN401
-    place = await _place_of(file)
-    if place is None:
-        return None, False, lambda: _read_all(file.read, _AS_IT_COMES)
-    start = await _call(place.tell)
-    await _call(place.seek, 0, os.SEEK_END)
-    size = max(0, await _call(place.tell) - start)
-    await _call(place.seek, start)
-    return size, True, partial(_read_again, file, place, start, size)
+async def _examine_file(file: Any) -> ContentInfo:  # noqa: ANN401
+    seekable = await _seekable(file)
+    if seekable is None:
+        return None, False, lambda: _read_all(file.read, _STREAM_CHUNK_SIZE)
+    start = await _call(seekable.tell)
+    await _call(seekable.seek, 0, os.SEEK_END)
+    size = max(0, await _call(seekable.tell) - start)
+    await _call(seekable.seek, start)
+    return size, True, partial(_read_again, file, seekable, start, size)
 
 
-async def _place_of(file: Any) -> Any:  # noqa: ANN401
-    """What tells and sets a file's position: it, or the plain file that it reads from."""
-    for place in (file, getattr(file, "file", None)):
-        if hasattr(place, "tell") and hasattr(place, "seek"):
-            seekable = getattr(place, "seekable", None)
-            return place if seekable is None or await _call(seekable) else None
+async def _seekable(file: Any) -> Any:  # noqa: ANN401
+    """Return what can tell and seek: the file itself, or the sync file that it wraps."""
+    for candidate in (file, getattr(file, "file", None)):
+        if hasattr(candidate, "tell") and hasattr(candidate, "seek"):
+            can_seek = getattr(candidate, "seekable", None)
+            return candidate if can_seek is None or await _call(can_seek) else None
     return None
 
 
@@ -180,8 +181,8 @@ async def _call(method: Callable[..., Any], *args: object) -> Any:  # noqa: ANN4
         return await method(*args)
 
 
-async def _read_again(file: AsyncReader, place: Any, start: int, size: int) -> Chunks:  # noqa: ANN401
-    await _call(place.seek, start)
+async def _read_again(file: AsyncReader, seekable: Any, start: int, size: int) -> Chunks:  # noqa: ANN401
+    await _call(seekable.seek, start)
     async with aclosing(check_length(_read_all(file.read, CHUNK_SIZE), size)) as chunks:
         async for chunk in chunks:
             yield chunk

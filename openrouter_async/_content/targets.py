@@ -1,4 +1,4 @@
-"""Files to download into; no partial content is ever seen under their names."""
+"""Targets of downloads: a file appears under its name only when it is complete."""
 
 import os
 import secrets
@@ -28,7 +28,7 @@ class Content(Protocol):
 
     @property
     def size(self) -> int | None:
-        """The length in bytes, if the service told."""
+        """Length in bytes; None if the service did not announce it."""
         ...
 
     def chunks(self) -> AsyncGenerator[bytes, None]:
@@ -41,7 +41,7 @@ class Content(Protocol):
 
 
 class Target:
-    """A file to download into: written beside it, then renamed."""
+    """A file to download into: written under a temporary name beside it, then renamed."""
 
     def __init__(self, path: Path, *, overwrite: bool, progress: Progress | None) -> None:
         self._path = path
@@ -50,16 +50,17 @@ class Target:
         self._reported = 0
 
     async def check(self) -> None:
-        """Refuse a target that could not be written, before anything is sent.
+        """Check that the target can be written, before anything is sent.
 
         Raises:
-            DownloadTargetError: It exists, is not a regular file, or its folder does not exist.
+            DownloadTargetError: The target exists or is not a regular file, or its directory does
+                not exist.
         """
         await run_in_thread(write_error, self._check)
 
     def _check(self) -> None:
         if "\0" in str(self._path):
-            msg = "the path to download into contains a NUL"
+            msg = "the path to download to contains a NUL character"
             raise DownloadTargetError(msg)
         if self._path.is_dir():
             msg = f"{str(self._path)!r} is a directory: pass it as directory="
@@ -77,7 +78,7 @@ class Target:
         """Write the content, and return the path once the file is complete under its name.
 
         Raises:
-            DownloadTargetError: It cannot be written.
+            DownloadTargetError: The file cannot be written.
             IntegrityError: The content does not have the announced length.
         """
         part = self._path.with_name(f".{secrets.token_hex(8)}.part")
@@ -118,11 +119,11 @@ class Target:
             part.replace(self._path)
             return
         try:
-            # Unlike a rename, a hard link never replaces a file that was created meanwhile.
+            # Unlike a rename, a hard link never replaces a file that was created in the meantime.
             self._path.hardlink_to(part)
         except FileExistsError:
             raise _exists(self._path) from None
-        except OSError:  # a file system without links
+        except OSError:  # a file system without hard links
             if os.path.lexists(self._path):
                 raise _exists(self._path) from None
             part.rename(self._path)
@@ -132,7 +133,7 @@ def base_name(filename: str) -> str:
     """Return the last segment of a filename from the service, if it is safe on every system.
 
     Raises:
-        DownloadTargetError: It could leave the directory, or is special on some system.
+        DownloadTargetError: The name could leave the directory, or is special on some system.
     """
     name = filename.rpartition("/")[2]
     unsafe = (
@@ -166,5 +167,5 @@ def _sync_and_close(file: IO[bytes]) -> None:
 
 
 def write_error(reason: str) -> DownloadTargetError:
-    """Return the error for what the disk refuses."""
+    """Return the error for a failure of the disk."""
     return DownloadTargetError(f"cannot write the download: {reason}")

@@ -1,4 +1,4 @@
-"""Work that may wait for a disk, done in a worker thread; and how to wait for what runs."""
+"""Worker threads for work that may wait for a disk, and a wait that cancellation cannot cut."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection
@@ -21,7 +21,7 @@ async def run_in_thread(
     function: Callable[[*Args], T],
     *args: *Args,
 ) -> T:
-    """Run ``function(*args)`` in a thread; what the disk refuses becomes a ``failure``."""
+    """Return ``function(*args)``, run in a worker thread; OS errors are raised as ``failure``."""
 
     def guarded() -> T:
         try:
@@ -32,14 +32,14 @@ async def run_in_thread(
             where = f"{error.filename!r}: " if error.filename else ""
             reason = f"{where}{error.strerror or error}"
             raise failure(reason) from error
-        except ValueError as error:  # a closed file, or a path that holds a NUL
+        except ValueError as error:  # a closed file, or a path with a NUL character
             raise failure(str(error)) from error
 
     work = asyncio.ensure_future(anyio.to_thread.run_sync(guarded))
     try:
         return await asyncio.shield(work)
     finally:
-        # Whatever happens: the file that the thread holds must not be closed under it.
+        # Even if cancelled: the caller closes the file, which the thread must not be using then.
         await wait_all([work])
 
 
@@ -49,8 +49,8 @@ async def open_in_thread(
     function: Callable[[*Args], IO[bytes]],
     *args: *Args,
 ) -> AsyncGenerator[IO[bytes], None]:
-    """A file that ``function(*args)`` opens in a thread, closed at the end."""
-    # The thread keeps it here: whoever is cancelled meanwhile would never hear of it.
+    """Context with the file that ``function(*args)`` opens in a thread; closed at the end."""
+    # A list, filled by the thread: a caller cancelled meanwhile gets no return value to close.
     files: list[IO[bytes]] = []
     try:
         await run_in_thread(failure, lambda: files.append(function(*args)))
@@ -60,18 +60,18 @@ async def open_in_thread(
             file.close()
 
 
-async def wait_all(works: Collection[asyncio.Future[Any]]) -> None:
-    """Wait for all of them; a cancellation does not end the wait, but comes after it."""
+async def wait_all(futures: Collection[asyncio.Future[Any]]) -> None:
+    """Wait for all futures; a cancellation is raised only when they are done."""
     cancelled: asyncio.CancelledError | None = None
-    while unfinished := [work for work in works if not work.done()]:
-        # anyio's cancellation is shielded off; a native one only starts the wait anew.
+    while unfinished := [future for future in futures if not future.done()]:
+        # The shield holds off anyio's cancellation; after asyncio's the loop waits again.
         with anyio.CancelScope(shield=True):
             try:
                 await asyncio.wait(unfinished)
             except asyncio.CancelledError as error:
                 cancelled = error
-    for work in works:
-        if not work.cancelled():
-            work.exception()  # seen, though perhaps nobody asks for it any more
+    for future in futures:
+        if not future.cancelled():
+            future.exception()  # marked as retrieved, or asyncio logs it if nothing else does
     if cancelled:
         raise cancelled

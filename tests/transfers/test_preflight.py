@@ -104,18 +104,18 @@ def test_each_fault_is_a_line(tmp_path, monkeypatch):
     *found, last = problems(
         "missing", "largest", "empty", Path("large"), "binary", "folder", "fifo", "a:b", "c?d", "nul\0"
     )  # fmt: skip
-    rule = 'a filename holds none of < > : " | ? * \\ and no control characters'
+    rule = 'a filename must not contain < > : " | ? * \\ or control characters'
     advice = "; pass filename= to store it under another name"
     assert found == [
         "'missing': cannot be read: No such file or directory",
-        "'empty' is empty, and the service refuses empty files",
-        "'large' has 104857601 bytes; the service takes 104857600 (100 MiB) at most",
+        "'empty' is empty, and the service rejects empty files",
+        "'large' has 104857601 bytes; the limit is 104857600 (100 MiB)",
         f"'binary' is {UNSUPPORTED}{SUPPORTED}",
         "'folder' is not a regular file",
         "'fifo' is not a regular file",
         f"{rule}: 'a:b'{advice}",
         f"{rule}: 'c?d'{advice}",
-        "'c?d' is empty, and the service refuses empty files",
+        "'c?d' is empty, and the service rejects empty files",
         f"{rule}: 'nul\\x00'{advice}",
     ]
     assert last.startswith("'nul\\x00': cannot be read: ")
@@ -132,8 +132,8 @@ def test_each_fault_is_a_line(tmp_path, monkeypatch):
         (("x" * 256, b"words"), "1 to 255 characters"),
         (("\udcff", b"words"), "lone surrogates"),
         ((5, b"words"), "1 to 255 characters: 5"),
-        (("a.txt", b"words", "text\n"), "'a.txt': content_type cannot stand in a header"),
-        (("a.txt", iter([]), 5), "'a.txt': content_type cannot stand in a header: 5"),
+        (("a.txt", b"words", "text\n"), "'a.txt': content_type must be printable ASCII"),
+        (("a.txt", iter([]), 5), "'a.txt': content_type must be printable ASCII, not 5"),
         (("a:b", iter([b"words"])), "'a:b'"),
         (("a.txt", 5), "'a.txt': cannot upload a int"),
         (("a.txt", None), "'a.txt': cannot upload a NoneType"),
@@ -199,7 +199,7 @@ def test_entries_say_themselves_what_is_wrong(tmp_path):
     first, second, third = problems(*entries)
     assert first == str(error)
     assert second.startswith(f"'{tmp_path}/c' is {UNSUPPORTED}")
-    assert third.startswith(f"'{tmp_path}/d': a filename holds none of")
+    assert third.startswith(f"'{tmp_path}/d': a filename must not contain")
     assert "'docs/d:'" in third
 
 
