@@ -49,8 +49,10 @@ def tests(session: nox.Session) -> None:
 def speed(session: nox.Session) -> None:
     """Run the tests of decoding again with the extra ``speed``."""
     session.install("-e", ".[emulator,speed]", *group("test"))
-    decoding = ("codec", "errors", "files", "models", "paging", "secrecy", "workspaces")
-    session.run("pytest", "-q", *(f"tests/test_{name}.py" for name in decoding))
+    core = [f"tests/_core/test_{name}.py" for name in ("codec", "errors", "paging")]
+    session.run(
+        "pytest", "-q", *core, "tests/operations", "tests/test_models.py", "tests/test_secrecy.py"
+    )
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""A live emulator for all tests, and one ``client`` that is both clients in turn."""
+"""A live emulator for all tests, and a ``client`` fixture that runs each test on both clients."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from support.faces import FACES, Client
+from support.clients import CLIENTS, Client
 from support.servers import RawServer
 
 from openrouter_async import RetryConfig
@@ -16,7 +16,7 @@ from openrouter_async.emulator import Emulator, run_emulator
 
 pytest_plugins = ["pytester"]
 
-# How long an example takes says more of what else the machine does.
+# How long an example takes depends on what else the machine does.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
@@ -42,7 +42,7 @@ def anyio_backend():
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch):
-    """No setting of the machine's reaches a test."""
+    """Hide the machine's own settings from the tests."""
     for name in [n for n in os.environ if n.upper().startswith("OPENROUTER_")]:
         monkeypatch.delenv(name)
     for name in [n for n in os.environ if n.lower().endswith("_proxy")]:
@@ -62,9 +62,9 @@ def emulator(_emulator: Emulator) -> Emulator:
     return _emulator
 
 
-@pytest.fixture(params=FACES)
+@pytest.fixture(params=CLIENTS, ids=["async", "sync"])
 async def client(request, emulator) -> AsyncIterator[Client]:
-    """A client of the emulator with the management key, on each client in turn.
+    """A client of the emulator with the management key: the async one, then the sync one.
 
     The sync client is called in a thread, so that one test awaits both.
     """
@@ -74,15 +74,15 @@ async def client(request, emulator) -> AsyncIterator[Client]:
         yield client
 
 
-@pytest.fixture(params=FACES)
+@pytest.fixture(params=CLIENTS, ids=["async", "sync"])
 def make_client(request):
-    """Makes clients for servers of the test's own, on each client in turn."""
+    """The class of a client for the test's own server: the async one, then the sync one."""
     return request.param
 
 
 @pytest.fixture
 async def raw_server():
-    """Starts servers that response with exactly the bytes a test wants: ``raw_server(handler)``."""
+    """Start servers that send exactly the bytes a test wants: ``raw_server(handler)``."""
     servers = []
 
     async def start(handler):
@@ -98,7 +98,7 @@ async def raw_server():
 
 @pytest.fixture
 def surroundings(emulator, tmp_path, monkeypatch):
-    """The files and the environment that the examples take for granted."""
+    """The files and the environment that the examples rely on."""
     monkeypatch.setenv("OPENROUTER_API_KEY", emulator.management_key)
     monkeypatch.setenv("OPENROUTER_BASE_URL", emulator.base_url)
     monkeypatch.chdir(tmp_path)

@@ -24,8 +24,8 @@ import backoff
 import h11
 import httpx
 import pytest
-from support.lines import RESET, headless
-from support.loops import loop_class
+from support.connections import RESET, headless
+from support.event_loop import loop_class
 from support.servers import http_response
 from support.tls import server_context, trusted
 

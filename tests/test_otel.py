@@ -16,8 +16,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
-from support.servers import FILE, http_response
-from support.wire import KEY, QUICK, raised, replies, reset
+from support.failures import raised
+from support.handlers import reset, respond_with
+from support.samples import FILE, KEY, QUICK
+from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, errors
 from openrouter_async.otel import instrument
@@ -92,7 +94,7 @@ def instrumented(make_client, telemetry):
 
 async def test_a_call_is_a_span_and_each_attempt_one_below(raw_server, instrumented, telemetry):
     """By the conventions for HTTP clients."""
-    server = await raw_server(replies(http_response(503), reset, http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(503), reset, http_response(200, FILE)))
     async with instrumented(server) as client:
         await client.files.retrieve("or_file_x", workspace_id="w-secret")
     (call,), attempts = telemetry.calls, telemetry.attempts
@@ -137,7 +139,9 @@ async def test_a_call_is_a_span_and_each_attempt_one_below(raw_server, instrumen
 
 async def test_a_failure_is_the_calls_too(raw_server, instrumented, telemetry):
     """With what it was."""
-    server = await raw_server(replies(http_response(404, {"error": {"message": "no such file"}})))
+    server = await raw_server(
+        respond_with(http_response(404, {"error": {"message": "no such file"}}))
+    )
     async with instrumented(server) as client:
         await raised(errors.NotFoundResponseError, client.files.retrieve, "x")
     (attempt,), (call,) = telemetry.attempts, telemetry.calls
@@ -154,27 +158,29 @@ async def test_a_repeated_delete_that_finds_nothing_is_no_failure(
     raw_server, instrumented, telemetry
 ):
     """Of the call; of the attempt it is."""
-    server = await raw_server(replies(reset, http_response(404)))
+    server = await raw_server(respond_with(reset, http_response(404)))
     async with instrumented(server) as client:
         await client.files.delete("x")
     assert telemetry.attempts[-1].attributes["error.type"] == "404"
     assert telemetry.calls[0].status.status_code is StatusCode.UNSET
 
 
-@pytest.mark.parametrize("face", [AsyncOpenRouter, OpenRouter])
-async def test_the_callers_span_is_the_parent(raw_server, telemetry, face):
+@pytest.mark.parametrize("client_class", [AsyncOpenRouter, OpenRouter], ids=["async", "sync"])
+async def test_the_callers_span_is_the_parent(raw_server, telemetry, client_class):
     """And the current one again when the call is over."""
-    server = await raw_server(replies(http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(200, FILE)))
 
     def blocking():
-        with face(KEY, server_url=server.url, hooks=telemetry.instrument()) as client:
+        with client_class(KEY, server_url=server.url, hooks=telemetry.instrument()) as client:
             client.files.retrieve("x")
 
     with telemetry.tracer.start_as_current_span("caller") as caller:
-        if face is OpenRouter:
+        if client_class is OpenRouter:
             await asyncio.to_thread(blocking)
         else:
-            async with face(KEY, server_url=server.url, hooks=telemetry.instrument()) as client:
+            async with client_class(
+                KEY, server_url=server.url, hooks=telemetry.instrument()
+            ) as client:
                 await client.files.retrieve("x")
         assert trace.get_current_span() is caller
     assert telemetry.calls[0].parent.span_id == caller.get_span_context().span_id
@@ -196,7 +202,7 @@ async def test_the_calls_span_is_current_while_it_runs(raw_server, instrumented,
             msg = "the tape is torn"
             raise LookupError(msg)
 
-    server = await raw_server(replies(http_response(200, STORED)))
+    server = await raw_server(respond_with(http_response(200, STORED)))
     hooks = Hooks(on_call=look, on_request=look, on_response=look, on_result=look, on_done=look)
     async with instrumented(server, hooks) as client:
         if ends == "well":
@@ -223,7 +229,7 @@ async def test_spans_end_even_if_anothers_hook_fails(raw_server, instrumented, t
         msg = "enough"
         raise LookupError(msg)
 
-    server = await raw_server(replies(http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(200, FILE)))
     async with instrumented(server, Hooks(**{name: hook})) as client:
         await raised(LookupError, client.files.retrieve, "x")
     assert len(telemetry.calls) == 1
@@ -238,7 +244,7 @@ async def test_an_attempt_that_never_began_is_no_span(raw_server, telemetry):
         msg = "not yet"
         raise LookupError(msg)
 
-    server = await raw_server(replies(http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(200, FILE)))
     hooks = evolve(telemetry.instrument(), on_request=hold_back)
     async with AsyncOpenRouter(KEY, server_url=server.url, hooks=hooks) as client:
         await raised(LookupError, client.files.retrieve, "x")
@@ -253,7 +259,7 @@ async def test_spans_end_with_a_cancelled_call(raw_server, telemetry, way):
     async def stay(request):
         await asyncio.sleep(60)
 
-    server = await raw_server(replies(stay))
+    server = await raw_server(respond_with(stay))
     async with AsyncOpenRouter(KEY, server_url=server.url, hooks=telemetry.instrument()) as client:
         if way == "scope":
             with anyio.move_on_after(0.1):
@@ -312,7 +318,7 @@ async def test_bulk_runs_are_traced(emulator, telemetry, tmp_path):
 
 async def test_the_context_travels_when_asked(raw_server, instrumented, telemetry):
     """Each attempt sends its own, as W3C has it."""
-    server = await raw_server(replies(http_response(503), http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(503), http_response(200, FILE)))
     token = context.attach(baggage.set_baggage("tenant", "ünï"))
     async with instrumented(server, propagate=True) as client:
         await client.files.retrieve("x")
@@ -326,7 +332,7 @@ async def test_the_context_travels_when_asked(raw_server, instrumented, telemetr
 
 async def test_the_context_stays_here_unless_asked(raw_server, instrumented):
     """And what the caller sends by itself is left alone."""
-    server = await raw_server(replies(http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(200, FILE)))
     async with instrumented(server) as client:
         await client.files.retrieve("x")
     own = {"traceparent": f"00-{1:032x}-{1:016x}-00"}
@@ -342,7 +348,7 @@ async def test_the_context_stays_here_unless_asked(raw_server, instrumented):
 
 async def test_attempts_are_measured(raw_server, instrumented, telemetry):
     """How long, how much, how often, by what came of them."""
-    server = await raw_server(replies(http_response(503), http_response(200, STORED)))
+    server = await raw_server(respond_with(http_response(503), http_response(200, STORED)))
     async with instrumented(server) as client:
         await client.files.retrieve("x")
         await client.files.upload(CONTENT, filename="x.txt")
@@ -388,7 +394,7 @@ async def test_the_queue_and_the_connections_are_measured(raw_server, telemetry)
         _, (queued,) = metrics["openrouter.client.queued_requests"]
         return states["active"], states["idle"], queued.value
 
-    server = await raw_server(replies(hold))
+    server = await raw_server(respond_with(hold))
     async with AsyncOpenRouter(
         KEY, server_url=server.url, hooks=telemetry.instrument(), max_connections=2
     ) as client:
@@ -407,7 +413,7 @@ async def test_the_queue_and_the_connections_are_measured(raw_server, telemetry)
 
 async def test_a_client_that_is_gone_is_not_kept(raw_server, telemetry):
     """The hooks outlive it."""
-    server = await raw_server(replies(http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(200, FILE)))
     hooks = telemetry.instrument()
     async with AsyncOpenRouter(KEY, server_url=server.url, hooks=hooks) as client:
         await client.files.retrieve("x")
@@ -424,7 +430,7 @@ async def test_a_client_that_is_gone_is_not_kept(raw_server, telemetry):
 
 async def test_without_a_provider_nothing_happens(raw_server):
     """Only the API is needed; it does nothing until an SDK is set up."""
-    server = await raw_server(replies(http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(200, FILE)))
     hooks = instrument(propagate=True)
     async with AsyncOpenRouter(KEY, server_url=server.url, hooks=hooks) as client:
         await client.files.retrieve("x")

@@ -5,32 +5,17 @@ import json
 import logging
 import pickle
 import socket
-import traceback
 
 import pytest
-from support.servers import FILE, abort, http_response
+from support.failures import texts
+from support.samples import FILE
+from support.servers import abort, http_response
 
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, RetryConfig, Timeout
 from openrouter_async.errors import InvalidRequestError, OpenRouterError, ResponseError
 
 KEY = "sk-or-v1-do-not-show-this-anywhere"
 PART = "do-not-show"
-
-
-def texts(error):
-    """All that a logger, a debugger or a crash reporter could print of an error."""
-    seen = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield repr(error)
-        yield str(error)
-        yield repr(vars(error))
-        if isinstance(error, OpenRouterError):
-            yield repr(pickle.dumps(error))
-        full = traceback.TracebackException.from_exception(error, capture_locals=True)
-        yield "".join(full.format())
-        yield from texts(error.__cause__)
-        error = error.__context__
 
 
 def free_port():
@@ -175,10 +160,10 @@ async def test_a_cancelled_call_does_not_show_the_key(raw_server):
             assert PART not in "\n".join(texts(caught.value))
 
 
-@pytest.mark.parametrize("face", [AsyncOpenRouter, OpenRouter])
-def test_no_repr_shows_the_key(face):
+@pytest.mark.parametrize("client_class", [AsyncOpenRouter, OpenRouter], ids=["async", "sync"])
+def test_no_repr_shows_the_key(client_class):
     """Of the client and of whatever hangs on it."""
-    client = face(KEY)
+    client = client_class(KEY)
     other = client.with_options(timeout=3)
     parts = [client, other, client.files, client.workspaces, client.transport]
     parts += [client.transport.settings, client.files.list, client.files.list()]
@@ -188,12 +173,12 @@ def test_no_repr_shows_the_key(face):
 
 
 @pytest.mark.parametrize("end", ["\r\nX: y", "\n", "\x00", "\u2013", " x", "\x7f"])
-@pytest.mark.parametrize("face", [AsyncOpenRouter, OpenRouter])
-def test_a_key_that_no_header_can_carry_is_refused_without_echo(face, end):
+@pytest.mark.parametrize("client_class", [AsyncOpenRouter, OpenRouter], ids=["async", "sync"])
+def test_a_key_that_no_header_can_carry_is_refused_without_echo(client_class, end):
     """At construction, and not even in the traceback's local variables."""
     keys = iter([f"{KEY}{end}x"])
     with pytest.raises(InvalidRequestError) as caught:
-        face(next(keys))
+        client_class(next(keys))
     shown = "\n".join(texts(caught.value))
     assert PART not in shown
     assert "API key" in shown

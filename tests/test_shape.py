@@ -151,8 +151,8 @@ def test_every_operation_is_used_and_offered_on_both_faces():
         }
         if module is files:
             functions |= {getattr(transfers, name) for name in BULK}
-        for face in (AsyncOpenRouter, OpenRouter):
-            cls = type(getattr(face("sk-test"), namespace))
+        for client_class in (AsyncOpenRouter, OpenRouter):
+            cls = type(getattr(client_class("sk-test"), namespace))
             offered = {getattr(cls, name).__wrapped__ for name in vars(cls) if name[0] != "_"}
             assert offered == functions
 
@@ -176,10 +176,10 @@ DOCUMENTED = {
 }
 
 
-@pytest.mark.parametrize("face", [AsyncOpenRouter, OpenRouter])
-def test_the_documents_names_stay(face):
+@pytest.mark.parametrize("client_class", [AsyncOpenRouter, OpenRouter], ids=["async", "sync"])
+def test_the_documents_names_stay(client_class):
     """Whoever knows the vendor's clients finds their way."""
-    client = face("sk-test")
+    client = client_class("sk-test")
     for namespace, names in DOCUMENTED.items():
         for name in names:
             method = getattr(getattr(client, namespace), name)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from support.runner import CliRunner
+from support.cli_runner import CliRunner
 from support.terminal import Terminal
 
 from openrouter_async.cli.app import app

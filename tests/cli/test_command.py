@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from support.loops import loop_class
-from support.runner import CliRunner
+from support.cli_runner import CliRunner
+from support.event_loop import loop_class
 
 from openrouter_async import errors
 from openrouter_async.cli import _errors

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
-from support.lines import close as fin
-from support.servers import FILE, http_response, read_body
+from support.connections import close as fin
+from support.samples import FILE
+from support.servers import http_response, read_body
 
 from openrouter_async import Hooks, errors
 
-from .service import CONTENT, endless, says
-from .stage import QUICK, Row, create, delete, download, download_to, listing, retrieve, upload
+from .faulty_server import CONTENT, endless, says
+from .harness import QUICK, Case, create, delete, download, download_to, listing, retrieve, upload
 
 INVALID = errors.ResponseValidationError
 MIB = 1_048_576
@@ -84,7 +85,7 @@ WRONG = {
 
 @pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
 @pytest.mark.parametrize("name", WRONG)
-def test_a_success_that_is_not_what_was_promised_is_an_error_that_says_so(stage, name, call):
+def test_a_success_that_is_not_what_was_promised_is_an_error_that_says_so(harness, name, call):
     """It is not tried again: nothing broke."""
 
     def check(error):
@@ -94,7 +95,7 @@ def test_a_success_that_is_not_what_was_promised_is_an_error_that_says_so(stage,
 
     if "nested" in name:
         gc.collect()  # else it may be done at the bottom of the recursion, where finalizers fail
-    Row(told(WRONG[name]), INVALID, options={"retries": QUICK}, check=check).run(stage, call)
+    Case(told(WRONG[name]), INVALID, options={"retries": QUICK}, check=check).run(harness, call)
 
 
 EMPTY = {204: INVALID, 205: INVALID, 202: INVALID, 206: INVALID}
@@ -104,10 +105,10 @@ EMPTY = {204: INVALID, 205: INVALID, 202: INVALID, 206: INVALID}
     "call", [retrieve, upload, delete, create, listing], ids=lambda c: c.__name__
 )
 @pytest.mark.parametrize("status", EMPTY)
-def test_a_success_without_a_body_is_none(stage, status, call):
+def test_a_success_without_a_body_is_none(harness, status, call):
     """What was done is confirmed in words or not at all."""
     raw = b"HTTP/1.1 %d X\r\n%b\r\n" % (status, b"" if status == 204 else b"content-length: 0\r\n")
-    Row(raw, EMPTY[status], options={"retries": QUICK}).run(stage, call)
+    Case(raw, EMPTY[status], options={"retries": QUICK}).run(harness, call)
 
 
 RIGHT = {
@@ -125,7 +126,7 @@ RIGHT = {
 
 @pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
 @pytest.mark.parametrize("name", RIGHT)
-def test_a_newer_or_odder_service_is_no_error(stage, name, call):
+def test_a_newer_or_odder_service_is_no_error(harness, name, call):
     """Of duplicate names the last counts, as everywhere in Python."""
 
     def check(file):
@@ -133,7 +134,7 @@ def test_a_newer_or_odder_service_is_no_error(stage, name, call):
         assert file.created_at.tzinfo is not None
 
     kind = "text/plain" if name == "another media type" else "application/json"
-    Row(told(RIGHT[name], kind), check=check).run(stage, call)
+    Case(told(RIGHT[name], kind), check=check).run(harness, call)
 
 
 STATUSES = {
@@ -153,7 +154,7 @@ BROKEN = {name: WRONG[name] for name in WRONG if "size" not in name} | {
 
 @pytest.mark.parametrize("status", [302, 500])
 @pytest.mark.parametrize("name", BROKEN)
-def test_an_error_is_its_status_whatever_its_body_is(stage, name, status):
+def test_an_error_is_its_status_whatever_its_body_is(harness, name, status):
     """And its words are the service's, or none."""
 
     def check(error):
@@ -161,7 +162,7 @@ def test_an_error_is_its_status_whatever_its_body_is(stage, name, status):
         assert error.body == BROKEN[name][: errors.MAX_BODY]
         assert len(str(error)) <= errors.MAX_BODY
 
-    Row(told(BROKEN[name], status=status), STATUSES[status], check=check).run(stage, retrieve)
+    Case(told(BROKEN[name], status=status), STATUSES[status], check=check).run(harness, retrieve)
 
 
 # Bodies without measure
@@ -215,7 +216,7 @@ def taking_at_most(size):
 
 
 @pytest.mark.parametrize("name", MEASURELESS)
-def test_an_error_without_measure_is_read_no_further_than_it_is_kept(stage, name):
+def test_an_error_without_measure_is_read_no_further_than_it_is_kept(harness, name):
     """It costs neither memory nor time: 64 KiB are kept, and 10 MiB the most that it takes."""
     again, start, first = MEASURELESS[name]
     given = 0
@@ -237,24 +238,24 @@ def test_an_error_without_measure_is_read_no_further_than_it_is_kept(stage, name
     results = []
     options = {"hooks": Hooks(on_result=results.append)}
     with taking_at_most(10 * MIB):
-        Row(
+        Case(
             step, errors.InternalServerResponseError, check=check, seconds=(0, 4), options=options
-        ).run(stage, retrieve)
+        ).run(harness, retrieve)
     assert results[0].received < errors.MAX_BODY + 262_144  # what asyncio reads at once
     assert given < 32 * MIB  # what stands in the sockets on both sides
 
 
-def test_a_success_without_measure_is_refused(stage):
+def test_a_success_without_measure_is_refused(harness):
     """A list that swells to a gigabyte is read as far as a list may be long."""
 
-    async def play(scene):
-        scene.server.steps = [endless(BOMB * 4, head(200, *GZIP) + BOMB_HEAD)]
+    async def scenario(run):
+        run.server.steps = [endless(BOMB * 4, head(200, *GZIP) + BOMB_HEAD)]
         with pytest.raises(INVALID, match="over 67108864 bytes"):
-            await scene.client.files.list()
-        await scene.goes_on()
+            await run.client.files.list()
+        await run.check_next_call()
 
     with taking_at_most(4 * 64 * MIB):  # the list once, and while it grows
-        stage.run(play)
+        harness.run(scenario)
 
 
 # Contents
@@ -262,52 +263,52 @@ def test_a_success_without_measure_is_refused(stage):
 
 @pytest.mark.parametrize("call", [download, download_to], ids=lambda call: call.__name__)
 @pytest.mark.parametrize("status", [200, 203])
-def test_any_bytes_are_content(stage, status, call):
+def test_any_bytes_are_content(harness, status, call):
     """HTML, JSON and errors included: the status alone says what it is."""
     body = WRONG["an error with 200"]
 
     def check(came):
         assert (came if call is download else came.read_bytes()) == body
 
-    Row(told(body, status=status), check=check).run(stage, call)
+    Case(told(body, status=status), check=check).run(harness, call)
 
 
 @pytest.mark.parametrize("call", [download, download_to], ids=lambda call: call.__name__)
 @pytest.mark.parametrize("status", STATUSES)
-def test_an_error_is_no_content(stage, status, call):
+def test_an_error_is_no_content(harness, status, call):
     """No file appears."""
-    Row(http_response(status, b"no"), STATUSES[status]).run(stage, call)
-    assert list(stage.folder.iterdir()) == []
+    Case(http_response(status, b"no"), STATUSES[status]).run(harness, call)
+    assert list(harness.folder.iterdir()) == []
 
 
-def test_a_swelling_content_is_not_held_in_memory(stage):
+def test_a_swelling_content_is_not_held_in_memory(harness):
     """It goes to the disk as it comes: 64 MiB of it, or a gigabyte in the long form."""
     times = 1024 if LONG else 64
     body = BOMB_HEAD + BOMB * times
 
-    async def play(scene):
+    async def scenario(run):
         # Nobody asked for compression; what comes compressed all the same is taken out of it.
-        scene.server.steps = [says(head(200, *GZIP) + body, fin)]
+        run.server.steps = [says(head(200, *GZIP) + body, fin)]
         # Not by `fails`, which makes text of the chunks that are in memory.
         with pytest.raises(errors.ConnectionFailedError, match="ends early"):
-            await download_to(scene)
-        await scene.goes_on()
+            await download_to(run)
+        await run.check_next_call()
 
     tracemalloc.start()
     try:
-        stage.run(play)
+        harness.run(scenario)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert most < 10 * MIB + len(body)
-    assert list(stage.folder.iterdir()) == []
+    assert list(harness.folder.iterdir()) == []
 
 
-def test_the_clock_of_a_service_that_lost_it_harms_nothing(stage):
+def test_the_clock_of_a_service_that_lost_it_harms_nothing(harness):
     """A ``Date`` of nonsense, on every response."""
     raw = http_response(200, FILE, "Date: Mon, 99 Foo 0000")
 
     def check(file):
         assert file.created_at == datetime(2025, 1, 1, tzinfo=UTC)
 
-    Row(raw, check=check).run(stage, retrieve)
+    Case(raw, check=check).run(harness, retrieve)

@@ -13,8 +13,8 @@ from support.tls import server_context, trusted
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout
 from openrouter_async.errors import ClientClosedError
 
-from .service import stall
-from .stage import (
+from .faulty_server import stall
+from .harness import (
     KEY,
     NOISE,
     ONCE,
@@ -31,7 +31,7 @@ from .stage import (
 
 
 @pytest.fixture
-def face():
+def client_class():
     """The sync client is interrupted rather than cancelled: see `test_faces`."""
     return AsyncOpenRouter
 
@@ -114,80 +114,80 @@ async def by_scope(call, at, _):
 CONTENT = b"0123456789" * 60_000
 
 
-async def upload_path(scene):
-    path = scene.folder / "source.txt"
+async def upload_path(run):
+    path = run.folder / "source.txt"
     path.write_bytes(CONTENT)
-    return await scene.client.files.upload(path)
+    return await run.client.files.upload(path)
 
 
-async def upload_pieces(scene):
-    return await scene.client.files.upload(("a.txt", iter([CONTENT, b"x"])))
+async def upload_pieces(run):
+    return await run.client.files.upload(("a.txt", iter([CONTENT, b"x"])))
 
 
-async def upload_async(scene):
+async def upload_async(run):
     async def chunks():
         for _ in range(3):
             yield CONTENT
             await asyncio.sleep(0)
 
-    return await scene.client.files.upload(("a.txt", chunks()))
+    return await run.client.files.upload(("a.txt", chunks()))
 
 
-async def download_pieces(scene):
-    async with scene.client.files.download("x") as download:
+async def download_pieces(run):
+    async with run.client.files.download("x") as download:
         return [chunk async for chunk in download]
 
 
-async def download_into(scene):
-    return await scene.client.files.download_to("x", directory=scene.folder, overwrite=True)
+async def download_into(run):
+    return await run.client.files.download_to("x", directory=run.folder, overwrite=True)
 
 
-async def upload_many(scene):
+async def upload_many(run):
     sources = [("a.txt", b"a"), ("b.txt", b"b"), ("c.txt", b"c")]
-    many = scene.client.files.upload_many(sources, concurrency=2)
+    many = run.client.files.upload_many(sources, concurrency=2)
     async with aclosing(many) as outcomes:
         return [outcome async for outcome in outcomes]
 
 
-async def upload_with_journal(scene):
-    many = scene.client.files.upload_many(
-        [("a.txt", b"a"), ("b.txt", b"b")], journal=scene.folder / "run.jsonl"
+async def upload_with_journal(run):
+    many = run.client.files.upload_many(
+        [("a.txt", b"a"), ("b.txt", b"b")], journal=run.folder / "run.jsonl"
     )
     async with aclosing(many) as outcomes:
         return [outcome async for outcome in outcomes]
 
 
-async def upload_tree(scene):
-    tree = scene.folder / "tree"
+async def upload_tree(run):
+    tree = run.folder / "tree"
     tree.mkdir(exist_ok=True)
     (tree / "a.txt").write_bytes(b"a")
     (tree / "b.txt").write_bytes(b"b")
-    return await scene.client.files.upload_tree(tree)
+    return await run.client.files.upload_tree(tree)
 
 
-async def download_many(scene):
-    target = scene.folder / "results"
+async def download_many(run):
+    target = run.folder / "results"
     target.mkdir(exist_ok=True)
-    many = scene.client.files.download_many(["x", "y"], target, overwrite=True)
+    many = run.client.files.download_many(["x", "y"], target, overwrite=True)
     async with aclosing(many) as outcomes:
         return [outcome async for outcome in outcomes]
 
 
-async def delete_many(scene):
-    async with aclosing(scene.client.files.delete_many(["x", "y", "z"])) as outcomes:
+async def delete_many(run):
+    async with aclosing(run.client.files.delete_many(["x", "y", "z"])) as outcomes:
         return [outcome async for outcome in outcomes]
 
 
 def of_workspaces(name, *args, **kwargs):
-    async def call(scene):
-        return await getattr(scene.client.workspaces, name)(*args, **kwargs)
+    async def call(run):
+        return await getattr(run.client.workspaces, name)(*args, **kwargs)
 
     call.__name__ = name
     return call
 
 
-async def members(scene):
-    async with aclosing(aiter(scene.client.workspaces.list_members("w"))) as rows:
+async def members(run):
+    async with aclosing(aiter(run.client.workspaces.list_members("w"))) as rows:
         return [row async for row in rows]
 
 
@@ -225,42 +225,42 @@ CALLS = [
 
 @pytest.mark.parametrize("act", [*ACTS, by_scope], ids=lambda act: act.__name__)
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
-def test_a_call_can_be_cancelled_at_each_of_its_awaits(stage, call, act):
+def test_a_call_can_be_cancelled_at_each_of_its_awaits(harness, call, act):
     """It ends there, its slot is free, and the next call works."""
     cancel = by_scope if act is by_scope else cancelled_at
 
-    async def play(scene):
+    async def scenario(run):
         at = 1
-        while await cancel(call(scene), at, act):
-            await scene.goes_on()
-            scene.server.healed = False
-            scene.calls += 1
+        while await cancel(call(run), at, act):
+            await run.check_next_call()
+            run.server.healed = False
+            run.calls += 1
             at += 1
         assert at > 1
 
-    stage.run(play)
+    harness.run(scenario)
 
 
 @pytest.mark.parametrize("act", [*ACTS, by_scope], ids=lambda act: act.__name__)
 @pytest.mark.parametrize("wire", ["plain", "TLS"])
 @pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
-def test_a_first_call_can_be_cancelled_at_each_of_its_awaits(stage, tmp_path, call, wire, act):
+def test_a_first_call_can_be_cancelled_at_each_of_its_awaits(harness, tmp_path, call, wire, act):
     """While it resolves, connects, and shakes hands; with a client of its own each time."""
     cancel = by_scope if act is by_scope else cancelled_at
 
-    async def play(scene):
-        shared, goes_on, at = scene.client, True, 0
+    async def scenario(run):
+        shared, goes_on, at = run.client, True, 0
         while goes_on:
             at += 1
-            url = scene.server.url.replace("127.0.0.1", "localhost")
-            async with AsyncOpenRouter(KEY, server_url=url, retries=ONCE) as scene.client:
-                goes_on = await cancel(call(scene), at, act)
-                await scene.goes_on()
-                scene.calls += 1
-        scene.client = shared
+            url = run.server.url.replace("127.0.0.1", "localhost")
+            async with AsyncOpenRouter(KEY, server_url=url, retries=ONCE) as run.client:
+                goes_on = await cancel(call(run), at, act)
+                await run.check_next_call()
+                run.calls += 1
+        run.client = shared
 
     with trusted(tmp_path):
-        stage.run(play, ssl=server_context() if wire == "TLS" else None)
+        harness.run(scenario, ssl=server_context() if wire == "TLS" else None)
 
 
 # Waits
@@ -268,13 +268,13 @@ def test_a_first_call_can_be_cancelled_at_each_of_its_awaits(stage, tmp_path, ca
 
 @pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_wait_between_attempts_can_be_cancelled(stage, call, times):
+def test_a_wait_between_attempts_can_be_cancelled(harness, call, times):
     """At once, however long it would have been."""
 
-    async def play(scene):
-        scene.server.steps = [http_response(429, b"", "Retry-After: 30")]
-        task = asyncio.create_task(call(scene))
-        while not scene.server.requests:
+    async def scenario(run):
+        run.server.steps = [http_response(429, b"", "Retry-After: 30")]
+        task = asyncio.create_task(call(run))
+        while not run.server.requests:
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.05)
         for _ in range(times):
@@ -282,21 +282,21 @@ def test_a_wait_between_attempts_can_be_cancelled(stage, call, times):
         done, _ = await asyncio.wait([task], timeout=NOISE)
         assert done
         assert task.cancelled()
-        assert len(scene.server.requests) == 1
-        await scene.goes_on()
+        assert len(run.server.requests) == 1
+        await run.check_next_call()
 
-    stage.run(play, retries=RetryConfig(), timeout=Timeout())
+    harness.run(scenario, retries=RetryConfig(), timeout=Timeout())
 
 
-def test_a_wait_for_a_connection_can_be_cancelled(stage):
+def test_a_wait_for_a_connection_can_be_cancelled(harness):
     """Its place in the queue goes to the next."""
 
-    async def play(scene):
-        scene.server.steps = [stall]
-        first = asyncio.create_task(retrieve(scene))
-        while not scene.server.requests:
+    async def scenario(run):
+        run.server.steps = [stall]
+        first = asyncio.create_task(retrieve(run))
+        while not run.server.requests:
             await asyncio.sleep(0.005)
-        waiting = [asyncio.create_task(retrieve(scene)) for _ in range(5)]
+        waiting = [asyncio.create_task(retrieve(run)) for _ in range(5)]
         await asyncio.sleep(0.02)
         for task in waiting[::2]:
             task.cancel()
@@ -304,24 +304,24 @@ def test_a_wait_for_a_connection_can_be_cancelled(stage):
         ends = await asyncio.gather(first, *waiting, return_exceptions=True)
         kinds = [isinstance(end, asyncio.CancelledError) for end in ends]
         assert kinds == [True, True, False, True, False, True]
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
 # Ends
 
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
-def test_the_end_of_a_client_can_be_cancelled(stage, act):
+def test_the_end_of_a_client_can_be_cancelled(harness, act):
     """At each await of it: all its sockets are closed all the same."""
 
-    async def play(scene):
+    async def scenario(run):
         at, goes_on = 0, True
         while goes_on:
             at += 1
-            client = AsyncOpenRouter(KEY, server_url=scene.server.url)
-            other = f"http://localhost:{scene.server.port}/api/v1"
+            client = AsyncOpenRouter(KEY, server_url=run.server.url)
+            other = f"http://localhost:{run.server.port}/api/v1"
             await asyncio.gather(
                 client.files.retrieve("x"),
                 client.files.retrieve("x"),
@@ -331,82 +331,82 @@ def test_the_end_of_a_client_can_be_cancelled(stage, act):
             with pytest.raises(ClientClosedError):
                 await client.files.retrieve("x")
         assert at > 1
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
 @pytest.mark.parametrize("read", [0, 1])
-def test_the_end_of_a_download_can_be_cancelled(stage, read, act):
+def test_the_end_of_a_download_can_be_cancelled(harness, read, act):
     """Its connection is given back or dropped, and its slot is free."""
 
-    async def play(scene):
+    async def scenario(run):
         at, goes_on = 0, True
         while goes_on:
             at += 1
-            download = await scene.client.files.download("x").__aenter__()
+            download = await run.client.files.download("x").__aenter__()
             if read:
                 async for _ in download:
                     break
             goes_on = await cancelled_at(download.__aexit__(None, None, None), at, act)
-            await scene.goes_on()
-            scene.server.healed = False
+            await run.check_next_call()
+            run.server.healed = False
 
-    stage.run(play)
+    harness.run(scenario)
 
 
-def test_the_end_of_a_client_cancels_what_waits_for_it(stage):
+def test_the_end_of_a_client_cancels_what_waits_for_it(harness):
     """Calls under way end with an error of ours, not with a cancellation."""
 
-    async def play(scene):
-        client = AsyncOpenRouter(KEY, server_url=scene.server.url, retries=ONCE, max_connections=1)
-        shared, scene.client = scene.client, client
-        scene.server.steps = [stall]
-        calls = [asyncio.create_task(scene.outcome(retrieve)) for _ in range(3)]
-        while not scene.server.requests:
+    async def scenario(run):
+        client = AsyncOpenRouter(KEY, server_url=run.server.url, retries=ONCE, max_connections=1)
+        shared, run.client = run.client, client
+        run.server.steps = [stall]
+        calls = [asyncio.create_task(run.outcome(retrieve)) for _ in range(3)]
+        while not run.server.requests:
             await asyncio.sleep(0.005)
         await client.aclose()
         for end in await asyncio.gather(*calls):
             assert type(end).__module__ == "openrouter_async.errors", repr(end)
-        scene.client = shared
-        await scene.goes_on()
+        run.client = shared
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
-def test_a_list_can_be_cancelled_between_its_rows(stage):
+def test_a_list_can_be_cancelled_between_its_rows(harness):
     """And left."""
 
-    async def play(scene):
+    async def scenario(run):
         async def read():
-            async for _ in scene.client.files.list():
+            async for _ in run.client.files.list():
                 await asyncio.sleep(10)
 
         task = asyncio.create_task(read())
-        while not scene.server.requests:
+        while not run.server.requests:
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.05)
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
-def test_the_end_of_a_client_of_two_ways_can_be_cancelled(stage, tmp_path, monkeypatch, act):
+def test_the_end_of_a_client_of_two_ways_can_be_cancelled(harness, tmp_path, monkeypatch, act):
     """With connections of its own and others through a proxy: all of them are closed."""
 
-    async def play(scene):
-        proxy = ConnectProxy({("api.example", 443): ("127.0.0.1", scene.server.port)})
+    async def scenario(run):
+        proxy = ConnectProxy({("api.example", 443): ("127.0.0.1", run.server.port)})
         await proxy.start()
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         at, goes_on = 0, True
         while goes_on:
             at += 1
-            client = AsyncOpenRouter(KEY, server_url=scene.server.url)
+            client = AsyncOpenRouter(KEY, server_url=run.server.url)
             await client.files.retrieve("x")
             await client.files.retrieve("x", server_url="https://api.example/api/v1")
             before = proxy.open
@@ -415,7 +415,7 @@ def test_the_end_of_a_client_of_two_ways_can_be_cancelled(stage, tmp_path, monke
                 while proxy.open >= before:
                     await asyncio.sleep(0.005)
         await proxy.aclose()
-        await scene.goes_on()
+        await run.check_next_call()
 
     with trusted(tmp_path):
-        stage.run(play, ssl=server_context("127.0.0.1", "api.example"))
+        harness.run(scenario, ssl=server_context("127.0.0.1", "api.example"))

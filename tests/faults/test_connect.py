@@ -10,11 +10,11 @@ from functools import partial
 
 import pytest
 from attrs import evolve
-from support.loops import loop_class
+from support.event_loop import loop_class
 
 from openrouter_async import Timeout, errors
 
-from .stage import NOISE, QUICK, download, download_to, retrieve, upload
+from .harness import NOISE, QUICK, download, download_to, retrieve, upload
 
 FAILED = errors.ConnectionFailedError
 TIMED_OUT = errors.RequestTimeoutError
@@ -89,69 +89,67 @@ WAYS = {
 
 @pytest.mark.parametrize("call", [retrieve, upload, download_to], ids=lambda call: call.__name__)
 @pytest.mark.parametrize("name", WAYS)
-def test_a_connection_that_cannot_be_made_is_tried_again_for_every_call(stage, name, call):
+def test_a_connection_that_cannot_be_made_is_tried_again_for_every_call(harness, name, call):
     """Nothing was sent, so nothing can have been done."""
     way, kind, attempts, options = WAYS[name]
 
-    async def play(scene):
-        good = scene.client
+    async def scenario(run):
+        good = run.client
         with way() as port:
             url = f"http://localhost:{port}/api/v1"
-            scene.client = good.with_options(server_url=url, **options)
-            error = await scene.fails(kind, call)
-        scene.client = good
-        assert len(scene.attempts) == attempts
-        assert scene.server.requests == []
+            run.client = good.with_options(server_url=url, **options)
+            error = await run.fails(kind, call)
+        run.client = good
+        assert len(run.attempts) == attempts
+        assert run.server.requests == []
         assert not error.maybe_processed
         if kind is TIMED_OUT:
             assert error.limit == "connect"
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play, retries=QUICK)
+    harness.run(scenario, retries=QUICK)
 
 
 @pytest.mark.parametrize("call", [retrieve, upload, download], ids=lambda call: call.__name__)
-def test_the_limit_in_all_covers_the_attempts_to_connect(stage, call):
+def test_the_limit_in_all_covers_the_attempts_to_connect(harness, call):
     """It fires in the midst of one, within a fifth of a second."""
 
-    async def play(scene):
-        good = scene.client
+    async def scenario(run):
+        good = run.client
         with full() as port:
             url = f"http://127.0.0.1:{port}/api/v1"
-            scene.client = good.with_options(
-                server_url=url, timeout=Timeout(connect=0.3, total=0.5)
-            )
+            run.client = good.with_options(server_url=url, timeout=Timeout(connect=0.3, total=0.5))
             began = time.monotonic()
-            error = await scene.fails(TIMED_OUT, call)
+            error = await run.fails(TIMED_OUT, call)
             assert 0.45 < time.monotonic() - began < 0.7 + NOISE
-        scene.client = good
+        run.client = good
         assert error.limit == "total"
         assert not error.maybe_processed
-        assert len(scene.attempts) == 2
-        await scene.goes_on()
+        assert len(run.attempts) == 2
+        await run.check_next_call()
 
-    stage.run(play, retries=QUICK)
+    harness.run(scenario, retries=QUICK)
 
 
-def test_a_server_that_comes_late_is_found(stage):
+def test_a_server_that_comes_late_is_found(harness):
     """The attempts that failed before cost nothing."""
 
-    async def play(scene):
-        good = scene.client
+    async def scenario(run):
+        good = run.client
         with nobody() as port:
             pass
-        scene.client = good.with_options(server_url=f"http://127.0.0.1:{port}/api/v1")
-        calling = asyncio.ensure_future(scene.outcome(upload))
-        while len(scene.attempts) < 2:
+        run.client = good.with_options(server_url=f"http://127.0.0.1:{port}/api/v1")
+        calling = asyncio.ensure_future(run.outcome(upload))
+        while len(run.attempts) < 2:
             await asyncio.sleep(0.005)
-        late = type(scene.server)()
+        late = type(run.server)()
         late._server = await asyncio.start_server(late._serve, "127.0.0.1", port)
         stored = await calling
         assert stored.filename == "a.txt"
-        scene.client = good
+        run.client = good
         assert len(late.requests) == 1
         await late.aclose()
-        await scene.goes_on()
+        await run.check_next_call()
 
     retries = type(QUICK)(max_attempts=None, initial_interval=0.05, max_interval=0.05)
-    stage.run(play, retries=retries, max_connections=2)
+    harness.run(scenario, retries=retries, max_connections=2)

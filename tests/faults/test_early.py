@@ -3,13 +3,14 @@
 import asyncio
 
 import pytest
-from support.lines import ENDS
-from support.servers import FILE, http_response
-from support.wire import parse_form
+from support.connections import ENDS
+from support.forms import parse_form
+from support.samples import FILE
+from support.servers import http_response
 
 from openrouter_async import Timeout, errors
 
-from .stage import QUICK, Content, Row
+from .harness import QUICK, Case, Content
 
 BODY = Content(bytes(range(256)) * 64_000)
 KINDS = {
@@ -41,26 +42,26 @@ def early(status, end, much, split):
     return step
 
 
-async def large(scene):
-    return await scene.client.files.upload(("a.bin", BODY))
+async def large(run):
+    return await run.client.files.upload(("a.bin", BODY))
 
 
-async def in_pieces(scene):
+async def in_pieces(run):
     async def chunks():
         for start in range(0, len(BODY), 100_000):
             yield BODY[start : start + 100_000]
 
-    return await scene.client.files.upload(("a.bin", chunks()))
+    return await run.client.files.upload(("a.bin", chunks()))
 
 
 @pytest.mark.parametrize("split", ["whole", "split"])
 @pytest.mark.parametrize("much", ["nothing", "half"])
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("status", KINDS)
-def test_a_refusal_that_comes_early_is_heard(stage, status, end, much, split):
+def test_a_refusal_that_comes_early_is_heard(harness, status, end, much, split):
     """Whatever becomes of the connection; a request is not sent again."""
-    Row(early(status, end, much, split), KINDS[status], options={"retries": QUICK}).run(
-        stage, large if split == "split" else in_pieces
+    Case(early(status, end, much, split), KINDS[status], options={"retries": QUICK}).run(
+        harness, large if split == "split" else in_pieces
     )
 
 
@@ -73,7 +74,7 @@ BREAKS = {
 
 @pytest.mark.parametrize("call", [large, in_pieces], ids=lambda call: call.__name__)
 @pytest.mark.parametrize("name", BREAKS)
-def test_a_body_that_breaks_off_was_not_stored_and_is_sent_again(stage, name, call):
+def test_a_body_that_breaks_off_was_not_stored_and_is_sent_again(harness, name, call):
     """If it can be: what can be read only once is a plain failure."""
     most, end = BREAKS[name]
 
@@ -82,15 +83,15 @@ def test_a_body_that_breaks_off_was_not_stored_and_is_sent_again(stage, name, ca
         await ENDS[end](request)
 
     good = call is large
-    Row(
+    Case(
         (step,),
         None if good else errors.ConnectionFailedError,
         requests=2 if good else 1,
         options={"retries": QUICK},
-    ).run(stage, call)
+    ).run(harness, call)
 
 
-def test_a_server_that_reads_no_more_meets_the_limit_to_write(stage):
+def test_a_server_that_reads_no_more_meets_the_limit_to_write(harness):
     """Nothing was stored."""
 
     def check(error):
@@ -100,20 +101,20 @@ def test_a_server_that_reads_no_more_meets_the_limit_to_write(stage):
         request.writer.transport.pause_reading()
         await asyncio.sleep(60)
 
-    Row(
+    Case(
         step,
         errors.RequestTimeoutError,
         options={"timeout": Timeout(write=0.3)},
         seconds=(0.25, 5),
         check=check,
-    ).run(stage, large)
+    ).run(harness, large)
 
 
 FLOOD = b"HTTP/1.1 100 \r\n\r\n"
 
 
 @pytest.mark.parametrize("count", [1, 100, 20_000])
-def test_interim_answers_do_not_stop_a_body(stage, count):
+def test_interim_answers_do_not_stop_a_body(harness, count):
     """Nor do twenty thousand of them stop the loop."""
     sizes = []
 
@@ -125,11 +126,11 @@ def test_interim_answers_do_not_stop_a_body(stage, count):
         sizes.append(len(parse_form(request.headers("content-type")[0], body).content))
         return http_response(200, FILE | {"size_bytes": sizes[0]})
 
-    Row(step, options={"timeout": Timeout(total=20)}, seconds=(0, 10)).run(stage, large)
+    Case(step, options={"timeout": Timeout(total=20)}, seconds=(0, 10)).run(harness, large)
     assert sizes == [len(BODY)]
 
 
-def test_interim_answers_without_end_meet_the_limit_in_all(stage):
+def test_interim_answers_without_end_meet_the_limit_in_all(harness):
     """While the body is still being sent."""
 
     async def step(request):
@@ -139,10 +140,10 @@ def test_interim_answers_without_end_meet_the_limit_in_all(stage):
             await request.writer.drain()
             await asyncio.sleep(0)
 
-    Row(
+    Case(
         step,
         errors.RequestTimeoutError,
         options={"timeout": Timeout(total=0.5)},
         seconds=(0.45, 2),
         check=lambda error: error.maybe_processed and pytest.fail("it was not sent whole"),
-    ).run(stage, large)
+    ).run(harness, large)

@@ -5,19 +5,19 @@ import os
 import zlib
 
 import pytest
-from support.lines import close as fin
-from support.lines import reset as rst
-from support.servers import FILE, http_response
-from support.wire import WORKSPACE
+from support.connections import close as fin
+from support.connections import reset as rst
+from support.samples import FILE, WORKSPACE
+from support.servers import http_response
 
 from openrouter_async import Timeout, errors
 
-from .service import CONTENT, PAGE, endless, says, stall
-from .stage import (
+from .faulty_server import CONTENT, PAGE, endless, says, stall
+from .harness import (
     LOST,
     NOISE,
     QUICK,
-    Row,
+    Case,
     create,
     delete,
     download,
@@ -71,30 +71,30 @@ def is_read(error):
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
 ROWS = {
     # Nothing, or nothing that is HTTP
-    "reset before the headers": Row(says(b"", rst), "lost"),
-    "FIN before the headers": Row(says(b"", fin), "lost"),
-    "another protocol": Row(says(b"SSH-2.0-OpenSSH_9.6\r\n", fin), "lost"),
-    "HTTP/2": Row(says(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18), fin), "lost"),
-    "NULs": Row(says(bytes(1000), fin), "lost"),
-    "an unasked switch of protocols": Row(
+    "reset before the headers": Case(says(b"", rst), "lost"),
+    "FIN before the headers": Case(says(b"", fin), "lost"),
+    "another protocol": Case(says(b"SSH-2.0-OpenSSH_9.6\r\n", fin), "lost"),
+    "HTTP/2": Case(says(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18), fin), "lost"),
+    "NULs": Case(says(bytes(1000), fin), "lost"),
+    "an unasked switch of protocols": Case(
         says(framed(b"", "Upgrade: x").replace(b"200", b"101"), fin), "lost"
     ),
-    "a status of four digits": Row(says(GOOD.replace(b"200", b"2000"), fin), "lost"),
-    "a header without a colon": Row(says(framed(BODY, "nonsense"), fin), "lost"),
-    "a NUL in a header": Row(says(framed(BODY, "a: b\0c"), fin), "lost"),
-    "200 KiB of headers": Row(says(framed(BODY, *[f"a: {'b' * 1000}"] * 200), fin), "lost"),
-    "headers without end": Row(endless(b"a: b\r\n" * 100, b"HTTP/1.1 200 OK\r\n"), "lost"),
+    "a status of four digits": Case(says(GOOD.replace(b"200", b"2000"), fin), "lost"),
+    "a header without a colon": Case(says(framed(BODY, "nonsense"), fin), "lost"),
+    "a NUL in a header": Case(says(framed(BODY, "a: b\0c"), fin), "lost"),
+    "200 KiB of headers": Case(says(framed(BODY, *[f"a: {'b' * 1000}"] * 200), fin), "lost"),
+    "headers without end": Case(endless(b"a: b\r\n" * 100, b"HTTP/1.1 200 OK\r\n"), "lost"),
     # Lengths
-    "a length that is too short": Row(
+    "a length that is too short": Case(
         says(framed(BODY, f"Content-Length: {len(BODY) - 1}")), INVALID
     ),
-    "bytes beyond the length": Row(says(GOOD + b"and more")),
-    "a second response beyond the length": Row(says(GOOD + GOOD)),
-    "a length that is too long, FIN": Row(says(framed(BODY, "Content-Length: 9999"), fin), "lost"),
-    "a length that is too long, reset": Row(
+    "bytes beyond the length": Case(says(GOOD + b"and more")),
+    "a second response beyond the length": Case(says(GOOD + GOOD)),
+    "a length that is too long, FIN": Case(says(framed(BODY, "Content-Length: 9999"), fin), "lost"),
+    "a length that is too long, reset": Case(
         says(framed(BODY, "Content-Length: 9999"), rst), "lost"
     ),
-    "a length that is too long, and silence": Row(
+    "a length that is too long, and silence": Case(
         says(framed(BODY, "Content-Length: 9999"), stall),
         "limit",
         1,
@@ -102,46 +102,46 @@ ROWS = {
         (0.1, 0.4 + NOISE),
         is_read,
     ),
-    "a length below zero": Row(says(framed(BODY, "Content-Length: -1"), fin), "lost"),
-    "a length that is no number": Row(says(framed(BODY, "Content-Length: many"), fin), "lost"),
-    "two lengths": Row(says(framed(BODY, "Content-Length: 5", "Content-Length: 6"), fin), "lost"),
-    "an unknown transfer encoding": Row(
+    "a length below zero": Case(says(framed(BODY, "Content-Length: -1"), fin), "lost"),
+    "a length that is no number": Case(says(framed(BODY, "Content-Length: many"), fin), "lost"),
+    "two lengths": Case(says(framed(BODY, "Content-Length: 5", "Content-Length: 6"), fin), "lost"),
+    "an unknown transfer encoding": Case(
         says(framed(BODY, "Transfer-Encoding: gzip, chunked"), fin), "lost"
     ),
-    "no framing": Row(says(UNKNOWN_LENGTH, fin)),
-    "no framing, and half of it": Row(says(UNKNOWN_LENGTH[:-40], fin), INVALID),
-    "no framing, reset": Row(says(UNKNOWN_LENGTH, rst), "lost"),
+    "no framing": Case(says(UNKNOWN_LENGTH, fin)),
+    "no framing, and half of it": Case(says(UNKNOWN_LENGTH[:-40], fin), INVALID),
+    "no framing, reset": Case(says(UNKNOWN_LENGTH, rst), "lost"),
     # Chunks
-    "chunks": Row(says(chunked(*(BODY[n : n + 7] for n in range(0, len(BODY), 7))))),
-    "chunks with extensions and trailers": Row(says(chunked(BODY, last=b"0;a=b\r\nx: y\r\n\r\n"))),
-    "no last chunk": Row(says(chunked(BODY, last=b""), fin), "lost"),
-    "half a chunk": Row(says(chunked(BODY)[:-40], fin), "lost"),
-    "a chunk's size that is none": Row(says(chunked(BODY, last=b"zz\r\n"), fin), "lost"),
-    "a chunk's size below zero": Row(says(chunked(BODY, last=b"-1\r\n\r\n"), fin), "lost"),
-    "a chunk without its end": Row(says(chunked(BODY).replace(b"}\r\n0", b"}xx0"), fin), "lost"),
-    "a chunk's size without end": Row(
+    "chunks": Case(says(chunked(*(BODY[n : n + 7] for n in range(0, len(BODY), 7))))),
+    "chunks with extensions and trailers": Case(says(chunked(BODY, last=b"0;a=b\r\nx: y\r\n\r\n"))),
+    "no last chunk": Case(says(chunked(BODY, last=b""), fin), "lost"),
+    "half a chunk": Case(says(chunked(BODY)[:-40], fin), "lost"),
+    "a chunk's size that is none": Case(says(chunked(BODY, last=b"zz\r\n"), fin), "lost"),
+    "a chunk's size below zero": Case(says(chunked(BODY, last=b"-1\r\n\r\n"), fin), "lost"),
+    "a chunk without its end": Case(says(chunked(BODY).replace(b"}\r\n0", b"}xx0"), fin), "lost"),
+    "a chunk's size without end": Case(
         endless(b"0" * 1000, framed(b"", "Transfer-Encoding: chunked")), "lost"
     ),
     # Compression
-    "gzip": Row(says(packed(gzip(BODY)))),
-    "truncated gzip": Row(says(packed(gzip(BODY)[:-20])), "lost"),
-    "gzip without its checksum": Row(says(packed(gzip(BODY)[:-8])), "lost"),
-    "gzip with a wrong checksum": Row(says(packed(gzip(BODY)[:-8] + bytes(8))), "lost"),
-    "gzip that is none": Row(says(packed(BODY)), "lost"),
-    "gzip of nothing": Row(says(packed(b"")), "lost"),
+    "gzip": Case(says(packed(gzip(BODY)))),
+    "truncated gzip": Case(says(packed(gzip(BODY)[:-20])), "lost"),
+    "gzip without its checksum": Case(says(packed(gzip(BODY)[:-8])), "lost"),
+    "gzip with a wrong checksum": Case(says(packed(gzip(BODY)[:-8] + bytes(8))), "lost"),
+    "gzip that is none": Case(says(packed(BODY)), "lost"),
+    "gzip of nothing": Case(says(packed(b"")), "lost"),
     # Time
-    "interim answers": Row(says(INTERIM * 5 + GOOD)),
-    "ten thousand interim answers": Row(says(INTERIM * 10_000 + GOOD)),
-    "interim answers without end": Row(
+    "interim answers": Case(says(INTERIM * 5 + GOOD)),
+    "ten thousand interim answers": Case(says(INTERIM * 10_000 + GOOD)),
+    "interim answers without end": Case(
         endless(INTERIM * 100), "limit", 1, TOTAL, FLOODED, is_total
     ),
-    "silence, until the limit to read": Row(
+    "silence, until the limit to read": Case(
         says(b"", stall), "limit", 1, SHORT, (0.1, 0.4 + NOISE), is_read
     ),
-    "silence, until the limit in all": Row(says(b"", stall), "limit", 1, TOTAL, IN_TIME, is_total),
-    "silence after the headers": Row(says(HEAD, stall), "limit", 1, TOTAL, IN_TIME, is_total),
-    "dripping headers": Row(says(GOOD, every=1, pause=0.02), "limit", 1, TOTAL, IN_TIME, is_total),
-    "a dripping body": Row(
+    "silence, until the limit in all": Case(says(b"", stall), "limit", 1, TOTAL, IN_TIME, is_total),
+    "silence after the headers": Case(says(HEAD, stall), "limit", 1, TOTAL, IN_TIME, is_total),
+    "dripping headers": Case(says(GOOD, every=1, pause=0.02), "limit", 1, TOTAL, IN_TIME, is_total),
+    "a dripping body": Case(
         endless(b"x", framed(b"", "Content-Length: 99999"), 0.02),
         "limit",
         1,
@@ -149,7 +149,7 @@ ROWS = {
         IN_TIME,
         is_total,
     ),
-    "dripping chunks": Row(
+    "dripping chunks": Case(
         endless(b"1\r\n \r\n", framed(b"", "Transfer-Encoding: chunked"), 0.02),
         "limit",
         1,
@@ -157,15 +157,15 @@ ROWS = {
         IN_TIME,
         is_total,
     ),
-    "a response byte by byte": Row(says(GOOD, every=1)),
+    "a response byte by byte": Case(says(GOOD, every=1)),
 }
 
 
 @pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
 @pytest.mark.parametrize("name", ROWS)
-def test_an_answer_that_is_framed_wrongly_is_an_error_of_ours(stage, name, call):
+def test_an_answer_that_is_framed_wrongly_is_an_error_of_ours(harness, name, call):
     """Or passes, if it says all the same what it has to."""
-    ROWS[name].run(stage, call)
+    ROWS[name].run(harness, call)
 
 
 # Every place at which a response can break
@@ -199,17 +199,17 @@ def _halves(body):
     [(call, "length") for call in CALLS]
     + [(call, name) for call in (retrieve, upload, download_to) for name in ("chunks", "none")],
 )
-def test_an_answer_can_break_at_any_byte(stage, call, end, framing):
+def test_an_answer_can_break_at_any_byte(harness, call, end, framing):
     """It is an error until the last byte is there; what has no length ends with its connection."""
     raw = FRAMINGS[framing](CALLS[call])
     head = raw.index(b"\r\n\r\n") + 4
     lost = LOST.get(call, errors.ConnectionFailedError)
     cuts = [*range(0, len(raw), STEP), len(raw) - 1, len(raw)]
 
-    async def play(scene):
+    async def scenario(run):
         for cut in cuts:
-            scene.server.steps = [says(raw[:cut], end)]
-            came = await scene.outcome(call)
+            run.server.steps = [says(raw[:cut], end)]
+            came = await run.outcome(call)
             if framing == "none" and end is fin and cut >= head:
                 ended = call in {download, download_to} or cut == len(raw)
                 expected = None if ended else errors.ResponseValidationError
@@ -217,44 +217,44 @@ def test_an_answer_can_break_at_any_byte(stage, call, end, framing):
                 expected = None if cut == len(raw) and (framing, end) != ("none", rst) else lost
             kind = type(came) if isinstance(came, errors.OpenRouterError) else None
             assert kind is expected, (cut, came)
-        assert len(scene.server.requests) == len(cuts)
-        await scene.goes_on()
+        assert len(run.server.requests) == len(cuts)
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
     if call is download_to:
         whole = (framing, end) != ("none", rst)
-        assert [path.name for path in stage.folder.iterdir()] == ["target.bin"] * whole
+        assert [path.name for path in harness.folder.iterdir()] == ["target.bin"] * whole
 
 
 @pytest.mark.parametrize("end", [fin, rst], ids=lambda end: end.__name__)
 @pytest.mark.parametrize("call", [retrieve, download, download_to], ids=lambda call: call.__name__)
-def test_what_breaks_once_is_fetched_again(stage, call, end):
+def test_what_breaks_once_is_fetched_again(harness, call, end):
     """At whatever byte: nobody hears of it."""
     raw = CALLS[call]
 
-    async def play(scene):
+    async def scenario(run):
         for cut in range(0, len(raw), STEP):
-            scene.server.requests.clear()
-            scene.server.steps = [says(raw[:cut], end)]
-            assert not isinstance(await scene.outcome(call), errors.OpenRouterError)
-            assert len(scene.server.requests) == 2
-        await scene.goes_on()
+            run.server.requests.clear()
+            run.server.steps = [says(raw[:cut], end)]
+            assert not isinstance(await run.outcome(call), errors.OpenRouterError)
+            assert len(run.server.requests) == 2
+        await run.check_next_call()
 
-    stage.run(play, retries=QUICK)
+    harness.run(scenario, retries=QUICK)
 
 
 @pytest.mark.parametrize("call", [retrieve, upload, download_to], ids=lambda call: call.__name__)
-def test_silence_at_any_byte_meets_the_limit(stage, call):
+def test_silence_at_any_byte_meets_the_limit(harness, call):
     """The limit to read, for the limit in all is further away."""
     raw = CALLS[call]
 
-    async def play(scene):
+    async def scenario(run):
         for cut in range(0, len(raw), 4 * STEP):
-            scene.server.steps = [says(raw[:cut], stall)]
-            is_read(await scene.fails(LOST.get(call, TIMED_OUT), call))
-        await scene.goes_on()
+            run.server.steps = [says(raw[:cut], stall)]
+            is_read(await run.fails(LOST.get(call, TIMED_OUT), call))
+        await run.check_next_call()
 
-    stage.run(play, timeout=Timeout(read=0.1))
+    harness.run(scenario, timeout=Timeout(read=0.1))
 
 
 # Connections that end between requests
@@ -263,17 +263,17 @@ def test_silence_at_any_byte_meets_the_limit(stage, call):
 @pytest.mark.parametrize("end", [fin, rst], ids=lambda end: end.__name__)
 @pytest.mark.parametrize("call", [retrieve, upload, delete], ids=lambda call: call.__name__)
 @pytest.mark.parametrize("pause", [0.0, 0.003])
-def test_a_server_that_hangs_up_between_requests_costs_nothing(stage, call, end, pause):
+def test_a_server_that_hangs_up_between_requests_costs_nothing(harness, call, end, pause):
     """Each request is sent once, over a connection that is alive, and answered."""
 
-    async def play(scene):
-        scene.server.steps = [says(CALLS[call], end) for _ in range(30)]
+    async def scenario(run):
+        run.server.steps = [says(CALLS[call], end) for _ in range(30)]
         for _ in range(30):
-            came = await scene.outcome(call)
+            came = await run.outcome(call)
             assert not isinstance(came, errors.OpenRouterError), repr(came)
             if pause:
                 await asyncio.sleep(pause)
-        assert len(scene.server.requests) == 30
-        await scene.goes_on()
+        assert len(run.server.requests) == 30
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)

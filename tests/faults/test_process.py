@@ -15,7 +15,7 @@ import pytest
 from openrouter_async import RetryConfig, Timeout, errors
 from openrouter_async.models import FileMetadata
 
-from .stage import KEY, NOISE, ONCE, Content, retrieve
+from .harness import KEY, NOISE, ONCE, Content, retrieve
 
 LONG = bool(os.environ.get("FAULTS_LONG"))
 KILLS = 50 if LONG else 3
@@ -97,16 +97,16 @@ def emulated(tmp_path):
     emulated.end()
 
 
-async def stored(scene, name):
+async def stored(run, name):
     """The files of that name, each of which has to be whole."""
-    found = [file async for file in scene.client.files.list() if file.filename == name]
+    found = [file async for file in run.client.files.list() if file.filename == name]
     assert [file.size_bytes for file in found] == [SIZE] * len(found)
     return found
 
 
 def upload(name):
-    async def call(scene):
-        return await scene.client.files.upload((name, BODY))
+    async def call(run):
+        return await run.client.files.upload((name, BODY))
 
     return call
 
@@ -131,32 +131,32 @@ def whenever(chance, emulated, offset):
 
 
 @pytest.mark.timeout(1200)
-def test_a_service_that_is_killed_during_an_upload_has_it_whole_or_not_at_all(stage, emulated):
+def test_a_service_that_is_killed_during_an_upload_has_it_whole_or_not_at_all(harness, emulated):
     """And what the caller hears is never wrong about it."""
     chance = random.Random(SEED)
     heard = {}
 
-    async def play(scene):
-        own = scene.client
-        scene.client = own.with_options(server_url=emulated.url)
+    async def scenario(run):
+        own = run.client
+        run.client = own.with_options(server_url=emulated.url)
         for number in range(KILLS):
             await emulated.restart()
             name = f"{number}.txt"
             progress = whenever(chance, emulated, chance.randrange(SIZE))
 
-            async def call(scene, name=name, progress=progress):
-                return await scene.client.files.upload((name, BODY), progress=progress)
+            async def call(run, name=name, progress=progress):
+                return await run.client.files.upload((name, BODY), progress=progress)
 
-            end = await scene.outcome(call)
+            end = await run.outcome(call)
             await emulated.restart()
-            found = await stored(scene, name)
+            found = await stored(run, name)
             kind = type(end)
             heard.setdefault(kind, []).append(len(found))
         assert {*emulated.contents()} <= {BODY}
-        scene.client = own
-        await scene.goes_on()
+        run.client = own
+        await run.check_next_call()
 
-    stage.run(play, max_connections=2)
+    harness.run(scenario, max_connections=2)
     assert heard.keys() <= {
         errors.UploadOutcomeUnknown,
         errors.ConnectionFailedError,
@@ -170,7 +170,7 @@ def test_a_service_that_is_killed_during_an_upload_has_it_whole_or_not_at_all(st
 
 
 @pytest.mark.timeout(1200)
-def test_an_upload_that_reconciles_outlives_the_service(stage, emulated):
+def test_an_upload_that_reconciles_outlives_the_service(harness, emulated):
     """It is killed and comes back: exactly one file is there at the end."""
     chance = random.Random(SEED)
     retries = RetryConfig(
@@ -181,113 +181,113 @@ def test_an_upload_that_reconciles_outlives_the_service(stage, emulated):
         on_ambiguous_upload="reconcile",
     )
 
-    async def play(scene):
-        own = scene.client
-        scene.client = own.with_options(server_url=emulated.url, retries=retries)
+    async def scenario(run):
+        own = run.client
+        run.client = own.with_options(server_url=emulated.url, retries=retries)
         await emulated.restart()
         for number in range(RESTARTS):
             name = f"{number}.txt"
             progress = whenever(chance, emulated, chance.randrange(SIZE))
 
-            async def call(scene, name=name, progress=progress):
-                return await scene.client.files.upload((name, BODY), progress=progress)
+            async def call(run, name=name, progress=progress):
+                return await run.client.files.upload((name, BODY), progress=progress)
 
-            calling = asyncio.ensure_future(scene.outcome(call, within=90))
+            calling = asyncio.ensure_future(run.outcome(call, within=90))
             await asyncio.to_thread(emulated.gone)
             await emulated.restart()
             end = await calling
             assert type(end) is FileMetadata, repr(end)
-            assert [file.id for file in await stored(scene, name)] == [end.id]
-        scene.client = own
-        await scene.goes_on()
+            assert [file.id for file in await stored(run, name)] == [end.id]
+        run.client = own
+        await run.check_next_call()
 
-    stage.run(play, max_connections=2, timeout=Timeout(connect=5, read=10))
+    harness.run(scenario, max_connections=2, timeout=Timeout(connect=5, read=10))
 
 
-def test_a_service_that_is_stopped_is_waited_for(stage, emulated):
+def test_a_service_that_is_stopped_is_waited_for(harness, emulated):
     """And goes on where it was, once it is let."""
 
-    async def play(scene):
-        own = scene.client
+    async def scenario(run):
+        own = run.client
         await emulated.restart()
-        scene.client = own.with_options(server_url=emulated.url, timeout=Timeout(total=60))
-        file = await scene.outcome(upload("0.txt"))
+        run.client = own.with_options(server_url=emulated.url, timeout=Timeout(total=60))
+        file = await run.outcome(upload("0.txt"))
         emulated.signal(signal.SIGSTOP)
         asyncio.get_running_loop().call_later(PAUSE, emulated.signal, signal.SIGCONT)
         began = time.monotonic()
-        attempts = len(scene.attempts)
-        again = await scene.outcome(upload("1.txt"))
+        attempts = len(run.attempts)
+        again = await run.outcome(upload("1.txt"))
         assert time.monotonic() - began > PAUSE * 0.9
         assert type(file) is type(again) is FileMetadata, repr(again)
-        assert len(scene.attempts) == attempts + 1
-        assert len(await stored(scene, "1.txt")) == 1
-        scene.client = own
-        await scene.goes_on()
+        assert len(run.attempts) == attempts + 1
+        assert len(await stored(run, "1.txt")) == 1
+        run.client = own
+        await run.check_next_call()
 
-    stage.run(play, max_connections=2, retries=ONCE)
+    harness.run(scenario, max_connections=2, retries=ONCE)
 
 
-def test_a_service_that_is_stopped_meets_the_limit_in_all(stage, emulated):
+def test_a_service_that_is_stopped_meets_the_limit_in_all(harness, emulated):
     """It fires in time; nothing is stored twice."""
 
-    async def small(scene):
-        return await scene.client.files.upload(("s.txt", b"small"), timeout=0.5)
+    async def small(run):
+        return await run.client.files.upload(("s.txt", b"small"), timeout=0.5)
 
-    async def limited(scene):
-        return await scene.client.files.retrieve("x", timeout=0.5)
+    async def limited(run):
+        return await run.client.files.retrieve("x", timeout=0.5)
 
-    async def play(scene):
-        own = scene.client
+    async def scenario(run):
+        own = run.client
         await emulated.restart()
-        scene.client = own.with_options(server_url=emulated.url)
-        await scene.outcome(retrieve)
+        run.client = own.with_options(server_url=emulated.url)
+        await run.outcome(retrieve)
         emulated.signal(signal.SIGSTOP)
         for call, kind in (
             (limited, errors.RequestTimeoutError),
             (small, errors.UploadOutcomeUnknown),
         ):
             began = time.monotonic()
-            await scene.fails(kind, call)
+            await run.fails(kind, call)
             assert 0.45 < time.monotonic() - began < 0.7 + NOISE
         emulated.signal(signal.SIGCONT)
-        found = [file async for file in scene.client.files.list()]
+        found = [file async for file in run.client.files.list()]
         assert len(found) <= 1
-        scene.client = own
-        await scene.goes_on()
+        run.client = own
+        await run.check_next_call()
 
-    stage.run(play, max_connections=2)
+    harness.run(scenario, max_connections=2)
 
 
 @pytest.mark.parametrize("fault", [{"drop_answer": True}, {"truncate": 20}])
-def test_what_was_stored_and_never_told_is_unknown_or_reconciled(stage, emulator, fault):
+def test_what_was_stored_and_never_told_is_unknown_or_reconciled(harness, emulator, fault):
     """By default an error says so; reconciled, there is exactly one file."""
     emulator.add_key(KEY)
 
-    async def small(scene, filename="s.txt"):
-        return await scene.client.files.upload((filename, b"small"))
+    async def small(run, filename="s.txt"):
+        return await run.client.files.upload((filename, b"small"))
 
-    async def play(scene):
-        own = scene.client
-        scene.client = own.with_options(server_url=emulator.base_url)
+    async def scenario(run):
+        own = run.client
+        run.client = own.with_options(server_url=emulator.base_url)
         emulator.faults({"operation": "upload_file", **fault})
-        error = await scene.fails(errors.UploadOutcomeUnknown, small)
+        error = await run.fails(errors.UploadOutcomeUnknown, small)
         assert (error.filename, error.size, error.maybe_processed) == ("s.txt", 5, True)
-        found = [file async for file in scene.client.files.list()]
+        found = [file async for file in run.client.files.list()]
         if "drop_answer" in fault:
             assert len(found) == 1
         for file in found:
-            await scene.client.files.delete(file.id)
+            await run.client.files.delete(file.id)
         emulator.faults({"operation": "upload_file", **fault})
         retries = RetryConfig(initial_interval=0.01, on_ambiguous_upload="reconcile")
-        scene.client = scene.client.with_options(retries=retries)
+        run.client = run.client.with_options(retries=retries)
         # Under another name: the first one's outcome stays unknown, and it could be its file.
-        file = await scene.outcome(partial(small, filename="t.txt"))
-        found = [file async for file in scene.client.files.list()]
+        file = await run.outcome(partial(small, filename="t.txt"))
+        found = [file async for file in run.client.files.list()]
         assert [one.id for one in found] == [file.id]
         assert [rule["met"] for rule in emulator.fault_status()] == [1]
         sent = [one["operation"] for one in emulator.requests()].count("upload_file")
         assert sent == 2  # once by default, and once reconciled
-        scene.client = own
-        await scene.goes_on()
+        run.client = own
+        await run.check_next_call()
 
-    stage.run(play, max_connections=2)
+    harness.run(scenario, max_connections=2)

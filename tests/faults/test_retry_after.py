@@ -10,7 +10,18 @@ from support.servers import http_response, read_body
 
 from openrouter_async import RetryConfig, errors
 
-from .stage import NOISE, QUICK, Row, create, delete, listing, retrieve, set_budget, update, upload
+from .harness import (
+    NOISE,
+    QUICK,
+    Case,
+    create,
+    delete,
+    listing,
+    retrieve,
+    set_budget,
+    update,
+    upload,
+)
 
 KINDS = {
     429: errors.TooManyRequestsResponseError,
@@ -54,38 +65,38 @@ HARMLESS = {
 @pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
 @pytest.mark.parametrize("status", KINDS)
 @pytest.mark.parametrize("name", HARMLESS)
-def test_a_wait_that_is_over_or_makes_no_sense_is_none(stage, name, status, call):
+def test_a_wait_that_is_over_or_makes_no_sense_is_none(harness, name, status, call):
     """The call is tried again as if it had not been said; a 503 without it may have acted."""
     headers = [b"Retry-After: " + value for value in HARMLESS[name]]
     understood = name in {"0", "a fraction", "a date past", "a date long past"}
     again = call is retrieve or status == 429 or understood
-    Row(
+    Case(
         busy(status, *headers),
         None if again else KINDS[status],
         requests=2 if again else 1,
         options={"retries": QUICK},
         seconds=(0, 2 + NOISE),
-    ).run(stage, call)
+    ).run(harness, call)
 
 
-def test_a_wait_of_two_seconds_is_waited_for(stage):
+def test_a_wait_of_two_seconds_is_waited_for(harness):
     """Not less, and not much more."""
-    Row(
+    Case(
         busy(429, b"Retry-After: 2"),
         requests=2,
         options={"retries": QUICK},
         seconds=(2, 2.3 + NOISE),
-    ).run(stage, upload)
+    ).run(harness, upload)
 
 
-def test_a_date_in_two_seconds_is_waited_for(stage):
+def test_a_date_in_two_seconds_is_waited_for(harness):
     """Its fraction was cut off, so that it is a second or more."""
 
     async def step(request):
         return busy(503, b"Retry-After: " + date(2).encode())
 
-    Row(step, requests=2, options={"retries": QUICK}, seconds=(0.9, 2.3 + NOISE)).run(
-        stage, retrieve
+    Case(step, requests=2, options={"retries": QUICK}, seconds=(0.9, 2.3 + NOISE)).run(
+        harness, retrieve
     )
 
 
@@ -101,20 +112,20 @@ TOO_LONG = {
 @pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
 @pytest.mark.parametrize("status", KINDS)
 @pytest.mark.parametrize("name", TOO_LONG)
-def test_a_wait_that_is_too_long_is_raised_at_once(stage, name, status, call):
+def test_a_wait_that_is_too_long_is_raised_at_once(harness, name, status, call):
     """With the seconds that were asked for."""
     value, seconds = TOO_LONG[name]
 
     def check(error):
         assert error.retry_after == pytest.approx(seconds, rel=0.1)
 
-    Row(
+    Case(
         busy(status, b"Retry-After: " + value),
         KINDS[status],
         options={"retries": QUICK},
         seconds=(0, 1 + NOISE),
         check=check,
-    ).run(stage, call)
+    ).run(harness, call)
 
 
 # So many failures, then a response
@@ -131,29 +142,29 @@ ATTEMPTS = {retrieve: 4, listing: 4, delete: 4, set_budget: 4, update: 2, upload
 @pytest.mark.parametrize("call", ATTEMPTS, ids=lambda call: call.__name__)
 @pytest.mark.parametrize("status", FAILURES)
 @pytest.mark.parametrize("times", [1, 3, 4])
-def test_a_failure_is_outlasted_as_far_as_it_is_safe(stage, times, status, call):
+def test_a_failure_is_outlasted_as_far_as_it_is_safe(harness, times, status, call):
     """As the table in the README has it."""
     lasts = times < ATTEMPTS[call]
-    Row(
+    Case(
         (http_response(status),) * min(times, ATTEMPTS[call]),
         None if lasts else FAILURES[status],
         requests=min(times + 1, ATTEMPTS[call]),
         options={"retries": QUICK},
-    ).run(stage, call)
+    ).run(harness, call)
 
 
-def test_a_wait_that_would_outlast_the_call_is_not_begun(stage):
+def test_a_wait_that_would_outlast_the_call_is_not_begun(harness):
     """Neither the time in all, nor that of the retries."""
     for options in ({"timeout": 3.0}, {"retries": RetryConfig(max_elapsed_time=3)}):
-        Row(
+        Case(
             busy(429, b"Retry-After: 5"), KINDS[429], options={"retries": QUICK} | options,
             seconds=(0, 1 + NOISE),
-        ).run(stage, retrieve)  # fmt: skip
+        ).run(harness, retrieve)  # fmt: skip
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
 @pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
-def test_a_clock_that_is_set_during_a_wait_changes_nothing(stage, monkeypatch, hours, call):
+def test_a_clock_that_is_set_during_a_wait_changes_nothing(harness, monkeypatch, hours, call):
     """Waits and limits go by a clock that nobody sets."""
     began = time.time()
 
@@ -170,9 +181,9 @@ def test_a_clock_that_is_set_during_a_wait_changes_nothing(stage, monkeypatch, h
                 monkeypatch.setattr(module, "datetime", Moved)
         return busy(429, b"Retry-After: 0.3")
 
-    Row(
+    Case(
         step,
         requests=2,
         options={"retries": QUICK, "timeout": 20},
         seconds=(0.3, 0.5 + NOISE),
-    ).run(stage, call)
+    ).run(harness, call)

@@ -13,7 +13,7 @@ from openrouter_async import errors
 from openrouter_async._content import sources as _sources
 from openrouter_async.errors import UploadSourceError
 
-from .stage import QUICK, Content
+from .harness import QUICK, Content
 
 SIZE = 3_000_000
 
@@ -90,23 +90,23 @@ ODD = [directory, fifo, loop, long_loop, dangling, device, socket_file, vanish, 
 
 
 @pytest.mark.parametrize("change", ODD, ids=lambda change: change.__name__)
-def test_what_is_no_file_to_upload_is_refused_unsent(stage, path, change):
+def test_what_is_no_file_to_upload_is_refused_unsent(harness, path, change):
     """At once: nothing waits for the other end of a FIFO."""
     change(path)
 
-    async def play(scene):
-        await scene.fails(UploadSourceError, lambda s: s.client.files.upload(path))
-        assert (scene.attempts, scene.server.requests) == ([], [])
-        await scene.goes_on()
+    async def scenario(run):
+        await run.fails(UploadSourceError, lambda s: s.client.files.upload(path))
+        assert (run.attempts, run.server.requests) == ([], [])
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
 REFUSED = [errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.EINTR]  # fmt: skip
 
 
 @pytest.mark.parametrize("number", REFUSED, ids=errno.errorcode.get)
-def test_a_file_that_the_system_will_not_open_is_refused_unsent(stage, path, monkeypatch, number):
+def test_a_file_that_the_system_will_not_open_is_refused_unsent(harness, path, monkeypatch, number):
     """Root may read all, so the refusal is the test's own."""
     original = os.open
 
@@ -117,13 +117,13 @@ def test_a_file_that_the_system_will_not_open_is_refused_unsent(stage, path, mon
 
     monkeypatch.setattr(os, "open", refuse)
 
-    async def play(scene):
-        error = await scene.fails(UploadSourceError, lambda s: s.client.files.upload(path))
+    async def scenario(run):
+        error = await run.fails(UploadSourceError, lambda s: s.client.files.upload(path))
         assert os.strerror(number) in str(error)
-        assert scene.server.requests == []
-        await scene.goes_on()
+        assert run.server.requests == []
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
 # Changed under way
@@ -161,40 +161,40 @@ class Once:
 
 @pytest.mark.parametrize("kind", ["path", "file"])
 @pytest.mark.parametrize("change", [shrink, empty, grow], ids=lambda change: change.__name__)
-def test_a_file_that_changes_its_length_is_not_stored(stage, path, change, kind):
+def test_a_file_that_changes_its_length_is_not_stored(harness, path, change, kind):
     """The one request breaks off before its end, and is not repeated."""
 
-    async def play(scene):
+    async def scenario(run):
         with path.open("rb", buffering=0) as file:
             source = path if kind == "path" else file
 
-            async def call(scene):
+            async def call(run):
                 progress = Once(lambda: change(path))
-                return await scene.client.files.upload(source, progress=progress)
+                return await run.client.files.upload(source, progress=progress)
 
-            await scene.fails(UploadSourceError, call)
-        assert len(scene.attempts) == 1
-        assert all(request.body == b"" for request in scene.server.requests)
-        await scene.goes_on()
+            await run.fails(UploadSourceError, call)
+        assert len(run.attempts) == 1
+        assert all(request.body == b"" for request in run.server.requests)
+        await run.check_next_call()
 
-    stage.run(play, retries=QUICK)
+    harness.run(scenario, retries=QUICK)
 
 
 @pytest.mark.parametrize("change", [vanish, replace], ids=lambda change: change.__name__)
-def test_a_file_that_loses_its_name_is_stored_as_it_was(stage, path, change):
+def test_a_file_that_loses_its_name_is_stored_as_it_was(harness, path, change):
     """It is open; what takes its name is another file."""
 
-    async def play(scene):
-        async def call(scene):
-            return await scene.client.files.upload(path, progress=Once(lambda: change(path)))
+    async def scenario(run):
+        async def call(run):
+            return await run.client.files.upload(path, progress=Once(lambda: change(path)))
 
-        stored = await scene.outcome(call)
+        stored = await run.outcome(call)
         assert not isinstance(stored, errors.OpenRouterError), repr(stored)
-        (request,) = scene.server.requests
+        (request,) = run.server.requests
         assert LARGE in request.body
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_file_that_loses_its_name_is_stored_as_it_was(stage, path, change):
     [vanish, replace, rewrite, shrink, grow, directory, fifo, loop],
     ids=lambda change: change.__name__,
 )
-def test_a_file_that_has_changed_is_not_sent_again(stage, path, change):
+def test_a_file_that_has_changed_is_not_sent_again(harness, path, change):
     """A retry sends the same bytes or none."""
 
     async def step(request):
@@ -210,13 +210,13 @@ def test_a_file_that_has_changed_is_not_sent_again(stage, path, change):
         change(path)
         return http_response(429)
 
-    async def play(scene):
-        await scene.fails(UploadSourceError, lambda s: s.client.files.upload(path))
-        assert len(scene.server.requests) <= 2
-        assert sum(bool(request.body) for request in scene.server.requests) == 0
-        await scene.goes_on()
+    async def scenario(run):
+        await run.fails(UploadSourceError, lambda s: s.client.files.upload(path))
+        assert len(run.server.requests) <= 2
+        assert sum(bool(request.body) for request in run.server.requests) == 0
+        await run.check_next_call()
 
-    stage.run(play, step, retries=QUICK)
+    harness.run(scenario, step, retries=QUICK)
 
 
 # Reads that fail
@@ -255,21 +255,21 @@ class Failing(io.RawIOBase):
 @pytest.mark.parametrize("seekable", [True, False])
 @pytest.mark.parametrize("place", [0, 1, 600_000, SIZE - 1])
 @pytest.mark.parametrize("number", [errno.EIO, errno.ETIMEDOUT, errno.ECONNRESET, errno.EPIPE])
-def test_a_read_that_fails_is_an_error_of_the_source(stage, number, place, seekable):
+def test_a_read_that_fails_is_an_error_of_the_source(harness, number, place, seekable):
     """Even where its number is that of a connection: it is not tried again, nothing is stored."""
 
-    async def play(scene):
+    async def scenario(run):
         source = Failing(place, number, seekable=seekable)
-        error = await scene.fails(
+        error = await run.fails(
             UploadSourceError, lambda s: s.client.files.upload(source, filename="a.bin")
         )
         assert os.strerror(number) in str(error)
         assert not source.closed
-        assert len(scene.server.requests) <= 1
-        assert sum(bool(request.body) for request in scene.server.requests) == 0
-        await scene.goes_on()
+        assert len(run.server.requests) <= 1
+        assert sum(bool(request.body) for request in run.server.requests) == 0
+        await run.check_next_call()
 
-    stage.run(play, retries=QUICK)
+    harness.run(scenario, retries=QUICK)
 
 
 class OwnError(Exception):
@@ -278,7 +278,7 @@ class OwnError(Exception):
 
 @pytest.mark.parametrize("kind", ["plain", "async"])
 @pytest.mark.parametrize("error", [OSError, TimeoutError, ConnectionResetError, OwnError])
-def test_what_an_iterator_raises_is_the_sources_own(stage, kind, error):
+def test_what_an_iterator_raises_is_the_sources_own(harness, kind, error):
     """What the system refuses becomes an error of ours; all else is the caller's, as it is."""
     expected = OwnError if error is OwnError else UploadSourceError
 
@@ -290,20 +290,20 @@ def test_what_an_iterator_raises_is_the_sources_own(stage, kind, error):
         for chunk in chunks():
             yield chunk
 
-    async def play(scene):
+    async def scenario(run):
         source = later() if kind == "async" else chunks()
         with pytest.raises(expected) as caught:
-            await scene.client.files.upload(source, filename="a.bin")
+            await run.client.files.upload(source, filename="a.bin")
         assert type(caught.value) is expected
-        scene.silent(caught.value)
-        assert len(scene.server.requests) <= 1
-        assert sum(bool(request.body) for request in scene.server.requests) == 0
-        await scene.goes_on()
+        run.check_redacted(caught.value)
+        assert len(run.server.requests) <= 1
+        assert sum(bool(request.body) for request in run.server.requests) == 0
+        await run.check_next_call()
 
-    stage.run(play, retries=QUICK)
+    harness.run(scenario, retries=QUICK)
 
 
-def test_a_slow_disk_meets_the_limit_in_all(stage, path, monkeypatch):
+def test_a_slow_disk_meets_the_limit_in_all(harness, path, monkeypatch):
     """The call ends when the read that runs does; the file is closed by then."""
     original = _sources._read
 
@@ -313,11 +313,11 @@ def test_a_slow_disk_meets_the_limit_in_all(stage, path, monkeypatch):
 
     monkeypatch.setattr(_sources, "_read", slowly)
 
-    async def play(scene):
-        error = await scene.fails(
+    async def scenario(run):
+        error = await run.fails(
             errors.RequestTimeoutError, lambda s: s.client.files.upload(path, timeout=0.15)
         )
         assert (error.limit, error.maybe_processed) == ("total", False)
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)

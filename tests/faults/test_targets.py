@@ -8,23 +8,23 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from support.lines import close as fin
-from support.lines import reset as rst
+from support.connections import close as fin
+from support.connections import reset as rst
 from support.servers import read_body
 
 from openrouter_async import AsyncOpenRouter, errors
 from openrouter_async.errors import DownloadTargetError
 
-from .service import CONTENT, says
-from .stage import QUICK, Row
+from .faulty_server import CONTENT, says
+from .harness import QUICK, Case
 
 SIZE = 3_000_000
 HEAD = f"HTTP/1.1 200 OK\r\ncontent-length: {SIZE}\r\n\r\n".encode()
 
 
 def into(path, **options):
-    async def call(scene):
-        return await scene.client.files.download_to("x", path, **options)
+    async def call(run):
+        return await run.client.files.download_to("x", path, **options)
 
     return call
 
@@ -44,108 +44,108 @@ def slowly(action, folder):
     return step
 
 
-def test_a_target_that_exists_is_kept(stage):
+def test_a_target_that_exists_is_kept(harness):
     """Nothing is sent; overwritten it is only where that was asked for."""
-    target = stage.folder / "target.bin"
+    target = harness.folder / "target.bin"
     target.write_bytes(b"mine")
 
-    async def play(scene):
-        await scene.fails(DownloadTargetError, into(target))
-        assert scene.server.requests == []
+    async def scenario(run):
+        await run.fails(DownloadTargetError, into(target))
+        assert run.server.requests == []
         assert target.read_bytes() == b"mine"
-        await scene.outcome(into(target, overwrite=True))
+        await run.outcome(into(target, overwrite=True))
         assert target.read_bytes() == CONTENT
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
-def test_a_target_that_appears_meanwhile_is_kept(stage):
+def test_a_target_that_appears_meanwhile_is_kept(harness):
     """Though the content is there."""
-    target = stage.folder / "target.bin"
-    Row(slowly(lambda: target.write_bytes(b"mine"), stage.folder), DownloadTargetError).run(
-        stage, into(target)
+    target = harness.folder / "target.bin"
+    Case(slowly(lambda: target.write_bytes(b"mine"), harness.folder), DownloadTargetError).run(
+        harness, into(target)
     )
     assert target.read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_target_that_becomes_a_directory_is_kept(stage, overwrite):
+def test_a_target_that_becomes_a_directory_is_kept(harness, overwrite):
     """And nothing lands in it."""
-    target = stage.folder / "target.bin"
-    Row(slowly(target.mkdir, stage.folder), DownloadTargetError).run(
-        stage, into(target, overwrite=overwrite)
+    target = harness.folder / "target.bin"
+    Case(slowly(target.mkdir, harness.folder), DownloadTargetError).run(
+        harness, into(target, overwrite=overwrite)
     )
     assert list(target.iterdir()) == []
 
 
 @pytest.mark.parametrize("moved", [False, True])
-def test_a_directory_that_vanishes_is_an_error_of_the_target(stage, moved):
+def test_a_directory_that_vanishes_is_an_error_of_the_target(harness, moved):
     """Removed, or renamed with the temporary file in it."""
-    folder = stage.folder / "inner"
+    folder = harness.folder / "inner"
     folder.mkdir()
-    away = (lambda: folder.rename(stage.folder / "moved")) if moved else (
+    away = (lambda: folder.rename(harness.folder / "moved")) if moved else (
         lambda: shutil.rmtree(folder)
     )  # fmt: skip
 
-    async def play(scene):
-        scene.server.steps = [slowly(away, folder)]
-        await scene.fails(DownloadTargetError, into(folder / "target.bin"))
-        assert len(scene.server.requests) == 1
+    async def scenario(run):
+        run.server.steps = [slowly(away, folder)]
+        await run.fails(DownloadTargetError, into(folder / "target.bin"))
+        assert len(run.server.requests) == 1
         # Where it went the temporary file went too: nobody can find it there.
-        shutil.rmtree(stage.folder / "moved", ignore_errors=True)
-        await scene.goes_on()
+        shutil.rmtree(harness.folder / "moved", ignore_errors=True)
+        await run.check_next_call()
 
-    stage.run(play, retries=QUICK)
+    harness.run(scenario, retries=QUICK)
     assert not folder.exists()
 
 
-def test_a_temporary_file_that_vanishes_is_an_error_of_the_target(stage):
+def test_a_temporary_file_that_vanishes_is_an_error_of_the_target(harness):
     """Somebody cleans up."""
 
     def clean():
-        for path in stage.folder.iterdir():
+        for path in harness.folder.iterdir():
             path.unlink()
 
-    Row(slowly(clean, stage.folder), DownloadTargetError).run(
-        stage, into(stage.folder / "target.bin")
+    Case(slowly(clean, harness.folder), DownloadTargetError).run(
+        harness, into(harness.folder / "target.bin")
     )
-    assert list(stage.folder.iterdir()) == []
+    assert list(harness.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("end", [fin, rst], ids=lambda end: end.__name__)
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_content_that_breaks_off_for_good_leaves_the_target_as_it_was(stage, overwrite, end):
+def test_a_content_that_breaks_off_for_good_leaves_the_target_as_it_was(harness, overwrite, end):
     """Four times, then it is an error."""
-    target = stage.folder / "target.bin"
+    target = harness.folder / "target.bin"
     if overwrite:
         target.write_bytes(b"mine")
-    Row(
+    Case(
         (says(HEAD + bytes(SIZE // 2), end),) * 4,
         errors.ConnectionFailedError,
         requests=4,
         options={"retries": QUICK},
-    ).run(stage, into(target, overwrite=overwrite))
-    assert [path.read_bytes() for path in stage.folder.iterdir()] == [b"mine"] * overwrite
+    ).run(harness, into(target, overwrite=overwrite))
+    assert [path.read_bytes() for path in harness.folder.iterdir()] == [b"mine"] * overwrite
 
 
 @pytest.mark.parametrize("where", ["content", "retrieve"])
-def test_a_directory_for_a_target_is_as_safe(stage, where):
+def test_a_directory_for_a_target_is_as_safe(harness, where):
     """Whichever of the two requests meets the fault."""
-    folder = stage.folder / "inner"
+    folder = harness.folder / "inner"
     folder.mkdir()
 
-    async def call(scene):
-        return await scene.client.files.download_to("x", directory=folder)
+    async def call(run):
+        return await run.client.files.download_to("x", directory=folder)
 
-    async def play(scene):
+    async def scenario(run):
         bad = says(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", fin)
-        scene.server.steps = [bad] if where == "retrieve" else [None, bad]
-        await scene.fails(errors.ConnectionFailedError, call)
+        run.server.steps = [bad] if where == "retrieve" else [None, bad]
+        await run.fails(errors.ConnectionFailedError, call)
         assert list(folder.iterdir()) == []
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
 # Full disks
@@ -169,20 +169,20 @@ def small_disk(folder):
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="only root can mount")
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_disk_that_is_full_is_an_error_of_the_target(stage, overwrite):
+def test_a_disk_that_is_full_is_an_error_of_the_target(harness, overwrite):
     """It says so, leaves nothing behind, and keeps what was there."""
-    target = stage.folder / "target.bin"
+    target = harness.folder / "target.bin"
 
     def check(error):
         assert "No space left on device" in str(error)
 
-    with small_disk(stage.folder):
+    with small_disk(harness.folder):
         if overwrite:
             target.write_bytes(b"mine")
-        Row(slowly(lambda: None, stage.folder), DownloadTargetError, check=check).run(
-            stage, into(target, overwrite=overwrite)
+        Case(slowly(lambda: None, harness.folder), DownloadTargetError, check=check).run(
+            harness, into(target, overwrite=overwrite)
         )
-        assert [path.read_bytes() for path in stage.folder.iterdir()] == [b"mine"] * overwrite
+        assert [path.read_bytes() for path in harness.folder.iterdir()] == [b"mine"] * overwrite
 
 
 LIMITED = """
@@ -190,7 +190,7 @@ import asyncio, pathlib, resource, sys
 from openrouter_async import AsyncOpenRouter, OpenRouter
 from openrouter_async.errors import DownloadTargetError
 
-url, target, face = sys.argv[1:]
+url, target, client_class = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 
 async def use():
@@ -209,23 +209,23 @@ def use_blocking():
             print(error)
         print(client.files.retrieve("x").id)
 
-asyncio.run(use()) if face == "async" else use_blocking()
+asyncio.run(use()) if client_class == "async" else use_blocking()
 print([path.name for path in pathlib.Path(target).parent.iterdir()])
 """
 
 
-def test_a_limit_on_the_size_of_files_is_an_error_of_the_target(stage, face):
+def test_a_limit_on_the_size_of_files_is_an_error_of_the_target(harness, client_class):
     """As of a quota; in a process of its own, which the limit is for."""
 
-    async def play(scene):
-        scene.server.steps = [slowly(lambda: None, stage.folder)]
+    async def scenario(run):
+        run.server.steps = [slowly(lambda: None, harness.folder)]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
             LIMITED,
-            scene.server.url,
-            str(stage.folder / "target.bin"),
-            "async" if face is AsyncOpenRouter else "blocking",
+            run.server.url,
+            str(harness.folder / "target.bin"),
+            "async" if client_class is AsyncOpenRouter else "sync",
             stdout=subprocess.PIPE,
         )
         out, _ = await process.communicate()
@@ -233,6 +233,6 @@ def test_a_limit_on_the_size_of_files_is_an_error_of_the_target(stage, face):
         assert "File too large" in lines[0]
         assert lines[1].startswith("or_file_")
         assert lines[2] == "[]"
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)

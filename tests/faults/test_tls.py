@@ -10,8 +10,8 @@ from support.tls import LONG_AGO, server_context, trusted
 
 from openrouter_async import Timeout, errors
 
-from .service import FaultyServer
-from .stage import QUICK, create, download_to, retrieve, upload
+from .faulty_server import FaultyServer
+from .harness import QUICK, create, download_to, retrieve, upload
 
 SOON = datetime.now(UTC) + timedelta(days=30)
 
@@ -48,26 +48,26 @@ def _trust(tmp_path):
     "call", [retrieve, upload, create, download_to], ids=lambda call: call.__name__
 )
 @pytest.mark.parametrize("name", BAD)
-def test_a_certificate_that_is_not_to_be_trusted_ends_a_call_for_good(stage, name, call):
+def test_a_certificate_that_is_not_to_be_trusted_ends_a_call_for_good(harness, name, call):
     """One handshake, no second, and not a byte of HTTP."""
     context = BAD[name]()
-    stage.quiet = False  # the server's side of the handshake is asyncio's own to print
+    harness.quiet = False  # the server's side of the handshake is asyncio's own to print
 
-    async def play(scene):
+    async def scenario(run):
         bad = Untrusted(context)
         await bad.start(ssl=context)
-        good = scene.client
-        scene.client = good.with_options(server_url=bad.url)
-        error = await scene.fails(errors.TLSError, call)
+        good = run.client
+        run.client = good.with_options(server_url=bad.url)
+        error = await run.fails(errors.TLSError, call)
         assert not error.maybe_processed
         assert "certificate" in str(error)
-        scene.client = good
+        run.client = good
         await bad.aclose()
-        assert (len(scene.attempts), bad.hellos) == (1, 1)
+        assert (len(run.attempts), bad.hellos) == (1, 1)
         assert (bad.connections, bad.requests) == (0, [])
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play, ssl=server_context(), retries=QUICK)
+    harness.run(scenario, ssl=server_context(), retries=QUICK)
 
 
 HELLO = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03"
@@ -82,7 +82,7 @@ WORDS = {
 
 @pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
 @pytest.mark.parametrize("name", WORDS)
-def test_a_handshake_that_is_none_ends_before_anything_is_sent(stage, name, call):
+def test_a_handshake_that_is_none_ends_before_anything_is_sent(harness, name, call):
     """It is tried again only where the connection broke."""
     words, kind, attempts = WORDS[name]
 
@@ -93,22 +93,22 @@ def test_a_handshake_that_is_none_ends_before_anything_is_sent(stage, name, call
             await writer.drain()
         writer.close()
 
-    async def play(scene):
-        good = scene.client
+    async def scenario(run):
+        good = run.client
         async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            scene.client = good.with_options(server_url=f"https://127.0.0.1:{port}/api/v1")
-            error = await scene.fails(kind, call)
-        scene.client = good
-        assert len(scene.attempts) == attempts
+            run.client = good.with_options(server_url=f"https://127.0.0.1:{port}/api/v1")
+            error = await run.fails(kind, call)
+        run.client = good
+        assert len(run.attempts) == attempts
         assert not error.maybe_processed
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play, ssl=server_context(), retries=QUICK)
+    harness.run(scenario, ssl=server_context(), retries=QUICK)
 
 
 @pytest.mark.parametrize("limit", ["connect", "total"])
-def test_a_handshake_that_goes_nowhere_meets_the_limit(stage, limit):
+def test_a_handshake_that_goes_nowhere_meets_the_limit(harness, limit):
     """And leaves no socket behind."""
 
     async def wait(reader, writer):
@@ -116,17 +116,17 @@ def test_a_handshake_that_goes_nowhere_meets_the_limit(stage, limit):
             await reader.read()
         writer.close()
 
-    async def play(scene):
-        good = scene.client
+    async def scenario(run):
+        good = run.client
         server = await asyncio.start_server(wait, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         timeout = Timeout(**{limit: 0.3})
         url = f"https://127.0.0.1:{port}/api/v1"
-        scene.client = good.with_options(server_url=url, timeout=timeout)
-        error = await scene.fails(errors.RequestTimeoutError, upload)
+        run.client = good.with_options(server_url=url, timeout=timeout)
+        error = await run.fails(errors.RequestTimeoutError, upload)
         assert (error.limit, error.maybe_processed) == (limit, False)
-        scene.client = good
+        run.client = good
         server.close()
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play, ssl=server_context())
+    harness.run(scenario, ssl=server_context())

@@ -7,7 +7,7 @@ import shutil
 from functools import cache
 
 import pytest
-from support.faces import BlockingFace
+from support.clients import AwaitableSyncClient
 
 from openrouter_async import AsyncOpenRouter
 
@@ -19,7 +19,7 @@ from .steps import STEPS
 REQUIRED = os.environ.get("OPENROUTER_INTEROP") == "1"
 TS_DIR = os.environ.get("OPENROUTER_TS_DIR", "")
 
-OURS = {"async": callers.ours(AsyncOpenRouter), "blocking": callers.ours(BlockingFace)}
+OURS = {"async": callers.ours(AsyncOpenRouter), "blocking": callers.ours(AwaitableSyncClient)}
 VENDORS = {
     "Python": callers.python(blocking=True),
     "Python async": callers.python(blocking=False),

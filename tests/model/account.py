@@ -20,13 +20,13 @@ LOCAL = {InvalidRequestError, UploadSourceError}
 class Stage:
     """What the calls of all examples go through."""
 
-    face: type
+    client_class: type
     runner: asyncio.Runner
     emulator: object
 
     def client(self, key):
-        """A client of the stage's face."""
-        return self.face(key, server_url=self.emulator.base_url, retries=RetryConfig.none())
+        """A client of the stage's client_class."""
+        return self.client_class(key, server_url=self.emulator.base_url, retries=RetryConfig.none())
 
 
 class Account(RuleBasedStateMachine):

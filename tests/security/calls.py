@@ -13,8 +13,9 @@ from contextlib import aclosing
 from urllib.parse import parse_qsl, unquote
 
 from attrs import field, frozen
-from support.servers import FILE, http_response
-from support.wire import BUDGET, MEMBER, WORKSPACE, parse_form
+from support.forms import parse_form
+from support.samples import BUDGET, FILE, MEMBER, WORKSPACE
+from support.servers import http_response
 
 from openrouter_async import errors, models
 from openrouter_async.namespaces import Files, Workspaces

@@ -5,8 +5,9 @@ import typing
 from urllib.parse import unquote_plus
 
 import pytest
-from support.servers import FILE, http_response
-from support.wire import KEY, QUICK, form_of
+from support.forms import form_of
+from support.samples import FILE, KEY, QUICK
+from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, Operation
 from openrouter_async.errors import InvalidRequestError, NoAnswerError
@@ -145,17 +146,17 @@ def _check(name, text, came, usual):
 # What no operation passes on, but clients and transports take
 
 
-@pytest.mark.parametrize("face", [AsyncOpenRouter, OpenRouter])
-def test_no_string_of_a_client_breaks_a_header(face):
+@pytest.mark.parametrize("client_class", [AsyncOpenRouter, OpenRouter], ids=["async", "sync"])
+def test_no_string_of_a_client_breaks_a_header(client_class):
     """What its constructor takes is refused there, whichever parameter it is."""
-    hints = typing.get_type_hints(face.__init__)
+    hints = typing.get_type_hints(client_class.__init__)
     names = [name for name, hint in hints.items() if takes_strings(hint)]
     assert set(names) >= {"api_key", "server_url", "http_referer", "default_headers"}
     for name in names:
         for text in (f"a\r\n{MARK}: 1", f"a\n{MARK}: 1", "a\0b", "a\x7fb", "a\u2013b"):
             value = {"server_url": f"https://{text}.example", "default_headers": {"x-own": text}}
             with pytest.raises(InvalidRequestError) as caught:
-                face(**{"api_key": KEY, name: value.get(name, text)})
+                client_class(**{"api_key": KEY, name: value.get(name, text)})
             assert MARK not in str(caught.value).replace(repr(f"https://{text}.example"), "")
 
 

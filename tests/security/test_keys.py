@@ -17,10 +17,10 @@ import httpx
 import pytest
 from rich.pretty import pretty_repr
 from rich.traceback import Traceback
-from support.faces import FACES
-from support.servers import FILE, abort, http_response
-from support.wire import KEY, QUICK, raised
-from test_secrecy import texts
+from support.clients import CLIENTS
+from support.failures import raised, texts
+from support.samples import FILE, KEY, QUICK
+from support.servers import abort, http_response
 
 import openrouter_async
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, RetryConfig, errors
@@ -134,9 +134,9 @@ async def test_an_odd_key_is_refused_unseen_whatever_is_called(
     """By every operation, however it is handed over: nothing is sent, and nothing shows it."""
     server = await raw_server(service)
     ways = give(odd_key(name))
-    face = AsyncOpenRouter if make_client is AsyncOpenRouter else OpenRouter
+    client_class = AsyncOpenRouter if make_client is AsyncOpenRouter else OpenRouter
     with pytest.raises(errors.InvalidRequestError) as caught:
-        face(ways.pop("as it is"), server_url=server.url)
+        client_class(ways.pop("as it is"), server_url=server.url)
     silent(caught.value, thorough=True)
     if name not in {"NUL", "a lone surrogate"}:
         monkeypatch.setenv("OPENROUTER_API_KEY", odd_key(name))
@@ -458,9 +458,9 @@ async def test_no_repr_of_a_public_object_shows_the_key(raw_server, tmp_path):
     options = {"server_url": server.url, "hooks": watch.hooks, "retries": QUICK}
     with run_emulator(api_key=KEY, management_key=KEY, admin_token=KEY) as emulator:
         kept.append(emulator)
-        for face in FACES:
-            client = face(KEY, **options)
-            kept += [client, getattr(client, "blocking", client), client.with_options(timeout=5)]
+        for client_class in CLIENTS:
+            client = client_class(KEY, **options)
+            kept += [client, getattr(client, "sync", client), client.with_options(timeout=5)]
             for call in CALLS:
                 refill(tmp_path)
                 kept.append(await outcome_of(call, client, **call.arguments(tmp_path)))
@@ -468,7 +468,7 @@ async def test_no_repr_of_a_public_object_shows_the_key(raw_server, tmp_path):
             more = {"progress": kept.append}
             kept += await _all(client.files.upload_many(walk(tmp_path / "tree"), **more))
             kept.append(await outcome_of(RETRIEVE, client, file_id="x", server_url=busy.url))
-            plain = getattr(client, "blocking", client)
+            plain = getattr(client, "sync", client)
             kept += [plain.files.list(), plain.files.download("x"), plain.files.upload]
             kept += [client.transport.connections.pool_stats(), client.transport.settings]
             await client.aclose()
@@ -494,10 +494,10 @@ PUBLIC = public_classes()
 RETRIEVE = next(call for call in CALLS if call.name == "retrieve")
 
 
-@pytest.mark.parametrize("face", [AsyncOpenRouter, OpenRouter])
-def test_nothing_that_holds_the_key_can_be_sent_away(face):
+@pytest.mark.parametrize("client_class", [AsyncOpenRouter, OpenRouter], ids=["async", "sync"])
+def test_nothing_that_holds_the_key_can_be_sent_away(client_class):
     """Neither pickled nor copied into another process by what takes clients for values."""
-    client = face(KEY)
+    client = client_class(KEY)
     for thing in (client, client.files, client.transport, client.transport.settings):
         with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
             pickle.dumps(thing)

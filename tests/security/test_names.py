@@ -7,8 +7,8 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 import pytest
-from support.servers import FILE, http_response
-from support.wire import KEY, QUICK
+from support.samples import FILE, KEY, QUICK
+from support.servers import http_response
 
 from openrouter_async import FileMetadata, errors
 

@@ -4,9 +4,11 @@ import itertools
 
 import httpx
 import pytest
+from support.failures import raised, shown
+from support.handlers import respond_with
+from support.samples import KEY, QUICK
 from support.servers import http_response
 from support.tls import server_context, trusted
-from support.wire import KEY, QUICK, raised, replies, shown
 
 from openrouter_async import AsyncOpenRouter, OpenRouter, RetryConfig
 from openrouter_async.errors import InvalidRequestError, OpenRouterDefaultError
@@ -62,7 +64,7 @@ async def test_https_is_not_left_for_http(make_client, raw_server, tmp_path):
     plain = await raw_server(service)
     with trusted(tmp_path):
         server = await raw_server(
-            replies(http_response(302, b"", f"Location: {plain.url}/files/x"))
+            respond_with(http_response(302, b"", f"Location: {plain.url}/files/x"))
         )
         await server.aclose()
         await server.start(ssl=server_context())
@@ -76,7 +78,9 @@ async def test_https_is_not_left_for_http(make_client, raw_server, tmp_path):
 async def test_a_client_of_the_callers_follows_none_either(raw_server, own):
     """Though it was told to, and has credentials of its own to add."""
     other = await raw_server(service)
-    server = await raw_server(replies(http_response(302, b"", f"Location: {other.url}/files/x")))
+    server = await raw_server(
+        respond_with(http_response(302, b"", f"Location: {other.url}/files/x"))
+    )
     http = httpx.AsyncClient(follow_redirects=True, auth=("user", "pw"), trust_env=False)
     through = http if own == "client" else http._transport
     async with (
@@ -132,10 +136,10 @@ async def test_no_url_hides_another_host(make_client, raw_server, monkeypatch, u
                 take(server_url=url)
             errors.append(caught.value)
     monkeypatch.setenv("OPENROUTER_BASE_URL", url)
-    for face in (AsyncOpenRouter, OpenRouter):
+    for client_class in (AsyncOpenRouter, OpenRouter):
         for options in ({"server_url": url}, {}):
             with pytest.raises(InvalidRequestError) as caught:
-                face(KEY, **options)
+                client_class(KEY, **options)
             errors.append(caught.value)
     assert server.connections == 0
     assert "hunter2" not in "".join(map(str, errors))
@@ -145,7 +149,7 @@ async def test_no_url_hides_another_host(make_client, raw_server, monkeypatch, u
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_no_proxy_gets_what_is_for_this_machine(make_client, raw_server, monkeypatch, host):
     """However the environment names one: the key would go through it in the clear."""
-    server, proxy = await raw_server(service), await raw_server(replies(http_response(502)))
+    server, proxy = await raw_server(service), await raw_server(respond_with(http_response(502)))
     there = f"http://user:pw@127.0.0.1:{proxy.port}"
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, there)

@@ -121,7 +121,7 @@ def run_emulator_apart():
             process.terminate()
 
 
-def settles(condition, within=5.0):
+def becomes_true(condition, within=5.0):
     """Whether a condition comes true in time."""
     end = time.monotonic() + within
     while not condition():

@@ -11,7 +11,7 @@ from importlib import import_module
 import httpx
 import pytest
 from aiohttp import web
-from processes import HERE, run_service, settles
+from processes import HERE, becomes_true, run_service
 
 from openrouter_async import errors
 
@@ -183,7 +183,7 @@ def test_an_upload_that_its_sender_breaks_off_is_not_stored(service, emulator, k
             connection = socket.create_connection(("127.0.0.1", service.port))
             connection.sendall(head + b"x" * (MIB // 2))
             hang_up(connection, hard=hard)
-        assert settles(lambda: is_at_rest(service)), service.connections()
+        assert becomes_true(lambda: is_at_rest(service)), service.connections()
     assert stored(emulator) == {}
 
 
@@ -198,7 +198,7 @@ def test_a_download_that_its_reader_breaks_off_is_closed(service, emulator, hard
             connection.sendall(request.encode())
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")
             hang_up(connection, hard=hard)
-        assert settles(lambda: is_at_rest(service)), service.connections()
+        assert becomes_true(lambda: is_at_rest(service)), service.connections()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
@@ -274,8 +274,8 @@ def test_who_stops_watching_is_forgotten(outbox, service, http, emulator):
     with http.stream("GET", "/outbox") as response:
         next(response.iter_lines())
     http.close()
-    assert settles(lambda: service.connections()[0] == 0)
-    assert settles(lambda: stored(emulator) == {"late.txt": 5})
+    assert becomes_true(lambda: service.connections()[0] == 0)
+    assert becomes_true(lambda: stored(emulator) == {"late.txt": 5})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -286,7 +286,7 @@ def test_a_service_ends_in_the_middle_of_a_run(name, emulator, tmp_path):
     emulator.faults({"operation": "upload_file", "delay": 30, "early": True})
     with run_service(name, emulator, tmp_path) as service:
         assert httpx.post(f"{service.url}/outbox").status_code == 202
-        assert settles(lambda: service.connections()[1] == 1)
+        assert becomes_true(lambda: service.connections()[1] == 1)
         assert service.stop() == 0
         assert service.log == ""
     assert stored(emulator) == {}

@@ -1,6 +1,6 @@
 """Calls of every kind, many at once, some cancelled: a program that tells what it held meanwhile.
 
-``python calls.py FACE CALLS SEED``, with the service and its file in the environment. It prints
+``python calls.py CLIENT CALLS SEED``, with the service and its file in the environment. It prints
 one object of JSON.
 """
 
@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
-from support.census import Census
-from support.faces import FACES
+from support.clients import CLIENTS
+from support.leaks import LeakCheck
 
 from openrouter_async import RetryConfig
 from openrouter_async.errors import NotFoundResponseError, OpenRouterError
@@ -125,12 +125,12 @@ CALLS = {
 class Soak:
     """The calls, and what was counted."""
 
-    def __init__(self, client, face, calls, seed):
+    def __init__(self, client, client_class, calls, seed):
         self.client = client
         self.left = calls
         self.every = calls // SAMPLES
         self.rng = random.Random(seed)
-        self.cancels = face == "async"
+        self.cancels = client_class == "async"
         self.counts = Counter()
         self.failures = Counter()
         self.wrong = Counter()
@@ -180,19 +180,19 @@ async def main(name, calls, seed):
     await asyncio.gather(
         *(anyio.to_thread.run_sync(partial(threading.Event().wait, 0.2)) for _ in range(40))
     )
-    census = Census()
-    face = FACES[name == "blocking"]
-    async with face(retries=RETRIES, timeout=30, max_connections=POOL) as client:
+    leaks = LeakCheck()
+    client_class = CLIENTS[name == "sync"]
+    async with client_class(retries=RETRIES, timeout=30, max_connections=POOL) as client:
         soak = Soak(client, name, calls, seed)
         await asyncio.gather(*(soak.work() for _ in range(WORKERS)))
         await retrieve(client, soak.rng)
-    clean = await census.is_as_before()
+    clean = await leaks.nothing_left()
     report = {
         "counts": soak.counts,
         "failures": soak.failures,
         "wrong": soak.wrong,
         "samples": soak.samples,
-        "left over": "" if clean else repr(census),
+        "left over": "" if clean else repr(leaks),
     }
     sys.stdout.write(json.dumps(report))
 

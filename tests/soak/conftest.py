@@ -1,7 +1,7 @@
 """The soak's tables, printed at its end."""
 
 import pytest
-from support.busy import busy_server
+from support.cancellation import busy_server
 from support.tls import trusted
 
 TABLES = pytest.StashKey()

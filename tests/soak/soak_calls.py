@@ -58,8 +58,8 @@ def rules():
     ]
 
 
-@pytest.mark.parametrize(("face", "part"), [("async", 5), ("blocking", 3)])
-def test_what_a_process_holds_stays_the_same(tmp_path, table, face, part):
+@pytest.mark.parametrize(("client_class", "part"), [("async", 5), ("sync", 3)])
+def test_what_a_process_holds_stays_the_same(tmp_path, table, client_class, part):
     """Memory's slope is within noise, and so are descriptors; every response is its request's."""
     content = random.Random(SEED).randbytes(150_000)
     calls, began = CALLS * part // 8, time.monotonic()
@@ -74,7 +74,7 @@ def test_what_a_process_holds_stays_the_same(tmp_path, table, face, part):
             "SOAK_FILE": file["id"],
             "SOAK_DIGEST": hashlib.sha256(content).hexdigest(),
         }
-        command = [sys.executable, str(HERE / "calls.py"), face, str(calls), str(SEED)]
+        command = [sys.executable, str(HERE / "calls.py"), client_class, str(calls), str(SEED)]
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
         counted, *struck = emulator.fault_status()
     report = json.loads(done.stdout)
@@ -89,10 +89,10 @@ def test_what_a_process_holds_stays_the_same(tmp_path, table, face, part):
     descriptors = [sample["descriptors"] for sample in samples]
     table(
         "calls at random",
-        ["face", "calls", "cancelled", "requests", "faults", "errors", "wrong answers",
+        ["client_class", "calls", "cancelled", "requests", "faults", "errors", "wrong answers",
          "MiB", "MiB grown", "objects a call", "descriptors", "left over", "seconds"],
         [
-            face,
+            client_class,
             report["counts"]["calls"],
             report["counts"].get("cancelled", 0),
             counted["seen"],

@@ -10,7 +10,7 @@ from collections import Counter
 from itertools import product
 
 import pytest
-from support.busy import KEY, cancel_at_random
+from support.cancellation import KEY, cancel_at_random
 
 from openrouter_async import AsyncOpenRouter, RetryConfig
 from openrouter_async.errors import OpenRouterError

@@ -1,7 +1,7 @@
-"""A service that behaves as its URL says: ``python busy_server.py certificate.pem``.
+"""A service that behaves as the URL says: ``python busy_server.py certificate.pem``.
 
 It prints its two ports, plain and TLS, and ends with its standard input. The first segment of
-the path tells:
+the path is its mode:
 
 - ``busy``: answers late or at once, downloads in chunks, sometimes refuses an upload half way.
 - ``hold-7``: answers when seven calls are there at the same time, or late with their number.

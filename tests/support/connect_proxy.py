@@ -1,4 +1,4 @@
-"""A proxy for HTTP and, by CONNECT, for anything, that knows where names lead."""
+"""A proxy for HTTP and CONNECT with its own table of addresses."""
 
 import asyncio
 from contextlib import suppress
@@ -7,8 +7,8 @@ from contextlib import suppress
 class ConnectProxy:
     """Sends ``("api.example.com", 443)`` to the address that ``routes`` gives for it.
 
-    ``refusal``, a response in bytes, is given to whoever asks instead; ``stay`` in its place
-    keeps them waiting.
+    ``refusal``, a response in bytes, is sent instead; with ``stay`` the client is
+    left waiting.
     """
 
     def __init__(self, routes, refusal=None):

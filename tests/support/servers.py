@@ -1,4 +1,4 @@
-"""Servers that say exactly what a test wants, byte for byte, over real sockets."""
+"""A server that sends exactly the bytes that a test wants, over real sockets."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from attrs import define, field
 
 @define
 class Request:
-    """One request as it came over the wire."""
+    """One request as it arrived."""
 
     head: bytes
     body: bytes
@@ -35,7 +35,7 @@ Handler = Callable[[Request, int], Awaitable[bytes | None]]
 
 
 class RawServer:
-    """Reads requests and answers what ``handler(request, number)`` returns.
+    """Reads requests and sends what ``handler(request, number)`` returns.
 
     ``number`` counts all requests from 1. None, or a closed writer, ends the connection. A
     handler with ``reads_body = False`` set gets the request as soon as its head is there.
@@ -124,15 +124,3 @@ def http_response(status: int = 200, body: object = b"", *headers: str) -> bytes
 def abort(request: Request) -> None:
     """Reset the connection, as a crashed server does."""
     request.writer.transport.abort()
-
-
-FILE = {
-    "id": "or_file_011CNha8iCJcU1wXNR6q4V8w",
-    "type": "file",
-    "filename": "document.pdf",
-    "mime_type": "application/pdf",
-    "size_bytes": 1024000,
-    "created_at": "2025-01-01T00:00:00Z",
-    "downloadable": False,
-}
-"""The document's own example."""

@@ -1,4 +1,4 @@
-"""A Python process on a terminal of its own."""
+"""A Python process on its own terminal."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ import time
 
 
 class Terminal:
-    """What is shown on it, and what is typed."""
+    """Shows what the process prints, and types into it."""
 
     def __init__(self, *args, size=(40, 120)):
         self._ours, theirs = pty.openpty()

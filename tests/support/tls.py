@@ -1,4 +1,4 @@
-"""Certificates of an authority of the tests' own, and trust in it."""
+"""The tests' own certificate authority, and trust in it."""
 
 import functools
 import os
@@ -15,7 +15,7 @@ LONG_AGO = datetime.now(UTC) - timedelta(days=30)
 
 @functools.cache
 def authority():
-    """Who issues the certificates."""
+    """Return the issuer of the certificates."""
     return trustme.CA(key_type=trustme.KeyType.ECDSA)
 
 

@@ -1,4 +1,4 @@
-"""A project of somebody who uses the package, and who tests it with the package's fixtures."""
+"""A project that uses the package, and tests itself with the package's pytest fixtures."""
 
 CODE = """
 from openrouter_async import AsyncOpenRouter, OpenRouter, RetryConfig, errors

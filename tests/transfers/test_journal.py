@@ -528,7 +528,7 @@ async def test_a_single_item_settles_soon(path):
 
 
 async def test_what_begins_waits_for_no_company(path, monkeypatch):
-    """Only what settles does; and closing ends that wait."""
+    """Only what becomes_true does; and closing ends that wait."""
     monkeypatch.setattr(_journal, "_SYNC_DELAY", 30)
     with anyio.fail_after(10):
         async with opened(path) as journal:

@@ -16,7 +16,8 @@ import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.servers import FILE, http_response
+from support.samples import FILE
+from support.servers import http_response
 
 from openrouter_async import (
     AsyncOpenRouter,

@@ -14,21 +14,11 @@ import pytest
 from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
-from support.servers import FILE, abort, http_response
-from support.wire import (
-    BUDGET,
-    KEY,
-    MEMBER,
-    QUICK,
-    TRUNCATED,
-    WORKSPACE,
-    cut,
-    form_of,
-    raised,
-    replies,
-    reset,
-    silence,
-)
+from support.failures import raised
+from support.forms import form_of
+from support.handlers import TRUNCATED, cut, reset, respond_with, silence
+from support.samples import BUDGET, FILE, KEY, MEMBER, QUICK, WORKSPACE
+from support.servers import abort, http_response
 
 from openrouter_async import AsyncOpenRouter, Hooks, Operation, RetryConfig, Timeout, errors
 from openrouter_async._core.retry import Backoff
@@ -124,7 +114,7 @@ def expected(kind, column):
 async def test_the_table_says_how_often_a_call_is_sent(make_client, raw_server, kind, failure):
     """What is raised when it never succeeds, and that a single failure is never seen."""
     step, column, error_type = FAILURES[failure]
-    server = await raw_server(replies(step))
+    server = await raw_server(respond_with(step))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         error = await raised(errors.OpenRouterError, KINDS[kind].call, client)
     assert isinstance(error, error_type)
@@ -140,7 +130,7 @@ async def test_the_table_says_how_often_a_call_is_sent(make_client, raw_server, 
         assert not isinstance(error, errors.OutcomeUnknownError)
     assert len({(r.method, r.target, r.body) for r in server.requests}) == 1
     if expected(kind, column) > 1:
-        server = await raw_server(replies(step, KINDS[kind].good))
+        server = await raw_server(respond_with(step, KINDS[kind].good))
         async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
             assert await KINDS[kind].call(client) is not None
         assert len(server.requests) == 2
@@ -163,7 +153,7 @@ async def test_a_refused_connection_is_tried_again_by_every_kind(make_client, ki
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_final_answer_is_not_asked_for_again(make_client, raw_server, kind):
     """It would be the same."""
-    server = await raw_server(replies(*[http_response(status) for status in FINAL]))
+    server = await raw_server(respond_with(*[http_response(status) for status in FINAL]))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         for number, status in enumerate(FINAL, 1):
             error = await raised(errors.ResponseError, KINDS[kind].call, client)
@@ -174,7 +164,7 @@ async def test_a_final_answer_is_not_asked_for_again(make_client, raw_server, ki
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_success_that_is_not_one_is_not_asked_for_again(make_client, raw_server, kind):
     """Nothing broke; the service speaks otherwise than it promised."""
-    server = await raw_server(replies(http_response(200, b"<html>")))
+    server = await raw_server(respond_with(http_response(200, b"<html>")))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await raised(errors.ResponseValidationError, KINDS[kind].call, client)
     assert len(server.requests) == 1
@@ -199,7 +189,7 @@ async def test_a_handshake_that_fails_is_never_tried_again(make_client):
 
 async def test_a_read_limit_is_a_break_after_sending(make_client, raw_server):
     """A GET is sent again, an upload is not."""
-    server = await raw_server(replies(silence))
+    server = await raw_server(respond_with(silence))
     async with make_client(
         KEY, server_url=server.url, retries=QUICK, timeout=Timeout(read=0.03)
     ) as client:
@@ -213,12 +203,12 @@ async def test_a_read_limit_is_a_break_after_sending(make_client, raw_server):
 
 async def test_the_total_limit_ends_a_call_for_good(make_client, raw_server):
     """Waits and attempts included."""
-    server = await raw_server(replies(silence))
+    server = await raw_server(respond_with(silence))
     async with make_client(KEY, server_url=server.url, retries=QUICK, timeout=0.05) as client:
         error = await raised(errors.RequestTimeoutError, client.files.retrieve, "x")
         assert error.limit == "total"
         assert len(server.requests) == 1
-        server = await raw_server(replies(http_response(503)))
+        server = await raw_server(respond_with(http_response(503)))
         slow = RetryConfig(max_attempts=None, initial_interval=0.03, max_interval=0.03)
         began = time.monotonic()
         await raised(
@@ -269,7 +259,7 @@ async def test_a_repeated_upload_sends_the_same_bytes(make_client, raw_server, t
             kind
         ]
         server = await raw_server(
-            replies(throttled(429), throttled(503), http_response(200, STORED))
+            respond_with(throttled(429), throttled(503), http_response(200, STORED))
         )
         async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
             await client.files.upload(thing, filename="a.txt")
@@ -384,7 +374,7 @@ async def test_a_body_that_breaks_half_way_and_cannot_be_read_again_is_not_sent_
 
 async def test_a_body_that_was_never_touched_can_still_be_sent(make_client, raw_server):
     """A refused connection costs it nothing."""
-    server = await raw_server(replies(http_response(200, STORED)))
+    server = await raw_server(respond_with(http_response(200, STORED)))
     asked = []
 
     def hook(event):
@@ -405,7 +395,7 @@ async def test_a_body_that_was_never_touched_can_still_be_sent(make_client, raw_
 
 async def test_an_upload_whose_answer_was_lost_says_what_is_known(make_client, raw_server):
     """Its name, its size, when it began, and what to do."""
-    server = await raw_server(replies(reset))
+    server = await raw_server(respond_with(reset))
     before = datetime.now(UTC).replace(microsecond=0)
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         error = await raised(errors.UploadOutcomeUnknown, upload, client)
@@ -605,7 +595,7 @@ async def test_reconciling_two_lost_uploads_at_once_gives_two_files(
 
 async def test_reconciling_does_not_resend_what_nobody_looked_for(raw_server):
     """For an endpoint that the SDK lacks there is no way to look."""
-    server = await raw_server(replies(reset, http_response(200, {})))
+    server = await raw_server(respond_with(reset, http_response(200, {})))
     config = RetryConfig(initial_interval=0.01, on_ambiguous_upload="reconcile")
     async with AsyncOpenRouter(KEY, server_url=server.url, retries=config) as client:
         pay = Operation("POST", "/payments", dict)
@@ -620,7 +610,7 @@ async def test_a_clock_that_makes_no_sense_does_not_hide_a_lost_upload(
     make_client, raw_server, date
 ):
     """Nonsense of a proxy's is not relied on."""
-    server = await raw_server(replies(http_response(200, FILE, f"Date: {date}"), reset))
+    server = await raw_server(respond_with(http_response(200, FILE, f"Date: {date}"), reset))
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
         await client.files.retrieve("x")
         error = await raised(errors.UploadOutcomeUnknown, upload, client)
@@ -635,7 +625,7 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used(make_client, 
         await request.writer.drain()
         request.writer.close()
 
-    server = await raw_server(replies(close_after))
+    server = await raw_server(respond_with(close_after))
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
         for _ in range(3):
             await upload(client)
@@ -649,7 +639,9 @@ async def test_reconciling_follows_every_page(make_client, raw_server):
     mine = STORED | {"id": "mine", "created_at": now}
     first = {"data": [FILE], "has_more": True, "last_id": "l", "cursor": "c"}
     last = {"data": [mine], "has_more": False, "cursor": None}
-    server = await raw_server(replies(reset, http_response(200, first), http_response(200, last)))
+    server = await raw_server(
+        respond_with(reset, http_response(200, first), http_response(200, last))
+    )
     async with reconciling(make_client, server) as client:
         stored = await upload(client)
     assert stored.id == "mine"
@@ -658,7 +650,7 @@ async def test_reconciling_follows_every_page(make_client, raw_server):
 
 async def test_reconciling_that_fails_leaves_the_outcome_unknown(make_client, raw_server):
     """That is what the caller has to hear of, not that a list could not be had."""
-    server = await raw_server(replies(reset, http_response(403)))
+    server = await raw_server(respond_with(reset, http_response(403)))
     async with reconciling(make_client, server) as client:
         await raised(errors.UploadOutcomeUnknown, upload, client)
     assert methods(server) == ["POST", "GET"]
@@ -691,7 +683,7 @@ async def test_reconciling_after_a_broken_answer_finds_the_file(make_client, raw
     """It said 200, and broke off."""
     now = datetime.now(UTC).isoformat()
     page = {"data": [STORED | {"created_at": now}], "has_more": False, "cursor": None}
-    server = await raw_server(replies(TRUNCATED, http_response(200, page)))
+    server = await raw_server(respond_with(TRUNCATED, http_response(200, page)))
     async with reconciling(make_client, server) as client:
         assert (await upload(client)).id == STORED["id"]
     assert methods(server) == ["POST", "GET"]
@@ -709,7 +701,7 @@ async def test_resend_sends_again_without_looking(make_client, raw_server):
 
 async def test_an_upload_that_failed_is_not_reconciled(make_client, raw_server):
     """A 500 is a response."""
-    server = await raw_server(replies(http_response(500)))
+    server = await raw_server(respond_with(http_response(500)))
     async with reconciling(make_client, server) as client:
         await raised(errors.InternalServerResponseError, upload, client)
     assert methods(server) == ["POST"]
@@ -734,7 +726,7 @@ async def test_a_lost_workspace_is_looked_up_by_its_slug(make_client, raw_server
             found["created_at"] = datetime.now(UTC).isoformat()
         missing = http_response(200, {"data": found})
     good = http_response(201, {"data": WORKSPACE})
-    server = await raw_server(replies(reset, missing, good))
+    server = await raw_server(respond_with(reset, missing, good))
     async with reconciling(make_client, server) as client:
         workspace = await create(client)
     assert methods(server) == sent
@@ -757,7 +749,7 @@ async def test_a_lost_workspace_is_looked_up_by_its_slug(make_client, raw_server
 @pytest.mark.parametrize("failure", ["reset", "broken body", "502"])
 async def test_a_404_to_a_repeated_deletion_counts_as_done(make_client, raw_server, call, failure):
     """The first had done it."""
-    server = await raw_server(replies(FAILURES[failure][0], http_response(404)))
+    server = await raw_server(respond_with(FAILURES[failure][0], http_response(404)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         done = await call(client)
     assert getattr(done, "deleted", None) is True or (done.id, done.type) == ("x", "file_deleted")
@@ -767,7 +759,7 @@ async def test_a_404_to_a_repeated_deletion_counts_as_done(make_client, raw_serv
 @pytest.mark.parametrize("first", [None, throttled(429), throttled(503)])
 async def test_a_404_to_a_deletion_that_was_not_begun_is_an_error(make_client, raw_server, first):
     """The first attempt, and one after a refusal, had nothing to delete."""
-    server = await raw_server(replies(*([first] if first else []), http_response(404)))
+    server = await raw_server(respond_with(*([first] if first else []), http_response(404)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await raised(errors.NotFoundResponseError, client.files.delete, "x")
     assert len(server.requests) == 1 + bool(first)
@@ -775,7 +767,7 @@ async def test_a_404_to_a_deletion_that_was_not_begun_is_an_error(make_client, r
 
 async def test_a_404_after_a_break_is_an_error_for_all_but_deletions(make_client, raw_server):
     """A retrieval finds nothing."""
-    server = await raw_server(replies(reset, http_response(404)))
+    server = await raw_server(respond_with(reset, http_response(404)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await raised(errors.NotFoundResponseError, client.files.retrieve, "x")
 
@@ -801,7 +793,7 @@ async def test_retry_after_is_a_floor(make_client, raw_server, waits, status):
     """No attempt comes sooner, in seconds or as a date."""
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     server = await raw_server(
-        replies(
+        respond_with(
             http_response(status, b"", "Retry-After: 7"),
             http_response(status, b"", f"Retry-After: {date}"),
             http_response(200, FILE),
@@ -817,7 +809,7 @@ async def test_retry_after_is_a_floor(make_client, raw_server, waits, status):
 async def test_a_wait_that_makes_no_sense_is_ignored(make_client, raw_server, waits, value):
     """The call goes on as if it had not been said."""
     server = await raw_server(
-        replies(http_response(429, b"", f"Retry-After: {value}"), http_response(200, FILE))
+        respond_with(http_response(429, b"", f"Retry-After: {value}"), http_response(200, FILE))
     )
     async with make_client(KEY, server_url=server.url) as client:
         await client.files.retrieve("x")
@@ -840,7 +832,7 @@ async def test_a_wait_that_is_too_long_is_raised_at_once(
     make_client, raw_server, waits, value, config, options
 ):
     """With what was asked for, so that the caller can decide."""
-    server = await raw_server(replies(http_response(429, b"", f"Retry-After: {value}")))
+    server = await raw_server(respond_with(http_response(429, b"", f"Retry-After: {value}")))
     async with make_client(KEY, server_url=server.url, retries=RetryConfig(**config)) as client:
         error = await raised(
             errors.TooManyRequestsResponseError, client.files.retrieve, "x", **options
@@ -852,7 +844,7 @@ async def test_a_wait_that_is_too_long_is_raised_at_once(
 
 async def test_waits_grow_and_are_drawn_at_random(make_client, raw_server, waits):
     """From zero to a bound that grows by the exponent, up to its largest."""
-    server = await raw_server(replies(http_response(500)))
+    server = await raw_server(respond_with(http_response(500)))
     config = RetryConfig(max_attempts=12, max_elapsed_time=1e6)
     async with make_client(KEY, server_url=server.url, retries=config) as client:
         await raised(errors.InternalServerResponseError, client.files.retrieve, "x")
@@ -891,7 +883,7 @@ def test_no_wait_is_shorter_than_asked_or_longer_than_allowed(
 @pytest.mark.parametrize("attempts", [1, 2, 7])
 async def test_no_more_attempts_than_allowed(make_client, raw_server, waits, attempts):
     """The first included."""
-    server = await raw_server(replies(http_response(500)))
+    server = await raw_server(respond_with(http_response(500)))
     config = RetryConfig(max_attempts=attempts)
     async with make_client(KEY, server_url=server.url) as client:
         await raised(errors.OpenRouterError, client.files.retrieve, "x", retries=config)
@@ -903,7 +895,7 @@ async def test_no_attempt_begins_after_the_time_in_all(make_client, raw_server, 
     real = time.time
     jumps = iter(range(10**9))
     monkeypatch.setattr(time, "time", lambda: real() + (-1) ** next(jumps) * 1e6)
-    server = await raw_server(replies(http_response(500)))
+    server = await raw_server(respond_with(http_response(500)))
     config = RetryConfig(
         max_attempts=None, initial_interval=0.02, max_interval=0.02, max_elapsed_time=0.15
     )
@@ -916,7 +908,7 @@ async def test_no_attempt_begins_after_the_time_in_all(make_client, raw_server, 
 
 async def test_transfers_have_more_time(make_client, raw_server):
     """Ten minutes where other calls have one."""
-    server = await raw_server(replies(throttled(429), http_response(200, STORED)))
+    server = await raw_server(respond_with(throttled(429), http_response(200, STORED)))
     config = RetryConfig(initial_interval=0, max_elapsed_time=0, max_transfer_time=5)
     async with make_client(KEY, server_url=server.url, retries=config) as client:
         await upload(client)
@@ -929,7 +921,7 @@ async def test_transfers_have_more_time(make_client, raw_server):
 async def test_none_never_tries_again(make_client, raw_server):
     """Whatever fails."""
     for step in (http_response(429), http_response(500), reset, TRUNCATED):
-        server = await raw_server(replies(step))
+        server = await raw_server(respond_with(step))
         async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
             await raised(errors.OpenRouterError, client.files.retrieve, "x")
         assert len(server.requests) == 1
@@ -938,13 +930,13 @@ async def test_none_never_tries_again(make_client, raw_server):
 async def test_the_vendors_strategy_goes_on_through_5xx_and_not_429(make_client, raw_server, waits):
     """As the service's own clients are documented."""
     server = await raw_server(
-        replies(*[http_response(500)] * 6, http_response(599), reset, http_response(200, FILE))
+        respond_with(*[http_response(500)] * 6, http_response(599), reset, http_response(200, FILE))
     )
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.vendor()) as client:
         await client.files.retrieve("x")
         assert len(server.requests) == 9
         assert all(wait <= min(60, 0.5 * 1.5**n) for n, wait in enumerate(waits))
-        server = await raw_server(replies(http_response(429)))
+        server = await raw_server(respond_with(http_response(429)))
         await raised(
             errors.TooManyRequestsResponseError, client.files.retrieve, "x", server_url=server.url
         )
@@ -954,11 +946,11 @@ async def test_the_vendors_strategy_goes_on_through_5xx_and_not_429(make_client,
 async def test_connection_errors_need_not_be_tried_again(make_client, raw_server):
     """A switch of its own; statuses are tried again all the same."""
     config = RetryConfig(initial_interval=0.01, retry_connection_errors=False)
-    server = await raw_server(replies(reset))
+    server = await raw_server(respond_with(reset))
     async with make_client(KEY, server_url=server.url, retries=config) as client:
         await raised(errors.ConnectionFailedError, client.files.retrieve, "x")
         assert len(server.requests) == 1
-        server = await raw_server(replies(http_response(500), http_response(200, FILE)))
+        server = await raw_server(respond_with(http_response(500), http_response(200, FILE)))
         await client.files.retrieve("x", server_url=server.url)
         assert len(server.requests) == 2
 
@@ -966,7 +958,7 @@ async def test_connection_errors_need_not_be_tried_again(make_client, raw_server
 async def test_the_statuses_that_are_tried_again_can_be_chosen(make_client, raw_server):
     """All others are final then."""
     config = RetryConfig(initial_interval=0.01, status_codes={418})
-    server = await raw_server(replies(http_response(418), http_response(500)))
+    server = await raw_server(respond_with(http_response(418), http_response(500)))
     async with make_client(KEY, server_url=server.url, retries=config) as client:
         await raised(errors.InternalServerResponseError, client.files.retrieve, "x")
     assert len(server.requests) == 2
@@ -991,7 +983,7 @@ async def test_hooks_see_each_request_answer_and_retry_in_order(
 
     hook = note if way == "plain" else note_later
     hooks = Hooks(on_request=hook, on_response=hook, on_retry=hook)
-    server = await raw_server(replies(http_response(503), reset, http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(503), reset, http_response(200, FILE)))
     async with make_client(KEY, server_url=server.url, hooks=hooks) as client:
         await client.files.retrieve("x", workspace_id="w")
     told = [(type(e).__name__, e.attempt, getattr(e, "status_code", "none")) for e in events]
@@ -1022,7 +1014,7 @@ async def test_what_a_hook_raises_ends_the_call(make_client, raw_server, name):
         msg = "enough"
         raise LookupError(msg)
 
-    server = await raw_server(replies(http_response(503), http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(503), http_response(200, FILE)))
     async with make_client(
         KEY, server_url=server.url, retries=QUICK, hooks=Hooks(**{name: hook})
     ) as client:
@@ -1033,7 +1025,7 @@ async def test_what_a_hook_raises_ends_the_call(make_client, raw_server, name):
 async def test_nothing_is_logged_above_debug(make_client, raw_server, caplog):
     """Libraries are quiet; at DEBUG each attempt is told, without key and bodies."""
     caplog.set_level("DEBUG", logger="openrouter_async")
-    server = await raw_server(replies(throttled(429), http_response(200, STORED)))
+    server = await raw_server(respond_with(throttled(429), http_response(200, STORED)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await upload(client)
     records = [r for r in caplog.records if r.name.startswith("openrouter_async")]

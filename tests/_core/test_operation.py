@@ -5,8 +5,10 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.servers import FILE, http_response
-from support.wire import KEY, raised, replies
+from support.failures import raised
+from support.handlers import respond_with
+from support.samples import FILE, KEY
+from support.servers import http_response
 
 from openrouter_async import UNSET, AsyncOpenRouter, Operation, Repeat
 from openrouter_async.errors import InvalidRequestError
@@ -65,7 +67,7 @@ def test_two_parameters_never_run_into_each_other(workspace, interval):
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_a_hostile_id_reaches_the_server_as_one_segment(make_client, raw_server, name):
     """As one line of a request, on its own endpoint."""
-    server = await raw_server(replies(http_response(200, {"id": "x", "type": "file_deleted"})))
+    server = await raw_server(respond_with(http_response(200, {"id": "x", "type": "file_deleted"})))
     async with make_client(KEY, server_url=server.url) as client:
         await client.files.delete(name, workspace_id=name)
     (request,) = server.requests
@@ -81,7 +83,7 @@ async def test_a_hostile_id_reaches_the_server_as_one_segment(make_client, raw_s
 @pytest.mark.parametrize("name", ["", ".", "..", None, 5, b"x", "\ud800"])
 async def test_what_would_be_another_endpoint_is_refused_unsent(make_client, raw_server, name):
     """Empty, dots, and what is no string."""
-    server = await raw_server(replies(http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(200, FILE)))
     async with make_client(KEY, server_url=server.url) as client:
         for call in (
             client.files.retrieve,
@@ -140,7 +142,7 @@ def test_unset_is_false_and_shows_its_name():
 
 async def test_an_endpoint_that_the_sdk_lacks_can_be_called(raw_server):
     """Through the transport, with everything that calls have."""
-    server = await raw_server(replies(http_response(200, {"data": {"total": 1}})))
+    server = await raw_server(respond_with(http_response(200, {"data": {"total": 1}})))
     async with AsyncOpenRouter(KEY, server_url=server.url) as client:
         result = await client.transport.call(
             Operation("GET", "/keys/{key}", dict),

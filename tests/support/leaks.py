@@ -1,4 +1,4 @@
-"""What a process holds at the moment, to tell what is left over."""
+"""Sockets and tasks of the process, to check that a test leaves none behind."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ _SERVERS = ("RawServer", "CountingServer", "Proxy", "client_connected")
 
 
 def sockets():
-    """How many sockets are open."""
+    """Return the number of open sockets."""
     count = 0
     for entry in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # the one of this listing itself
@@ -18,7 +18,7 @@ def sockets():
 
 
 def tasks():
-    """All tasks but those of the tests' own servers."""
+    """Return all tasks but those of the tests' own servers."""
     return {
         task
         for task in asyncio.all_tasks()
@@ -26,8 +26,8 @@ def tasks():
     }
 
 
-async def settles(condition, within=3.0):
-    """Whether a condition comes true in time."""
+async def becomes_true(condition, within=3.0):
+    """Return whether a condition becomes true in time."""
     end = time.monotonic() + within
     while not condition():
         if time.monotonic() > end:
@@ -36,17 +36,17 @@ async def settles(condition, within=3.0):
     return True
 
 
-class Census:
-    """What was there at first; servers and their clients are to be started after and before."""
+class LeakCheck:
+    """The sockets and tasks of its creation: after the servers start, before the clients do."""
 
     def __init__(self):
         self.sockets = sockets()
         self.tasks = tasks()
 
-    async def is_as_before(self):
-        """Whether nothing has been left behind, once the loop has had its turns."""
-        return await settles(lambda: sockets() <= self.sockets and tasks() <= self.tasks)
+    async def nothing_left(self):
+        """Return whether nothing is left behind, after some iterations of the loop."""
+        return await becomes_true(lambda: sockets() <= self.sockets and tasks() <= self.tasks)
 
     def __repr__(self):
         left = tasks() - self.tasks
-        return f"<Census: {self.sockets} sockets then, {sockets()} now; new tasks: {left}>"
+        return f"<LeakCheck: {self.sockets} sockets then, {sockets()} now; new tasks: {left}>"

@@ -8,8 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.servers import FILE, http_response
-from support.wire import KEY, MEMBER, WORKSPACE, raised, replies
+from support.failures import raised
+from support.handlers import respond_with
+from support.samples import FILE, KEY, MEMBER, WORKSPACE
+from support.servers import http_response
 
 from openrouter_async import FilePage, Pager
 from openrouter_async._core.codec import decode
@@ -119,7 +121,7 @@ async def test_a_list_follows_its_pages_in_the_words_of_their_shape(
     make_client, raw_server, pages, queries
 ):
     """Past empty pages too, the other parameters staying as they are."""
-    server = await raw_server(replies(*[http_response(200, page) for page in pages]))
+    server = await raw_server(respond_with(*[http_response(200, page) for page in pages]))
     async with make_client(KEY, server_url=server.url) as client:
         listing = client.files.list(limit=2, workspace_id="w")
         assert await names(listing) == list("abcde")
@@ -129,7 +131,7 @@ async def test_a_list_follows_its_pages_in_the_words_of_their_shape(
 async def test_what_was_asked_for_first_gives_way_to_the_successor(make_client, raw_server):
     """Never two words for where to begin."""
     server = await raw_server(
-        replies(
+        respond_with(
             http_response(200, anthropic("a", more=True)),
             http_response(200, anthropic("b", more=False)),
         )
@@ -141,7 +143,7 @@ async def test_what_was_asked_for_first_gives_way_to_the_successor(make_client, 
 
 async def test_an_awaited_list_is_one_page_and_one_request(make_client, raw_server):
     """Even where more follow."""
-    server = await raw_server(replies(http_response(200, page("ab", "c2"))))
+    server = await raw_server(respond_with(http_response(200, page("ab", "c2"))))
     async with make_client(KEY, server_url=server.url) as client:
         first = await client.files.list(limit=2, cursor="c1")
     assert isinstance(first, FilePage)
@@ -157,7 +159,7 @@ async def test_an_awaited_list_is_one_page_and_one_request(make_client, raw_serv
 
 async def test_nothing_is_sent_before_a_list_is_read(make_client, raw_server):
     """And each reading starts anew."""
-    server = await raw_server(replies(http_response(200, page("ab"))))
+    server = await raw_server(respond_with(http_response(200, page("ab"))))
     async with make_client(KEY, server_url=server.url) as client:
         listing = client.files.list()
         assert server.requests == []
@@ -186,7 +188,7 @@ async def test_a_cursor_that_leads_back_to_where_the_caller_began_ends_the_list(
     make_client, raw_server
 ):
     """That one was used already as well."""
-    server = await raw_server(replies(http_response(200, page("a", "start"))))
+    server = await raw_server(respond_with(http_response(200, page("a", "start"))))
     async with make_client(KEY, server_url=server.url) as client:
         with pytest.raises(PaginationError):
             await names(client.files.list(cursor="start"))
@@ -205,7 +207,7 @@ async def test_a_cursor_that_leads_back_to_where_the_caller_began_ends_the_list(
 )
 async def test_more_rows_without_a_way_to_ask_for_them_are_an_error(make_client, raw_server, lost):
     """A list that is silently short is worse; its page alone can be had."""
-    server = await raw_server(replies(http_response(200, lost)))
+    server = await raw_server(respond_with(http_response(200, lost)))
     async with make_client(KEY, server_url=server.url) as client:
         listing = client.files.list()
         with pytest.raises(PaginationError):
@@ -293,7 +295,7 @@ async def test_members_are_listed_by_the_same_pager(make_client, raw_server):
 async def test_a_list_can_be_left_early(make_client, raw_server):
     """No further page is asked for, and the client goes on working."""
     server = await raw_server(
-        replies(http_response(200, page("ab", "c1")), http_response(200, page("cd")))
+        respond_with(http_response(200, page("ab", "c1")), http_response(200, page("cd")))
     )
     async with make_client(KEY, server_url=server.url) as client:
         async with aclosing(client.files.list().pages()) as pages:
@@ -340,7 +342,7 @@ async def test_an_error_on_a_later_page_is_raised_there(make_client, raw_server)
     """After the rows that came before it."""
     bad = page("c") | {"data": [file("c"), file("d") | {"id": None}]}
     server = await raw_server(
-        replies(http_response(200, page("ab", "c1")), http_response(200, bad))
+        respond_with(http_response(200, page("ab", "c1")), http_response(200, bad))
     )
     async with make_client(KEY, server_url=server.url) as client:
         seen = []

@@ -14,14 +14,15 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.to_thread
 import pytest
-from support.faces import BlockingFace
-from support.lines import reset as rst
-from support.servers import FILE, http_response, read_body
+from support.clients import AwaitableSyncClient
+from support.connections import reset as rst
+from support.samples import FILE
+from support.servers import http_response, read_body
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
 
-from .service import says, stall
-from .stage import KEY, NOISE, QUICK, retrieve
+from .faulty_server import says, stall
+from .harness import KEY, NOISE, QUICK, retrieve
 
 LONG = bool(os.environ.get("FAULTS_LONG"))
 CALLS = 1000 if LONG else 200
@@ -34,9 +35,9 @@ async def echo(request):
     return http_response(200, FILE | {"id": wanted})
 
 
-async def script(scene, text, *args):
-    """Start a script with the server's URL and the face."""
-    face = "async" if isinstance(scene.client, AsyncOpenRouter) else "blocking"
+async def script(run, text, *args):
+    """Start a script with the server's URL and the client_class."""
+    client_class = "async" if isinstance(run.client, AsyncOpenRouter) else "sync"
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-X",
@@ -45,8 +46,8 @@ async def script(scene, text, *args):
         "default",
         "-c",
         textwrap.dedent(PRELUDE) + textwrap.dedent(text),
-        scene.server.url,
-        face,
+        run.server.url,
+        client_class,
         *args,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -66,11 +67,11 @@ PRELUDE = """
     from contextlib import suppress
     from openrouter_async import AsyncOpenRouter, OpenRouter, RetryConfig
     from openrouter_async.errors import OpenRouterError
-    url, face, *args = sys.argv[1:]
+    url, client_class, *args = sys.argv[1:]
     NONE = RetryConfig.none()
 
     def make(**options):
-        return (AsyncOpenRouter if face == "async" else OpenRouter)(server_url=url, **options)
+        return (AsyncOpenRouter if client_class == "async" else OpenRouter)(server_url=url, **options)
 
     def use(client, action):
         # What an action awaits is there already on the sync client.
@@ -85,7 +86,7 @@ PRELUDE = """
                     return getattr(self._namespace, name)(*args, **kwargs)
                 return call
 
-        if face == "async":
+        if client_class == "async":
             return asyncio.run(within())
         shown = type("Shown", (), {"files": Now(client.files)})()
         try:
@@ -98,23 +99,23 @@ PRELUDE = """
 # Threads and tasks
 
 
-def test_sixteen_threads_share_a_client(stage):
+def test_sixteen_threads_share_a_client(harness):
     """3,200 calls, and every response belongs to its request."""
     each = 200
 
-    async def play(scene):
-        scene.server.steps = [echo] * (16 * each)
+    async def scenario(run):
+        run.server.steps = [echo] * (16 * each)
         wrong = []
 
         async def use(number):
             for turn in range(each):
                 wanted = f"{number}-{turn}"
-                file = await scene.client.files.retrieve(wanted)
+                file = await run.client.files.retrieve(wanted)
                 if file.id != wanted:
                     wrong.append((wanted, file.id))
 
         def use_blocking(number):
-            files = scene.client.blocking.files
+            files = run.client.sync.files
             for turn in range(each):
                 wanted = f"{number}-{turn}"
                 if (came := files.retrieve(wanted).id) != wanted:
@@ -122,29 +123,29 @@ def test_sixteen_threads_share_a_client(stage):
 
         async with anyio.create_task_group() as group:
             for number in range(16):
-                if isinstance(scene.client, AsyncOpenRouter):
+                if isinstance(run.client, AsyncOpenRouter):
                     group.start_soon(use, number)
                 else:
                     group.start_soon(anyio.to_thread.run_sync, use_blocking, number)
-        scene.calls += 16 * each
+        run.calls += 16 * each
         assert wrong == []
-        assert len(scene.server.requests) == 16 * each
-        assert scene.server.connections <= 8
-        await scene.goes_on()
+        assert len(run.server.requests) == 16 * each
+        assert run.server.connections <= 8
+        await run.check_next_call()
 
-    stage.run(play, max_connections=8)
+    harness.run(scenario, max_connections=8)
 
 
-def test_a_client_serves_loops_of_several_threads(stage):
+def test_a_client_serves_loops_of_several_threads(harness):
     """At the same time, and after one another; each has connections of its own."""
 
-    async def play(scene):
-        scene.server.steps = [echo] * 200
+    async def scenario(run):
+        run.server.steps = [echo] * 200
         wrong = []
 
         async def some(name):
             for turn in range(10):
-                file = await scene.client.files.retrieve(f"{name}-{turn}")
+                file = await run.client.files.retrieve(f"{name}-{turn}")
                 if file.id != f"{name}-{turn}":
                     wrong.append(name)
 
@@ -160,22 +161,22 @@ def test_a_client_serves_loops_of_several_threads(stage):
         for n in range(3):
             await asyncio.to_thread(use, f"later{n}")
         assert wrong == []
-        scene.calls += 80
-        await scene.goes_on()
+        run.calls += 80
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
-@pytest.mark.parametrize("face", [AsyncOpenRouter])
-def test_a_client_outlives_a_loop_that_was_closed_under_it(stage):
+@pytest.mark.parametrize("client_class", [AsyncOpenRouter])
+def test_a_client_outlives_a_loop_that_was_closed_under_it(harness):
     """In the midst of a call, even: what was under way ends with its loop."""
 
-    async def play(scene):
-        scene.server.steps = [stall] * 3
+    async def scenario(run):
+        run.server.steps = [stall] * 3
 
         def use():
             loop = asyncio.new_event_loop()
-            task = loop.create_task(scene.client.files.retrieve("x"))
+            task = loop.create_task(run.client.files.retrieve("x"))
             loop.run_until_complete(asyncio.sleep(0.1))
             task.cancel()
             loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
@@ -185,26 +186,26 @@ def test_a_client_outlives_a_loop_that_was_closed_under_it(stage):
 
         for _ in range(3):
             await asyncio.to_thread(use)
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
-@pytest.mark.parametrize("face", [AsyncOpenRouter])
+@pytest.mark.parametrize("client_class", [AsyncOpenRouter])
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.skipif(
     "PYTHONASYNCIODEBUG" in os.environ, reason="its debug mode keeps what a closed loop had"
 )
-def test_a_client_outlives_a_loop_that_was_closed_without_a_word(stage, caplog):
+def test_a_client_outlives_a_loop_that_was_closed_without_a_word(harness, caplog):
     """With a call under way, an idle connection, or both: asyncio tells of the task, not we."""
 
-    async def play(scene):
-        scene.server.steps = [echo, stall, echo, stall]
+    async def scenario(run):
+        run.server.steps = [echo, stall, echo, stall]
 
         def use(*names):
             loop = asyncio.new_event_loop()
             loop.set_exception_handler(lambda *_: None)  # that a task was pending is the test's
-            tasks = [loop.create_task(scene.client.files.retrieve(name)) for name in names]
+            tasks = [loop.create_task(run.client.files.retrieve(name)) for name in names]
             loop.run_until_complete(asyncio.sleep(0.1))
             loop.close()
             del tasks
@@ -212,43 +213,43 @@ def test_a_client_outlives_a_loop_that_was_closed_without_a_word(stage, caplog):
 
         for names in (["idle"], ["under way"], ["idle", "under way"]):
             await asyncio.to_thread(use, *names)
-        scene.server.steps = []
-        await scene.goes_on()
+        run.server.steps = []
+        await run.check_next_call()
         gc.collect()  # what belonged to those loops is nobody's now
 
     # Without a limit in all: anyio would keep the task of a scope that was never left.
-    stage.run(play, max_connections=2, timeout=Timeout())
+    harness.run(scenario, max_connections=2, timeout=Timeout())
     assert "Event loop is closed" not in caplog.text
 
 
-def test_a_client_can_be_closed_from_another_loop(stage):
+def test_a_client_can_be_closed_from_another_loop(harness):
     """From one that it was never used in, twice, and it stays closed."""
 
-    async def play(scene):
-        other = type(scene.client)(KEY, server_url=scene.server.url)
+    async def scenario(run):
+        other = type(run.client)(KEY, server_url=run.server.url)
         await other.files.retrieve("x")
-        if stage.face is AsyncOpenRouter:
+        if harness.client_class is AsyncOpenRouter:
             await asyncio.to_thread(lambda: asyncio.run(other.aclose()))
         for _ in range(2):
             await other.aclose()
-        shared, scene.client = scene.client, other
-        await scene.fails(errors.ClientClosedError, retrieve)
-        scene.client = shared
-        await scene.goes_on()
+        shared, run.client = run.client, other
+        await run.fails(errors.ClientClosedError, retrieve)
+        run.client = shared
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
 # Forks
 
 
-def test_a_fork_with_a_warm_client_mixes_nothing_up(stage):
+def test_a_fork_with_a_warm_client_mixes_nothing_up(harness):
     """Parent and child call on, each over sockets of its own."""
 
-    async def play(scene):
-        scene.server.steps = [echo] * (2 * CALLS + 5)
+    async def scenario(run):
+        run.server.steps = [echo] * (2 * CALLS + 5)
         process = await script(
-            scene,
+            run,
             """
             count = int(args[0])
             warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
@@ -271,7 +272,7 @@ def test_a_fork_with_a_warm_client_mixes_nothing_up(stage):
             _, status = os.waitpid(child, 0)
             assert status == 0, status
             use(client, once)
-            if face == "blocking":
+            if client_class == "sync":
                 client.close()
             print("ok")
             """,
@@ -279,27 +280,27 @@ def test_a_fork_with_a_warm_client_mixes_nothing_up(stage):
         )
         code, out, err = await finished(process)
         assert (code, out) == (0, "ok\n"), err
-        assert len(scene.server.requests) == 2 * CALLS + 2
-        scene.calls += 2 * CALLS + 2
-        await scene.goes_on()
+        assert len(run.server.requests) == 2 * CALLS + 2
+        run.calls += 2 * CALLS + 2
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
 # Ends
 
 
 @pytest.mark.parametrize(
-    ("face", "state"),
-    [(AsyncOpenRouter, "used"), (BlockingFace, "used"), (BlockingFace, "under way")],
+    ("client_class", "state"),
+    [(AsyncOpenRouter, "used"), (AwaitableSyncClient, "used"), (AwaitableSyncClient, "under way")],
 )
-def test_the_interpreter_ends_with_an_open_client(stage, state):
+def test_the_interpreter_ends_with_an_open_client(harness, state):
     """Within two seconds, with one warning at the most."""
 
-    async def play(scene):
-        scene.server.steps = [echo] if state == "used" else [echo, stall]
+    async def scenario(run):
+        run.server.steps = [echo] if state == "used" else [echo, stall]
         process = await script(
-            scene,
+            run,
             """
             import threading
             client = make()
@@ -326,9 +327,9 @@ def test_the_interpreter_ends_with_an_open_client(stage, state):
         assert code == 0, err
         assert err.count("ResourceWarning") <= 1, err
         assert "Traceback" not in err
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
 INTERRUPTED = {
@@ -340,7 +341,7 @@ INTERRUPTED = {
 
 
 @pytest.mark.parametrize("name", INTERRUPTED)
-def test_an_interrupt_ends_what_runs_and_no_more(stage, name):
+def test_an_interrupt_ends_what_runs_and_no_more(harness, name):
     """KeyboardInterrupt reaches the caller, and the client goes on working."""
     action, fault = INTERRUPTED[name]
     running = []
@@ -356,10 +357,10 @@ def test_an_interrupt_ends_what_runs_and_no_more(stage, name):
         request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf")
         return await stall(request)
 
-    async def play(scene):
-        scene.server.steps = [step, echo]
+    async def scenario(run):
+        run.server.steps = [step, echo]
         process = await script(
-            scene,
+            run,
             f"""
             client = make(max_connections=1)
 
@@ -374,32 +375,32 @@ def test_an_interrupt_ends_what_runs_and_no_more(stage, name):
             except KeyboardInterrupt:
                 print("interrupted")
             print(use(client, after))
-            if face == "blocking":
+            if client_class == "sync":
                 client.close()
             """,
-            str(stage.folder / "target.bin"),
+            str(harness.folder / "target.bin"),
         )
         running.append(process)
         code, out, err = await finished(process)
         assert (code, out) == (0, "interrupted\nafter\n"), err
         assert "Traceback" not in err
-        assert len(scene.server.requests) == 2
-        await scene.goes_on()
+        assert len(run.server.requests) == 2
+        await run.check_next_call()
 
-    stage.run(play)
-    assert list(stage.folder.iterdir()) == []
+    harness.run(scenario)
+    assert list(harness.folder.iterdir()) == []
 
 
 # Limits of the system
 
 
-def test_few_descriptors_are_an_error_of_ours_and_no_end(stage):
+def test_few_descriptors_are_an_error_of_ours_and_no_end(harness):
     """With 64 of them, two hundred calls at once succeed or fail each for itself."""
 
-    async def play(scene):
-        scene.server.steps = [echo] * 2000
+    async def scenario(run):
+        run.server.steps = [echo] * 2000
         process = await script(
-            scene,
+            run,
             """
             import resource
             from concurrent.futures import ThreadPoolExecutor
@@ -437,11 +438,11 @@ def test_few_descriptors_are_an_error_of_ours_and_no_end(stage):
                             told(n, end)
                     print(client.files.retrieve("after").id)
 
-            asyncio.run(all_at_once()) if face == "async" else each()
+            asyncio.run(all_at_once()) if client_class == "async" else each()
             print(sorted(ends), ends.total(), file=sys.stdout)
             print(len(os.listdir("/proc/self/fd")) < 12)
             """,
-            str(stage.folder / "target.bin"),
+            str(harness.folder / "target.bin"),
         )
         code, out, err = await finished(process)
         lines = out.splitlines()
@@ -453,50 +454,50 @@ def test_few_descriptors_are_an_error_of_ours_and_no_end(stage):
         }, out
         assert lines[2] == "True"
         assert "Traceback" not in err
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_clock_that_is_set_between_calls_changes_nothing(stage, monkeypatch, hours):
+def test_a_clock_that_is_set_between_calls_changes_nothing(harness, monkeypatch, hours):
     """An idle connection is as old as it is, whatever the clock on the wall says."""
 
-    async def play(scene):
-        scene.server.steps = [echo] * 10
+    async def scenario(run):
+        run.server.steps = [echo] * 10
         began = time.time()
         for number in range(5):
-            await scene.client.files.retrieve("x")
+            await run.client.files.retrieve("x")
             shift = hours * 3600 * (number % 2)
             monkeypatch.setattr(time, "time", lambda shift=shift: began + shift)
-        assert scene.server.connections == 1
-        scene.server.steps = []
-        await scene.goes_on()
+        assert run.server.connections == 1
+        run.server.steps = []
+        await run.check_next_call()
 
-    stage.run(play, retries=QUICK)
+    harness.run(scenario, retries=QUICK)
 
 
-def test_the_retries_of_many_calls_at_once_share_their_connections(stage):
+def test_the_retries_of_many_calls_at_once_share_their_connections(harness):
     """Forty calls whose first attempts are reset, eight connections, and all succeed."""
 
-    async def play(scene):
-        scene.server.steps = [says(b"", rst)] * 40
-        ends = await asyncio.gather(*(scene.outcome(retrieve) for _ in range(40)))
+    async def scenario(run):
+        run.server.steps = [says(b"", rst)] * 40
+        ends = await asyncio.gather(*(run.outcome(retrieve) for _ in range(40)))
         assert all(end.id == FILE["id"] for end in ends)
-        scene.failures += 40
-        assert len(scene.server.requests) == 80
-        await scene.goes_on()
+        run.failures += 40
+        assert len(run.server.requests) == 80
+        await run.check_next_call()
 
     retries = RetryConfig(max_attempts=None, initial_interval=0.001, max_interval=0.002)
-    stage.run(play, max_connections=8, retries=retries)
+    harness.run(scenario, max_connections=8, retries=retries)
 
 
-def test_no_descriptors_at_all_are_an_error_of_ours(stage):
+def test_no_descriptors_at_all_are_an_error_of_ours(harness):
     """Nothing hangs, not even where the event loop cannot be made; later the client works."""
 
-    async def play(scene):
+    async def scenario(run):
         process = await script(
-            scene,
+            run,
             """
             import resource
             client = make(retries=NONE)
@@ -512,20 +513,20 @@ def test_no_descriptors_at_all_are_an_error_of_ours(stage):
                 return held
 
             resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-            if face == "blocking":
+            if client_class == "sync":
                 held = full()
                 with suppress(OpenRouterError):
                     print(client.files.retrieve("x"))
                 for number in held:
                     os.close(number)
             print(use(client, action))
-            if face == "blocking":
+            if client_class == "sync":
                 client.close()
             """,
         )
         code, out, err = await finished(process)
         assert (code, out) == (0, f"{FILE['id']}\n"), err
         assert "Traceback" not in err
-        await scene.goes_on()
+        await run.check_next_call()
 
-    stage.run(play)
+    harness.run(scenario)

@@ -18,12 +18,14 @@ import anyio
 import httpx
 import pytest
 from packaging.version import Version
-from support.busy import busy_server, cancel_at_random
-from support.census import Census, settles, sockets
-from support.lines import CountingServer, close, headless, peer, stay
-from support.servers import FILE, http_response
+from support.cancellation import busy_server, cancel_at_random
+from support.connections import CountingServer, close, headless, peer, stay
+from support.failures import raised, shown
+from support.handlers import respond_with, silence
+from support.leaks import LeakCheck, becomes_true, sockets
+from support.samples import FILE, KEY
+from support.servers import http_response
 from support.tls import server_context, trusted
-from support.wire import KEY, raised, replies, shown, silence
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
 from openrouter_async._http.pool import Pool
@@ -93,7 +95,7 @@ def upload(client, **options):
 
 async def test_calls_in_sequence_share_a_connection(serve, make_client):
     """Of whatever kind they are."""
-    server = await serve(replies(GOOD, STORED))
+    server = await serve(respond_with(GOOD, STORED))
     client = make_client(server)
     await client.files.retrieve("x")
     for _ in range(3):
@@ -116,11 +118,11 @@ async def test_the_connection_that_was_used_last_is_used_next(serve, make_client
     server = await serve(handler)
     client = make_client(server)
     calls = [asyncio.create_task(client.files.retrieve("x")) for _ in gates]
-    assert await settles(lambda: len(server.requests) == 3)
+    assert await becomes_true(lambda: len(server.requests) == 3)
     for index in (2, 0, 1):
         before = sum(call.done() for call in calls)
         gates[index].set()
-        assert await settles(lambda before=before: sum(call.done() for call in calls) > before)
+        assert await becomes_true(lambda before=before: sum(call.done() for call in calls) > before)
     for _ in range(4):
         await client.files.retrieve("x")
     assert set(peers[3:]) == {peers[1]}
@@ -185,15 +187,15 @@ async def test_waiting_in_the_queue_counts_against_no_limit_but_the_total(serve_
 
 async def test_a_connection_kept_too_long_is_closed_and_not_used(serve):
     """Four seconds it is with the client's own pool; here it is less."""
-    server = await serve(replies(GOOD))
-    census = Census()
+    server = await serve(respond_with(GOOD))
+    leaks = LeakCheck()
     async with httpx.AsyncClient(transport=Pool(5, 0.5, tls_context)) as client:
         for wait in (0, 0.02, 0.55):
             await asyncio.sleep(wait)
             assert (await client.get(server.url)).status_code == 200
         assert server.connections == 2
-        assert await settles(lambda: server.open == 1)
-    assert await census.is_as_before()
+        assert await becomes_true(lambda: server.open == 1)
+    assert await leaks.nothing_left()
 
 
 # What is not used again
@@ -215,7 +217,7 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_noticed(serve, m
     for number in range(1, 7):
         await call(client)
         if number % 2:
-            assert await settles(lambda: server.open == 0)
+            assert await becomes_true(lambda: server.open == 0)
     assert (len(server.requests), server.connections) == (6, 4)
 
 
@@ -274,18 +276,18 @@ async def test_a_connection_with_which_something_is_odd_is_not_used_again(
     serve, make_client, words
 ):
     """The next response belongs to the next request."""
-    server = await serve(replies(LAST_WORDS[words], http_response(200, FILE | {"id": "next"})))
+    server = await serve(respond_with(LAST_WORDS[words], http_response(200, FILE | {"id": "next"})))
     client = make_client(server)
     assert (await client.files.retrieve("x")).id == FILE["id"]
     assert (await client.files.retrieve("x")).id == "next"
     assert server.connections == 2
-    assert await settles(lambda: server.open == 1)
+    assert await becomes_true(lambda: server.open == 1)
 
 
 @pytest.mark.parametrize("late", [b"x", http_response(200, FILE | {"id": "wrong"})])
 async def test_surplus_bytes_that_come_late_are_noticed(serve, make_client, late):
     """While the connection lies idle."""
-    server = await serve(replies(GOOD, http_response(200, FILE | {"id": "next"})))
+    server = await serve(respond_with(GOOD, http_response(200, FILE | {"id": "next"})))
     client = make_client(server)
     await client.files.retrieve("x")
     server.requests[0].writer.write(late)
@@ -333,7 +335,7 @@ async def test_a_download_that_is_read_to_its_end_keeps_its_connection(serve, ma
     """Also one in chunks, and one that is empty."""
     bodies = [http_response(200, b"abc"), http_response(200, b"")]
     bodies += [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"]
-    server = await serve(replies(*bodies))
+    server = await serve(respond_with(*bodies))
     client = make_client(server)
     for expected in (b"abc", b"", b"abc"):
         async with client.files.download("x") as download:
@@ -344,7 +346,7 @@ async def test_a_download_that_is_read_to_its_end_keeps_its_connection(serve, ma
 async def test_an_error_is_read_and_its_connection_kept(serve, make_client):
     """As with any other response."""
     server = await serve(
-        replies(http_response(404, {"error": {"code": 404, "message": "no"}}), GOOD)
+        respond_with(http_response(404, {"error": {"code": 404, "message": "no"}}), GOOD)
     )
     client = make_client(server)
     await raised(errors.NotFoundResponseError, client.files.retrieve, "x")
@@ -385,7 +387,7 @@ async def test_an_answer_that_is_no_answer_ends_its_connection(serve, make_clien
 
 async def test_an_idle_connection_gives_way_to_another_origins(serve, make_client):
     """At the limit; the oldest of them goes first."""
-    servers = [await serve(replies(GOOD)) for _ in range(3)]
+    servers = [await serve(respond_with(GOOD)) for _ in range(3)]
     client = make_client(servers[0], max_connections=2)
 
     async def call(index):
@@ -394,19 +396,19 @@ async def test_an_idle_connection_gives_way_to_another_origins(serve, make_clien
     for index in (0, 1, 0, 2, 0, 2):  # when the third comes, the second has waited longest
         await call(index)
     assert [server.connections for server in servers] == [1, 1, 1]
-    assert await settles(lambda: [server.open for server in servers] == [1, 0, 1])
+    assert await becomes_true(lambda: [server.open for server in servers] == [1, 0, 1])
     await call(1)
     assert [server.connections for server in servers] == [1, 2, 1]
 
 
 async def test_a_call_in_the_queue_gets_the_slot_of_another_origins_call(serve, make_client):
     """Its connection is closed to make room."""
-    servers = [await serve(replies(GOOD)) for _ in range(2)]
+    servers = [await serve(respond_with(GOOD)) for _ in range(2)]
     client = make_client(servers[0], max_connections=1)
     urls = [server.url for server in servers] * 5
     await asyncio.gather(*(client.files.retrieve("x", server_url=url) for url in urls))
     assert [len(server.requests) for server in servers] == [5, 5]
-    assert await settles(lambda: sum(server.open for server in servers) == 1)
+    assert await becomes_true(lambda: sum(server.open for server in servers) == 1)
 
 
 # In a client of httpx's own
@@ -444,7 +446,9 @@ async def test_a_client_of_httpxs_sends_through_the_pool(serve, httpx_client):
 
 async def test_a_stream_of_httpxs_that_is_left_early_gives_its_slot_back(serve, httpx_client):
     """And one that is read after its end says so in httpx's words."""
-    server = await serve(replies(http_response(200, b"x" * 3_000_000), http_response(200, b"y")))
+    server = await serve(
+        respond_with(http_response(200, b"x" * 3_000_000), http_response(200, b"y"))
+    )
     async with httpx_client.stream("GET", server.url) as found:
         await anext(found.aiter_raw(1000))
     with pytest.raises(httpx.StreamError):
@@ -455,7 +459,7 @@ async def test_a_stream_of_httpxs_that_is_left_early_gives_its_slot_back(serve, 
 
 async def test_the_content_of_an_answer_is_gone_once_it_is_closed(serve_plain):
     """The connection may be another call's by then."""
-    server = await serve_plain(replies(http_response(200, b"abc")))
+    server = await serve_plain(respond_with(http_response(200, b"abc")))
     pool = Pool(1, 4.0, tls_context)
     found = await pool.handle_async_request(httpx.Request("GET", server.url))
     await found.aclose()
@@ -492,7 +496,7 @@ async def test_a_request_that_cannot_be_framed_is_httpxs_own_error_too(serve_pla
     async def chunks():
         yield b"0123456789"
 
-    server = await serve_plain(replies(GOOD))
+    server = await serve_plain(respond_with(GOOD))
     for length in ("5", "15"):
         with pytest.raises(httpx.LocalProtocolError):
             await httpx_client.post(
@@ -503,7 +507,7 @@ async def test_a_request_that_cannot_be_framed_is_httpxs_own_error_too(serve_pla
 
 async def test_a_header_that_no_request_can_carry_is_not_repeated(serve_plain, httpx_client):
     """It may be the one that holds a secret."""
-    server = await serve_plain(replies(GOOD))
+    server = await serve_plain(respond_with(GOOD))
     with pytest.raises(httpx.LocalProtocolError) as caught:
         await httpx_client.get(server.url, headers={"authorization": f"Bearer {KEY}\n"})
     assert KEY not in str(caught.value)
@@ -539,10 +543,10 @@ async def test_cancels_at_random_moments_leave_nothing_behind(busy, concurrency,
 
 async def test_a_cancel_at_any_turn_of_the_loop_leaves_nothing_behind(serve, make_client):
     """Of a call that connects, and of one that finds a connection; once or twice."""
-    server = await serve(replies(STORED))
+    server = await serve(respond_with(STORED))
     client = make_client(server, max_connections=1)
     await client.files.retrieve("x")
-    census = Census()
+    leaks = LeakCheck()
     for turns in range(30):
         for again in (None, 0, 1):
             task = asyncio.create_task(upload(client))
@@ -557,8 +561,8 @@ async def test_a_cancel_at_any_turn_of_the_loop_leaves_nothing_behind(serve, mak
             if turns % 2:
                 await client.files.retrieve("x")
     await client.files.retrieve("x")
-    assert await census.is_as_before(), census
-    assert await settles(lambda: server.open == 1)
+    assert await leaks.nothing_left(), leaks
+    assert await becomes_true(lambda: server.open == 1)
 
 
 @pytest.fixture
@@ -583,7 +587,7 @@ async def fetch(pool, server, path="/"):
 @pytest.mark.parametrize("dies", [False, True])
 async def test_a_turn_that_comes_in_the_moment_of_the_cancellation_is_given_on(serve, pool, dies):
     """To whoever is next, be it a connection or a slot for one."""
-    server = await serve(replies(GOOD))
+    server = await serve(respond_with(GOOD))
     first = await fetch(pool, server, "/1")
     second, third = (asyncio.create_task(fetch(pool, server, path)) for path in ("/2", "/3"))
     await asyncio.sleep(0)
@@ -600,7 +604,7 @@ async def test_a_turn_that_comes_in_the_moment_of_the_cancellation_is_given_on(s
 
 async def test_a_connection_that_dies_on_its_way_to_the_next_in_line_is_replaced(serve, pool):
     """It is handed over in the same turn in which the server hangs up."""
-    server = await serve(replies(GOOD))
+    server = await serve(respond_with(GOOD))
     first = await fetch(pool, server)
     second = asyncio.create_task(fetch(pool, server))
     await asyncio.sleep(0)
@@ -612,7 +616,7 @@ async def test_a_connection_that_dies_on_its_way_to_the_next_in_line_is_replaced
 
 async def test_a_pool_closed_in_the_moment_of_a_turn_fails_that_call(serve, pool):
     """What it was handed is gone, and nothing is opened in its place."""
-    server = await serve(replies(GOOD))
+    server = await serve(respond_with(GOOD))
     first = await fetch(pool, server)
     second = asyncio.create_task(fetch(pool, server))
     await asyncio.sleep(0)
@@ -650,7 +654,7 @@ async def test_a_source_that_fails_ends_its_connection(serve, make_client):
         msg = "the disk is gone"
         raise OSError(msg)
 
-    server = await serve(replies(GOOD))
+    server = await serve(respond_with(GOOD))
     client = make_client(server, max_connections=1)
     error = await raised(errors.UploadSourceError, client.files.upload, ("x.txt", chunks()))
     assert KEY not in shown(error)
@@ -663,18 +667,18 @@ async def test_a_source_that_fails_ends_its_connection(serve, make_client):
 
 async def test_closing_ends_calls_under_way_and_in_the_queue(serve, make_client):
     """With an error of ours, without a further connection, and with nothing left behind."""
-    census = Census()
+    leaks = LeakCheck()
     server = await serve(lambda request, _: silence(request))
-    census.sockets += 1  # its listening one
+    leaks.sockets += 1  # its listening one
     client = make_client(server, max_connections=3)
     calls = [asyncio.create_task(client.files.retrieve("x")) for _ in range(10)]
-    assert await settles(lambda: len(server.requests) == 3)
+    assert await becomes_true(lambda: len(server.requests) == 3)
     await client.aclose()
     async with asyncio.timeout(2):
         ends = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(end) for end in ends} <= {errors.ConnectionFailedError, errors.ClientClosedError}
     assert KEY not in "".join(map(shown, ends))
-    assert await census.is_as_before(), census
+    assert await leaks.nothing_left(), leaks
     assert server.connections == 3
 
 
@@ -683,7 +687,7 @@ async def test_a_closed_client_does_not_try_again(serve, make_client):
     server = await serve(lambda request, _: silence(request))
     client = make_client(server, retries=RetryConfig(initial_interval=0.01), max_connections=2)
     calls = [asyncio.create_task(client.files.retrieve("x")) for _ in range(4)]
-    assert await settles(lambda: len(server.requests) == 2)
+    assert await becomes_true(lambda: len(server.requests) == 2)
     await client.aclose()
     async with asyncio.timeout(2):
         ends = await asyncio.gather(*calls, return_exceptions=True)
@@ -703,16 +707,16 @@ async def test_closing_during_a_download_ends_it(serve, make_client):
     async with client.files.download("x") as download:
         chunks = aiter(download)
         assert await anext(chunks) == b"abc"
-        census = Census()
+        leaks = LeakCheck()
         await client.aclose()
         await raised(errors.ConnectionFailedError, anext, chunks)
-    assert sockets() < census.sockets
+    assert sockets() < leaks.sockets
 
 
 async def test_closing_while_connecting_leaves_no_connection(serve_plain, monkeypatch):
     """The one that comes too late is closed."""
-    server = await serve_plain(replies(GOOD))
-    census = Census()
+    server = await serve_plain(respond_with(GOOD))
+    leaks = LeakCheck()
     pool = Pool(1, 4.0, tls_context)
     loop = asyncio.get_running_loop()
     connect = loop.sock_connect
@@ -728,17 +732,17 @@ async def test_closing_while_connecting_leaves_no_connection(serve_plain, monkey
     with pytest.raises(httpx.ConnectError):
         await call
     assert server.requests == []
-    assert await census.is_as_before(), census
+    assert await leaks.nothing_left(), leaks
 
 
 async def test_a_forgotten_client_closes_its_connections(serve):
     """Garbage collection is enough while the loop runs."""
-    server = await serve(replies(GOOD))
+    server = await serve(respond_with(GOOD))
     client = AsyncOpenRouter(KEY, server_url=server.url)
     await client.files.retrieve("x")
     del client
     gc.collect()
-    assert await settles(lambda: server.open == 0)
+    assert await becomes_true(lambda: server.open == 0)
 
 
 # Loops and forks
@@ -899,7 +903,7 @@ async def test_two_loops_at_once_have_a_pool_each(busy):
             group.start_soon(anyio.to_thread.run_sync, asyncio.run, use())
         await use()
     await client.aclose()
-    assert await settles(lambda: sockets() <= before)
+    assert await becomes_true(lambda: sockets() <= before)
 
 
 # An upload to a service that hangs up

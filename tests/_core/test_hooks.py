@@ -6,8 +6,10 @@ from contextvars import ContextVar
 import anyio
 import httpx
 import pytest
-from support.servers import FILE, http_response
-from support.wire import KEY, QUICK, raised, replies, reset
+from support.failures import raised
+from support.handlers import reset, respond_with
+from support.samples import FILE, KEY, QUICK
+from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter, Hooks, errors
 
@@ -30,7 +32,7 @@ class Seen:
 async def test_hooks_see_a_call_from_its_beginning_to_its_end(make_client, raw_server):
     """And each attempt between, with the endpoint and the time of each."""
     seen = Seen()
-    server = await raw_server(replies(http_response(503), reset, http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(503), reset, http_response(200, FILE)))
     async with make_client(KEY, server_url=server.url, hooks=seen.hooks, retries=QUICK) as client:
         await client.files.retrieve("x", workspace_id="secret")
     assert [type(event).__name__.removesuffix("Event") for event in seen.events] == [
@@ -69,7 +71,7 @@ def vars_of(event):
 async def test_the_last_failure_is_told_too(make_client, raw_server, status, error):
     """Of the attempt and of the call; a repeated delete's 404 is none of the call's."""
     seen = Seen()
-    server = await raw_server(replies(*([reset] if error is None else []), http_response(404)))
+    server = await raw_server(respond_with(*([reset] if error is None else []), http_response(404)))
     async with make_client(KEY, server_url=server.url, hooks=seen.hooks, retries=QUICK) as client:
         if error is None:
             await client.files.delete("x")
@@ -85,7 +87,7 @@ async def test_bytes_are_counted_as_they_travel(make_client, raw_server, source)
     """Of each attempt its own."""
     seen = Seen()
     refusal = http_response(429, b"x" * 1000)
-    server = await raw_server(replies(refusal, http_response(200, STORED)))
+    server = await raw_server(respond_with(refusal, http_response(200, STORED)))
     content = CONTENT if source == "bytes" else [CONTENT[:3], CONTENT[3:]]
     async with make_client(KEY, server_url=server.url, hooks=seen.hooks, retries=QUICK) as client:
         await client.files.upload(content, filename="x.txt")
@@ -112,7 +114,7 @@ async def test_a_hook_may_add_headers_to_an_attempt(make_client, raw_server):
             }
         )
 
-    server = await raw_server(replies(http_response(503), http_response(200, STORED)))
+    server = await raw_server(respond_with(http_response(503), http_response(200, STORED)))
     async with make_client(
         KEY,
         server_url=server.url,
@@ -137,7 +139,7 @@ async def test_a_hook_may_add_headers_to_an_attempt(make_client, raw_server):
 )
 async def test_what_no_hook_may_add_ends_the_call(make_client, raw_server, headers):
     """Before anything is sent."""
-    server = await raw_server(replies(http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(200, FILE)))
     hooks = Hooks(on_request=lambda event: event.headers.update(headers))
     async with make_client(KEY, server_url=server.url, hooks=hooks) as client:
         await raised(errors.InvalidRequestError, client.files.retrieve, "x")
@@ -160,7 +162,7 @@ async def test_what_a_hook_sets_is_there_while_the_call_runs(make_client, raw_se
 
     others = dict.fromkeys(KINDS, lambda _: seen.append(variable.get()))
     hooks = Hooks(**others | {"on_call": begin})
-    server = await raw_server(replies(http_response(200, STORED)))
+    server = await raw_server(respond_with(http_response(200, STORED)))
     async with make_client(KEY, server_url=server.url, hooks=hooks) as client:
         await client.files.upload(content(), filename="x.txt")
     assert seen == ["set"] * 5
@@ -174,7 +176,7 @@ async def test_a_cancelled_call_is_told_of(raw_server, way):
     async def stay(request):
         await asyncio.sleep(60)
 
-    server = await raw_server(replies(stay))
+    server = await raw_server(respond_with(stay))
     async with AsyncOpenRouter(KEY, server_url=server.url, hooks=seen.hooks) as client:
         if way == "scope":
             with anyio.move_on_after(0.1):
@@ -199,7 +201,7 @@ async def test_what_the_caller_did_wrong_is_told_of(make_client, raw_server):
         msg = "the tape is torn"
         raise LookupError(msg)
 
-    server = await raw_server(replies(http_response(200, STORED)))
+    server = await raw_server(respond_with(http_response(200, STORED)))
     async with make_client(KEY, server_url=server.url, hooks=seen.hooks) as client:
         await raised(LookupError, client.files.upload, content(), filename="x.txt")
     assert isinstance(seen.of("ResultEvent")[0].error, LookupError)
@@ -217,7 +219,7 @@ async def test_what_a_hook_raises_ends_the_call_and_nothing_else(make_client, ra
             msg = "enough"
             raise LookupError(msg)
 
-    server = await raw_server(replies(http_response(200, CONTENT * 100_000)))
+    server = await raw_server(respond_with(http_response(200, CONTENT * 100_000)))
     hooks = Hooks(**{"on_done": done.append} | {name: hook})
     async with make_client(
         KEY, server_url=server.url, hooks=hooks, max_connections=1, timeout=5
@@ -242,7 +244,7 @@ async def test_the_time_in_the_queue_is_told(raw_server):
         await asyncio.sleep(0.2)
         return http_response(200, FILE)
 
-    server = await raw_server(replies(slow))
+    server = await raw_server(respond_with(slow))
     async with AsyncOpenRouter(
         KEY, server_url=server.url, hooks=seen.hooks, max_connections=1
     ) as client:
@@ -270,7 +272,7 @@ async def test_the_connections_tell_how_they_are_used(raw_server):
         await go.wait()
         return http_response(200, FILE)
 
-    server = await raw_server(replies(hold))
+    server = await raw_server(respond_with(hold))
 
     def figures():
         found = seen.events[0].connections.pool_stats()

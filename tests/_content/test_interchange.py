@@ -25,9 +25,12 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from support.faces import BlockingFace
-from support.servers import FILE, http_response
-from support.wire import KEY, QUICK, form_of, raised, replies
+from support.clients import AwaitableSyncClient
+from support.failures import raised
+from support.forms import form_of
+from support.handlers import respond_with
+from support.samples import FILE, KEY, QUICK
+from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter
 from openrouter_async._content.sources import open_source
@@ -302,7 +305,7 @@ def incoming(content, *, before=b"", rolled=False, **details):
 async def test_an_upload_is_sent_again_from_where_it_stood(make_client, raw_server, rolled):
     """With its length announced, on both clients: it belongs to no event loop."""
     stored = http_response(200, FILE | {"size_bytes": len(LARGE)})
-    server = await raw_server(replies(http_response(429), stored))
+    server = await raw_server(respond_with(http_response(429), stored))
     upload = incoming(LARGE, before=b"before", rolled=rolled)
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await client.files.upload(upload)
@@ -402,7 +405,7 @@ async def test_an_async_file_is_sent_again_from_where_it_stood(
 ):
     """With its length announced, on both clients."""
     stored = http_response(200, FILE | {"size_bytes": len(content)})
-    server = await raw_server(replies(http_response(429), stored))
+    server = await raw_server(respond_with(http_response(429), stored))
     path = tmp_path / "named.txt"
     path.write_bytes(b"before" + content)
     async with (
@@ -452,7 +455,7 @@ async def test_an_async_file_that_cannot_be_read_is_refused(client, emulator, tm
 
 async def test_a_pipe_is_read_once_by_an_async_file_too(raw_server):
     """It cannot seek, and its file says so."""
-    server = await raw_server(replies(http_response(200, FILE | {"size_bytes": len(SMALL)})))
+    server = await raw_server(respond_with(http_response(200, FILE | {"size_bytes": len(SMALL)})))
     process = await asyncio.create_subprocess_exec(
         "printf", "hello, world\\n", stdout=asyncio.subprocess.PIPE
     )
@@ -486,7 +489,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_answer_is_uploaded_as_it_arrives(raw_server, upload_to, emulator, way, content):
     """With its type; its length is announced where the headers tell."""
-    server = await raw_server(replies(http_response(200, content)))
+    server = await raw_server(respond_with(http_response(200, content)))
     async with fetched(server.url) as response:
         await upload_to.files.upload(WAYS[way](response), filename="a.bin")
     upload = received(emulator)
@@ -499,7 +502,7 @@ async def test_an_answer_is_uploaded_as_it_arrives(raw_server, upload_to, emulat
 async def test_a_compressed_answer_is_uploaded_as_its_content(raw_server, upload_to, emulator):
     """Whose length nobody knows beforehand."""
     head = http_response(200, gzip.compress(LARGE), "content-encoding: gzip")
-    server = await raw_server(replies(head))
+    server = await raw_server(respond_with(head))
     async with fetched(server.url) as response:
         await upload_to.files.upload(response, filename="a.txt")
     assert received(emulator)["sha256"] == digest(LARGE)
@@ -512,7 +515,7 @@ async def test_an_answer_that_breaks_off_is_the_sources_failure(raw_server, uplo
         request.writer.write(http_response(200, LARGE)[:-1000])
         await request.writer.drain()
 
-    server = await raw_server(replies(broken))
+    server = await raw_server(respond_with(broken))
     for way in WAYS.values():
         async with fetched(server.url) as response:
             with pytest.raises(UploadSourceError, match="cannot read"):
@@ -541,7 +544,7 @@ async def test_an_answers_length_that_is_not_kept_corrupts_nothing(upload_to, le
 
 async def test_a_plain_answer_is_read_in_a_thread(client, raw_server, emulator):
     """Httpx's sync client goes with either client."""
-    server = await raw_server(replies(http_response(200, LARGE)))
+    server = await raw_server(respond_with(http_response(200, LARGE)))
     with httpx.Client(trust_env=False) as http:
         response = await anyio.to_thread.run_sync(
             lambda: http.send(http.build_request("GET", server.url), stream=True)
@@ -553,7 +556,7 @@ async def test_a_plain_answer_is_read_in_a_thread(client, raw_server, emulator):
 
 async def test_what_was_read_already_is_refused(raw_server, upload_to):
     """Rather than uploaded as nothing."""
-    server = await raw_server(replies(http_response(200, SMALL)))
+    server = await raw_server(respond_with(http_response(200, SMALL)))
     async with fetched(server.url) as response:
         async for _ in response.aiter_bytes():
             pass
@@ -571,7 +574,7 @@ async def test_our_own_download_can_be_uploaded(upload_to, emulator):
 
 async def test_an_answer_that_is_only_read_whole_is_refused_with_advice(raw_server, upload_to):
     """Aiohttp's has its stream beside it."""
-    server = await raw_server(replies(http_response(200, SMALL)))
+    server = await raw_server(respond_with(http_response(200, SMALL)))
     async with aiohttp.ClientSession() as session, session.get(server.url) as response:
         with pytest.raises(UploadSourceError, match="stream"):
             await upload_to.files.upload(response, filename="a.txt")
@@ -639,7 +642,7 @@ async def test_fsspecs_files_are_uploaded_again_and_again(
 ):
     """Wherever they are, with their length and mostly their name."""
     stored = http_response(200, FILE | {"size_bytes": len(content)})
-    server = await raw_server(replies(http_response(429), stored))
+    server = await raw_server(respond_with(http_response(429), stored))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         with opened(content, tmp_path) as file:
             name = {"filename": "named.txt"} if opened is cached else {}
@@ -666,7 +669,7 @@ class RemoteStream(AbstractAsyncStreamedFile):
 async def test_fsspecs_async_files_are_awaited(make_client, raw_server, content):
     """And sent again from where they stood."""
     stored = http_response(200, FILE | {"size_bytes": len(content) - 5})
-    server = await raw_server(replies(http_response(429), stored))
+    server = await raw_server(respond_with(http_response(429), stored))
     file = RemoteStream(content)
     file.seek(5)
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
@@ -696,7 +699,7 @@ class Bare:
 
 async def test_what_only_reads_is_read_once_in_pieces_in_the_clients_loop(upload_to, raw_server):
     """A part of it may have gone for good."""
-    server = await raw_server(replies(http_response(429)))
+    server = await raw_server(respond_with(http_response(429)))
     bare = Bare(LARGE)
     with pytest.raises(TooManyRequestsResponseError):
         await upload_to.files.upload(bare, filename="x.txt", server_url=server.url)
@@ -750,7 +753,7 @@ async def other_loops_streams():
 
 async def test_a_stream_of_another_event_loop_is_refused(emulator):
     """On the sync client at once, and with the way out."""
-    async with BlockingFace(emulator.management_key, server_url=emulator.base_url) as client:
+    async with AwaitableSyncClient(emulator.management_key, server_url=emulator.base_url) as client:
         for stream in await other_loops_streams():
             error = await raised(InvalidRequestError, client.files.upload, stream, filename="x")
             assert "AsyncOpenRouter" in str(error)
@@ -766,8 +769,8 @@ async def test_an_answer_of_another_event_loop_is_an_error_of_the_source(emulato
         await request.writer.drain()
         await asyncio.sleep(0.5)
 
-    server = await raw_server(replies(slow))
-    async with BlockingFace(
+    server = await raw_server(respond_with(slow))
+    async with AwaitableSyncClient(
         emulator.management_key, server_url=emulator.base_url, timeout=5
     ) as client:
         for way in WAYS.values():

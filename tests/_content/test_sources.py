@@ -13,8 +13,11 @@ import anyio
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.servers import FILE, http_response
-from support.wire import KEY, QUICK, form_of, raised, replies
+from support.failures import raised
+from support.forms import form_of
+from support.handlers import respond_with
+from support.samples import FILE, KEY, QUICK
+from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter
 from openrouter_async._content.sources import MAX_FILE_SIZE, check_filename, open_source
@@ -182,7 +185,7 @@ KNOWN = {
 @pytest.mark.parametrize("kind", SOURCES)
 async def test_a_length_is_announced_where_it_can_be_known(make_client, raw_server, tmp_path, kind):
     """Exactly; everything else travels in chunks."""
-    server = await raw_server(replies(http_response(200, FILE | {"size_bytes": len(SMALL)})))
+    server = await raw_server(respond_with(http_response(200, FILE | {"size_bytes": len(SMALL)})))
     source = SOURCES[kind](SMALL, tmp_path / "source.txt")
     try:
         async with make_client(KEY, server_url=server.url) as client:
@@ -316,7 +319,7 @@ async def test_a_path_that_has_changed_before_it_is_sent_again_is_refused(
         change(path)
         return http_response(429)
 
-    server = await raw_server(replies(refuse, http_response(200, FILE)))
+    server = await raw_server(respond_with(refuse, http_response(200, FILE)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await raised(UploadSourceError, client.files.upload, path)
     posts = [r for r in server.requests if len(r.body) > len(LARGE)]
@@ -338,7 +341,7 @@ async def test_a_path_with_another_content_of_the_same_size_is_not_sent_again(
         return http_response(429)
 
     server = await raw_server(
-        replies(refuse, http_response(200, FILE | {"size_bytes": len(LARGE)}))
+        respond_with(refuse, http_response(200, FILE | {"size_bytes": len(LARGE)}))
     )
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await raised(UploadSourceError, client.files.upload, path)
@@ -474,7 +477,7 @@ async def test_what_an_iterator_raises_reaches_the_caller(client, kind, when):
 
 async def test_the_event_loop_turns_while_a_source_keeps_us_waiting(raw_server):
     """Pipes and plain iterators are read in threads."""
-    server = await raw_server(replies(http_response(200, FILE | {"size_bytes": len(SMALL)})))
+    server = await raw_server(respond_with(http_response(200, FILE | {"size_bytes": len(SMALL)})))
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as source:
         async with (
@@ -495,7 +498,7 @@ async def test_the_event_loop_turns_while_a_source_keeps_us_waiting(raw_server):
 
 async def test_sizes_that_the_service_refuses_are_refused_unsent(make_client, raw_server, tmp_path):
     """0 bytes and one byte over 104,857,600, with the limit in the message."""
-    server = await raw_server(replies(http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(200, FILE)))
     path = tmp_path / "large.txt"
     path.touch()
     with path.open("rb") as file:
@@ -617,7 +620,7 @@ def test_what_is_no_name_is_refused(name):
 )
 async def test_a_name_that_breaks_the_rules_is_refused_unsent(make_client, raw_server, name):
     """Given as an argument or in a tuple."""
-    server = await raw_server(replies(http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(200, FILE)))
     async with make_client(KEY, server_url=server.url) as client:
         await raised(InvalidRequestError, client.files.upload, SMALL, filename=name)
         await raised(InvalidRequestError, client.files.upload, (name, SMALL))
@@ -627,7 +630,7 @@ async def test_a_name_that_breaks_the_rules_is_refused_unsent(make_client, raw_s
 @pytest.mark.parametrize("name", [None, 5, b"x.txt", pathlib.Path("x.txt")])
 async def test_a_name_in_a_tuple_has_to_be_a_string(make_client, raw_server, name):
     """Nothing is stored under the name ``None``."""
-    server = await raw_server(replies(http_response(200, FILE | {"size_bytes": len(SMALL)})))
+    server = await raw_server(respond_with(http_response(200, FILE | {"size_bytes": len(SMALL)})))
     async with make_client(KEY, server_url=server.url) as client:
         await raised(InvalidRequestError, client.files.upload, (name, SMALL))
     assert server.requests == []
@@ -635,7 +638,7 @@ async def test_a_name_in_a_tuple_has_to_be_a_string(make_client, raw_server, nam
 
 async def test_a_name_is_the_files_own_unless_another_is_given(make_client, raw_server, tmp_path):
     """Of a path and of an open file its last part; an argument comes before a tuple."""
-    server = await raw_server(replies(http_response(200, FILE | {"size_bytes": len(SMALL)})))
+    server = await raw_server(respond_with(http_response(200, FILE | {"size_bytes": len(SMALL)})))
     path = tmp_path / "ünï ☃.txt"
     path.write_bytes(SMALL)
     async with make_client(KEY, server_url=server.url) as client:
@@ -677,7 +680,7 @@ async def test_a_type_is_guessed_from_the_name_unless_one_is_declared(
     make_client, raw_server, name, declared, expected
 ):
     """The service goes by the content anyway."""
-    server = await raw_server(replies(http_response(200, FILE | {"size_bytes": len(SMALL)})))
+    server = await raw_server(respond_with(http_response(200, FILE | {"size_bytes": len(SMALL)})))
     async with make_client(KEY, server_url=server.url) as client:
         await client.files.upload(SMALL, filename=name, content_type=declared)
         await client.files.upload((name, SMALL, declared))
@@ -701,7 +704,7 @@ async def test_a_type_is_guessed_from_the_name_unless_one_is_declared(
 )
 async def test_a_type_cannot_inject_a_header(make_client, raw_server, declared):
     """Into the part, by argument or by tuple."""
-    server = await raw_server(replies(http_response(200, FILE)))
+    server = await raw_server(respond_with(http_response(200, FILE)))
     async with make_client(KEY, server_url=server.url) as client:
         await raised(
             InvalidRequestError, client.files.upload, SMALL, filename="x", content_type=declared

@@ -1,4 +1,4 @@
-"""What runs commands in this process."""
+"""Runs commands in this process."""
 
 from inspect import signature
 
@@ -8,7 +8,7 @@ _APART = {"mix_stderr": False} if "mix_stderr" in signature(testing.CliRunner).p
 
 
 class CliRunner(testing.CliRunner):
-    """typer's own, which keeps stderr apart also where click is older than 8.2."""
+    """typer's own runner, with separate stderr also on click before 8.2."""
 
     def __init__(self, **options):
         super().__init__(**options, **_APART)

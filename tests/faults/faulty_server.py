@@ -1,24 +1,25 @@
-"""A server in the test's own loop that fails as it is told, and does all the service does."""
+"""A server in the test's own loop that fails on demand, and otherwise behaves like the service."""
 
 import asyncio
 from urllib.parse import urlsplit
 
-from support.servers import FILE, RawServer, Request, http_response, read_body
-from support.wire import BUDGET, MEMBER, WORKSPACE, form_of
+from support.forms import form_of
+from support.samples import BUDGET, FILE, MEMBER, WORKSPACE
+from support.servers import RawServer, Request, http_response, read_body
 
 CONTENT = b"what the file holds\n" * 100
 PAGE = {"data": [FILE], "has_more": False, "cursor": None}
 
 
 def healthy(request):
-    """What the service answers to this request, whose body has been read."""
+    """Return the service's response to this request, whose body has been read."""
     path = urlsplit(request.target).path.split("/")[3:]
     return http_response(
-        201 if _transport_for(request, path) == "POST workspaces" else 200, _body(request, path)
+        201 if _route(request, path) == "POST workspaces" else 200, _body(request, path)
     )
 
 
-def _transport_for(request, path):
+def _route(request, path):
     return " ".join([request.method, path[0], *path[2:3]] + ["one"] * (len(path) in {2, 4}))
 
 
@@ -40,7 +41,7 @@ def _body(request, path):
         "GET workspaces members": {"data": [MEMBER], "total_count": 1},
         "POST workspaces members one": {"data": [MEMBER], "added_count": 1, "removed_count": 1},
     }
-    route = _transport_for(request, path)
+    route = _route(request, path)
     if route == "POST files":
         form = form_of(request)
         return FILE | {"filename": form.filename, "size_bytes": len(form.content)}
@@ -48,7 +49,7 @@ def _body(request, path):
 
 
 class FaultyServer(RawServer):
-    """Takes one step for each request, then answers as the service does; so too once healed.
+    """Takes one step for each request, then responds as the service does; so too once healed.
 
     A step is bytes, sent when the request has been read, or an async function of the request,
     whose head alone has been read. Requests are counted as soon as their heads are there.
@@ -107,7 +108,7 @@ class FaultyServer(RawServer):
 
 
 def says(raw, *ends, every=None, pause=0.0, reads=True):
-    """Read the request, say this (so many bytes at a time), and end the connection like that."""
+    """Return a step that reads the request, sends this in chunks, and ends the connection."""
 
     async def step(request):
         if reads:
@@ -125,12 +126,12 @@ def says(raw, *ends, every=None, pause=0.0, reads=True):
 
 
 async def stall(request):
-    """Say no more until the client goes away."""
+    """Send nothing more until the client goes away."""
     await request.reader.read()
 
 
 def endless(raw, first=b"", pause=0.0):
-    """Say something first, and then this again and again until the client goes away."""
+    """Return a step that sends something first, and then this until the client goes away."""
 
     async def step(request):
         request.body = await read_body(request)

@@ -7,8 +7,10 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.failures import raised
+from support.handlers import respond_with
+from support.samples import KEY
 from support.servers import http_response
-from support.wire import KEY, raised, replies
 
 from openrouter_async import RetryConfig
 from openrouter_async.errors import (
@@ -109,7 +111,7 @@ def test_a_date_says_the_same_as_its_seconds(seconds):
 async def test_any_bytes_of_a_server_are_a_wait_or_nothing(make_client, raw_server, value):
     """Unless they are no header, which is no response either."""
     head = b"HTTP/1.1 429 Later\r\ncontent-length: 0\r\nRetry-After: " + value + b"\r\n\r\n"
-    server = await raw_server(replies(head))
+    server = await raw_server(respond_with(head))
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
         error = await raised(OpenRouterError, client.files.retrieve, "x")
     if not isinstance(error, NoAnswerError):
@@ -121,7 +123,7 @@ async def test_any_bytes_of_a_server_are_a_wait_or_nothing(make_client, raw_serv
 async def test_two_headers_that_contradict_each_other_are_ignored(make_client, raw_server):
     """There is no telling which of them is meant."""
     throttled = http_response(429, b"", "Retry-After: 2", "Retry-After: 3")
-    server = await raw_server(replies(throttled))
+    server = await raw_server(respond_with(throttled))
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
         error = await raised(TooManyRequestsResponseError, client.files.retrieve, "x")
     assert error.retry_after is None

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_multipart.multipart import parse_options_header
-from support.servers import FILE, http_response
-from support.wire import KEY, QUICK, form_of, parse_form, raised, replies, reset
+from support.failures import raised
+from support.forms import form_of, parse_form
+from support.handlers import reset, respond_with
+from support.samples import FILE, KEY, QUICK
+from support.servers import http_response
 
 from openrouter_async import RetryConfig, errors
 from openrouter_async._content.bodies import BodyProgress, JSONBody, MultipartBody
@@ -99,7 +102,7 @@ def test_names_are_written_as_the_whatwg_form_rules_say(name, written):
 
 async def test_a_form_over_the_wire_has_one_part_and_a_boundary_of_its_own(make_client, raw_server):
     """Unguessable, so that no content can close the part."""
-    server = await raw_server(replies(stored(len(CONTENT))))
+    server = await raw_server(respond_with(stored(len(CONTENT))))
     async with make_client(KEY, server_url=server.url) as client:
         for _ in range(2):
             await client.files.upload(CONTENT, filename="ü.bin", content_type="x/y")
@@ -116,7 +119,7 @@ async def test_a_form_over_the_wire_has_one_part_and_a_boundary_of_its_own(make_
 
 async def test_where_to_store_it_is_said_in_the_query(make_client, raw_server):
     """The form holds the file alone."""
-    server = await raw_server(replies(stored(1)))
+    server = await raw_server(respond_with(stored(1)))
     async with make_client(KEY, server_url=server.url) as client:
         await client.files.upload(b"x", filename="x", workspace_id="w", provider="openai")
         await client.files.upload(b"x", filename="x")
@@ -129,7 +132,7 @@ async def test_where_to_store_it_is_said_in_the_query(make_client, raw_server):
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 async def test_progress_ends_with_all_of_it(make_client, raw_server, known):
     """In bytes of content; the whole is None where it cannot be known."""
-    server = await raw_server(replies(stored(len(CONTENT))))
+    server = await raw_server(respond_with(stored(len(CONTENT))))
     calls = []
     source = (
         CONTENT if known else (CONTENT[i : i + 100_000] for i in range(0, len(CONTENT), 100_000))
@@ -152,7 +155,9 @@ async def test_progress_never_runs_backwards_over_a_retry(make_client, raw_serve
     path.write_bytes(CONTENT)
     source = {"bytes": CONTENT, "path": path, "file": io.BytesIO(CONTENT)}[kind]
     calls = []
-    server = await raw_server(replies(http_response(429), http_response(429), stored(len(CONTENT))))
+    server = await raw_server(
+        respond_with(http_response(429), http_response(429), stored(len(CONTENT)))
+    )
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await client.files.upload(source, filename="x", progress=lambda done, _: calls.append(done))
     assert len(server.requests) == 3
@@ -167,7 +172,7 @@ async def test_what_progress_raises_ends_the_upload(make_client, raw_server):
         msg = "enough"
         raise LookupError(msg)
 
-    server = await raw_server(replies(stored(len(CONTENT))))
+    server = await raw_server(respond_with(stored(len(CONTENT))))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await raised(LookupError, client.files.upload, CONTENT * 4, filename="x", progress=progress)
     assert server.requests == []
@@ -179,7 +184,7 @@ async def test_another_size_in_the_answer_is_an_integrity_error(
     make_client, raw_server, size, known
 ):
     """Both numbers are told; it is not sent again."""
-    server = await raw_server(replies(stored(size)))
+    server = await raw_server(respond_with(stored(size)))
     source = CONTENT if known else [CONTENT]
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         error = await raised(IntegrityError, client.files.upload, source, filename="x.bin")
@@ -191,7 +196,7 @@ async def test_another_size_in_the_answer_is_an_integrity_error(
 async def test_the_size_is_compared_in_every_shape(make_client, raw_server):
     """OpenAI calls it ``bytes``."""
     file = {"id": "f", "object": "file", "bytes": 3, "created_at": 1, "filename": "x"}
-    server = await raw_server(replies(http_response(200, file)))
+    server = await raw_server(respond_with(http_response(200, file)))
     async with make_client(KEY, server_url=server.url) as client:
         assert (await client.files.upload(b"abc", filename="x")).size_bytes == 3
         await raised(IntegrityError, client.files.upload, b"abcd", filename="x")
@@ -199,7 +204,7 @@ async def test_the_size_is_compared_in_every_shape(make_client, raw_server):
 
 async def test_a_lost_answer_to_a_stream_says_how_much_was_sent(make_client, raw_server):
     """Where the size was not known before."""
-    server = await raw_server(replies(reset))
+    server = await raw_server(respond_with(reset))
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
         error = await raised(
             errors.UploadOutcomeUnknown,

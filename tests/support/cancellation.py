@@ -1,4 +1,4 @@
-"""The busy server's other side: starts it, and cancels calls to it at random moments."""
+"""Start the busy server, and cancel calls to it at random moments."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ from attrs import define, field
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout
 from openrouter_async.errors import PayloadTooLargeResponseError
 
-from .census import Census
+from .leaks import LeakCheck
 from .tls import authority
 
 KEY = "sk-or-v1-0123456789-not-to-be-seen"
@@ -71,7 +71,7 @@ class Round:
     seconds: float = 0.0
     slots: int = 0
     """Calls that the server then had at the same time; the pool's size if no slot was lost."""
-    census: Census | None = None
+    leaks: LeakCheck | None = None
     clean: bool = False
 
     def problems(self):
@@ -80,7 +80,7 @@ class Round:
         if self.slots != self.pool:
             found.append(f"{self.pool - self.slots} of {self.pool} slots lost")
         if not self.clean:
-            found.append(f"left over: {self.census!r}")
+            found.append(f"left over: {self.leaks!r}")
         return found
 
 
@@ -95,7 +95,7 @@ async def _upload(client, rng):
         await client.files.upload(CONTENT[:size], filename="x.bin", workspace_id=str(size))
 
 
-async def _upload_pieces(client, rng):
+async def _upload_chunks(client, rng):
     size = rng.choice([100_000, 300_000])
 
     async def chunks():
@@ -124,7 +124,7 @@ async def _download_early(client, rng):
                 break
 
 
-CALLS = [_retrieve, _retrieve, _upload, _upload_pieces, _download, _download_early]
+CALLS = [_retrieve, _retrieve, _upload, _upload_chunks, _download, _download_early]
 
 
 class Dice(random.Random):
@@ -196,7 +196,7 @@ WAYS = {"native": _natively, "anyio": _by_scope, "doubled": _twice, "both": _by_
 
 async def cancel_at_random(server, *, cancels, concurrency, pool, tls, seed):
     """Cancel so many calls at random moments, and look at what is left behind."""
-    result = Round(concurrency, pool, tls, census=Census())
+    result = Round(concurrency, pool, tls, leaks=LeakCheck())
     began = time.monotonic()
     async with AsyncOpenRouter(
         KEY,
@@ -211,7 +211,7 @@ async def cancel_at_random(server, *, cancels, concurrency, pool, tls, seed):
         await asyncio.gather(*workers)
         result.seconds = time.monotonic() - began
         result.slots = await _slots_alive(client, server, result)
-    result.clean = await result.census.is_as_before()
+    result.clean = await result.leaks.nothing_left()
     return result
 
 

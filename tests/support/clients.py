@@ -1,12 +1,22 @@
-"""Both faces behind one set of awaitable calls, so that each behaviour is tested once."""
+"""Both clients behind one set of awaitable calls, so that each behaviour is tested once."""
 
+import typing
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import anyio.to_thread
 
-from openrouter_async import AsyncOpenRouter, OpenRouter, SyncDownload, SyncPager
-from openrouter_async.namespaces import NAMESPACES
+from openrouter_async import (
+    AsyncOpenRouter,
+    Download,
+    OpenRouter,
+    Pager,
+    SyncDownload,
+    SyncPager,
+)
+
+from .surface import namespaces_of
 
 Client = Any  # either client, as tests use it
 
@@ -14,7 +24,7 @@ _END = object()
 
 
 class _Stepped:
-    """A blocking iterator, each step of it in a thread."""
+    """A sync iterator as an async one: each step runs in a thread."""
 
     def __init__(self, iterator):
         self._iterator = iterator
@@ -75,18 +85,18 @@ class _Download(AbstractAsyncContextManager):
         return await anyio.to_thread.run_sync(self._download.read)
 
 
+_VIEWS = {AsyncGenerator: _Stepped, Pager: _Pager, Download: _Download}
+
+
 class _Namespace:
     def __init__(self, namespace):
         self._namespace = namespace
 
     def __getattr__(self, name):
         operation = getattr(self._namespace, name)
-        if name in {"list", "list_members"}:
-            return lambda *args, **kwargs: _Pager(operation(*args, **kwargs))
-        if name.endswith("_many"):
-            return lambda *args, **kwargs: _Stepped(operation(*args, **kwargs))
-        if name == "download":
-            return lambda *args, **kwargs: _Download(operation(*args, **kwargs))
+        returns = operation.__wrapped__.__annotations__["return"]
+        if view := _VIEWS.get(typing.get_origin(returns) or returns):
+            return lambda *args, **kwargs: view(operation(*args, **kwargs))
 
         async def call(*args, **kwargs):
             return await anyio.to_thread.run_sync(lambda: operation(*args, **kwargs))
@@ -94,17 +104,17 @@ class _Namespace:
         return call
 
 
-class BlockingFace:
-    """`OpenRouter`, awaited."""
+class AwaitableSyncClient:
+    """`OpenRouter` behind awaitable calls; the client itself is ``sync``."""
 
-    def __init__(self, *args, blocking=None, **kwargs):
-        self.blocking = blocking or OpenRouter(*args, **kwargs)
-        for name in NAMESPACES:
-            setattr(self, name, _Namespace(getattr(self.blocking, name)))
-        self.transport = self.blocking.transport
+    def __init__(self, *args, sync=None, **kwargs):
+        self.sync = sync or OpenRouter(*args, **kwargs)
+        for name, namespace in namespaces_of(self.sync).items():
+            setattr(self, name, _Namespace(namespace))
+        self.transport = self.sync.transport
 
     def with_options(self, **options):
-        return type(self)(blocking=self.blocking.with_options(**options))
+        return type(self)(sync=self.sync.with_options(**options))
 
     async def __aenter__(self):
         return self
@@ -113,7 +123,8 @@ class BlockingFace:
         await self.aclose()
 
     async def aclose(self):
-        await self.blocking.aclose()
+        await self.sync.aclose()
 
 
-FACES = [AsyncOpenRouter, BlockingFace]
+CLIENTS = [AsyncOpenRouter, AwaitableSyncClient]
+"""The async client and the sync one, in the form that tests use."""

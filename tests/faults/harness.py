@@ -1,4 +1,4 @@
-"""What every row of the matrix runs on: a server at fault, a client, and what must hold after."""
+"""Runs each fault case: a faulty server, a client, and checks of what is left afterwards."""
 
 import asyncio
 import logging
@@ -13,13 +13,12 @@ from typing import Any
 
 import anyio
 from attrs import define, field, frozen
-from support.servers import FILE
-from support.wire import shown
-from test_secrecy import texts
+from support.failures import shown, texts
+from support.samples import FILE
 
 from openrouter_async import AsyncOpenRouter, Hooks, RetryConfig, Timeout, errors
 
-from .service import CONTENT, FaultyServer
+from .faulty_server import CONTENT, FaultyServer
 
 KEY = "sk-or-v1-0123456789-not-to-be-seen"
 PART = "not-to-be-seen"
@@ -27,7 +26,7 @@ ONCE = RetryConfig.none()
 QUICK = RetryConfig(initial_interval=0.001, max_interval=0.002)
 """Retries as users have them, without their waits."""
 NOISE = 0.0 if os.environ.get("FAULTS_LONG") else 1.0
-"""Seconds by which two cores may be late that are busy with other tests."""
+"""Extra seconds for machines that are busy with other tests."""
 
 
 class Content(bytes):
@@ -37,11 +36,11 @@ class Content(bytes):
         return f"<{len(self)} bytes>"
 
 
-# What is held
+# Leaks
 
 
 def descriptors():
-    """Each open descriptor with what it leads to."""
+    """Return each open descriptor with its target."""
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # that of this listing
@@ -51,20 +50,20 @@ def descriptors():
 
 
 def threads():
-    """All threads but the emulator's, and that which waits for the main thread's end."""
+    """Return all threads but the emulator's and the one that waits for the main thread to end."""
     others = ("openrouter_async exit", "openrouter-emulator")
     return {t for t in threading.enumerate() if not t.name.startswith(others)}
 
 
 class Holdings:
-    """What the process holds outside of any loop, to tell what is left over of a run."""
+    """The process's descriptors and threads, to compare with after a run."""
 
     def __init__(self):
         self._descriptors = descriptors()
         self._threads = threads()
 
     def left_over(self, within=5.0):
-        """What has come and not gone, once there was time for it."""
+        """Return what is new and still there after some seconds."""
         end = time.monotonic() + within
         while left := [*descriptors() - self._descriptors, *threads() - self._threads]:
             if time.monotonic() > end:
@@ -74,13 +73,13 @@ class Holdings:
 
 
 def _running(client, server):
-    """Tasks that are neither the test's nor its server's; in the loop that the client uses."""
+    """Return the tasks of the client's loop that are not the test's or its server's."""
     if isinstance(client, AsyncOpenRouter):
         return asyncio.all_tasks() - {asyncio.current_task()} - server.tasks
-    portal = client.blocking._portal._running
+    portal = client.sync._portal._running
     if portal is None:
         return set()
-    # The portal's own task has always been there.
+    # The portal's own task runs all the time.
     return {t for t in asyncio.all_tasks(portal.loop) if not t.get_name().endswith("portal._serve")}
 
 
@@ -95,41 +94,41 @@ async def _ended_tasks(client, server):
 
 
 @define
-class Scene:
-    """A run on its way: what a play works with."""
+class Run:
+    """What a scenario works with."""
 
     client: Any
     server: FaultyServer
     folder: Path
     attempts: list = field(factory=list)
-    """What the hooks heard of requests."""
+    """The request events that the hooks received."""
     calls: int = 0
     failures: int = 0
 
     async def outcome(self, call, within=30):
-        """What a call returns, or the error of ours that it raises, which shows no key."""
+        """Return a call's result or the SDK's error, which must not contain the key."""
         self.calls += 1
         try:
             with anyio.fail_after(within):
                 return await call(self)
         except errors.OpenRouterError as error:
             self.failures += 1
-            self.silent(error)
+            self.check_redacted(error)
             return error
 
-    def silent(self, error):
-        """Let no text of an error show the key."""
+    def check_redacted(self, error):
+        """Check that no text of an error contains the key."""
         lines = "\n".join([*texts(error), shown(error)]).splitlines()
         assert [line[:1000] for line in lines if PART in line] == []
 
     async def fails(self, kind, call):
-        """The error of exactly this kind that a call raises."""
+        """Return the error of exactly this class that a call raises."""
         error = await self.outcome(call)
         assert type(error) is kind, repr(error)
         return error
 
-    async def goes_on(self):
-        """Make sure that the next call works."""
+    async def check_next_call(self):
+        """Check that the next call works."""
         self.server.healed = True
         file = await self.client.files.retrieve(
             "next", server_url=self.server.url, retries=ONCE, timeout=10
@@ -138,23 +137,23 @@ class Scene:
 
 
 @define
-class Stage:
-    """Runs plays in loops of their own, and looks at what they leave behind."""
+class Harness:
+    """Runs scenarios, each in its own event loop, and checks that nothing is left behind."""
 
-    face: type
+    client_class: type
     folder: Path
     log: Any
     record: Callable
     quiet: bool = True
 
-    def run(self, play: Callable[[Scene], Awaitable[None]], *steps, ssl=None, **options):
-        """Run a play with a server that takes these steps, and a client with these options.
+    def run(self, scenario: Callable[[Run], Awaitable[None]], *steps, ssl=None, **options):
+        """Run a scenario with a server that takes these steps and a client with these options.
 
-        The client has one connection at the most, unless it is said otherwise: a slot that is
-        lost would be missed by the next call.
+        The client has at most one connection by default: the next call would notice a slot that
+        is lost.
         """
         before = Holdings()
-        scene, tasks = anyio.run(self._run, play, steps, ssl, options)
+        run, tasks = anyio.run(self._run, scenario, steps, ssl, options)
         left = {
             "descriptors and threads": before.left_over(),
             "tasks": tasks,
@@ -166,36 +165,36 @@ class Stage:
         self.record(
             "faults",
             {
-                "face": "async" if self.face is AsyncOpenRouter else "blocking",
-                "met": max(scene.server.met, scene.failures),
-                "calls": scene.calls,
-                "requests": len(scene.server.requests),
+                "client_class": "async" if self.client_class is AsyncOpenRouter else "sync",
+                "met": max(run.server.met, run.failures),
+                "calls": run.calls,
+                "requests": len(run.server.requests),
                 "leaks": sum(map(len, left.values())),
             },
         )
         assert not any(left.values()), left
         self._check_log()
-        return scene
+        return run
 
-    async def _run(self, play, steps, ssl, options):
+    async def _run(self, scenario, steps, ssl, options):
         server = FaultyServer(steps)
         await server.start(**({"ssl": ssl} if ssl else {}))
-        scene = Scene(None, server, self.folder)
+        run = Run(None, server, self.folder)
         options = {
             "server_url": server.url,
             "retries": ONCE,
             "timeout": Timeout(total=30),
             "max_connections": 1,
-            "hooks": Hooks(on_request=scene.attempts.append),
+            "hooks": Hooks(on_request=run.attempts.append),
             **options,
         }
         try:
-            async with self.face(KEY, **options) as scene.client:
-                await play(scene)
-                tasks = await _ended_tasks(scene.client, server)
+            async with self.client_class(KEY, **options) as run.client:
+                await scenario(run)
+                tasks = await _ended_tasks(run.client, server)
         finally:
             await server.aclose()
-        return scene, tasks
+        return run, tasks
 
     def _check_log(self):
         records = self.log.records
@@ -207,72 +206,72 @@ class Stage:
 # Calls
 
 
-async def retrieve(scene):
-    return await scene.client.files.retrieve("x")
+async def retrieve(run):
+    return await run.client.files.retrieve("x")
 
 
-async def listing(scene):
-    async with aclosing(aiter(scene.client.files.list())) as rows:
+async def listing(run):
+    async with aclosing(aiter(run.client.files.list())) as rows:
         return [row async for row in rows]
 
 
-async def upload(scene):
-    return await scene.client.files.upload(("a.txt", CONTENT))
+async def upload(run):
+    return await run.client.files.upload(("a.txt", CONTENT))
 
 
-async def delete(scene):
-    return await scene.client.files.delete("x")
+async def delete(run):
+    return await run.client.files.delete("x")
 
 
-async def download(scene):
-    async with scene.client.files.download("x") as download:
+async def download(run):
+    async with run.client.files.download("x") as download:
         return await download.read()
 
 
-async def download_to(scene):
-    return await scene.client.files.download_to("x", scene.folder / "target.bin", overwrite=True)
+async def download_to(run):
+    return await run.client.files.download_to("x", run.folder / "target.bin", overwrite=True)
 
 
-async def create(scene):
-    return await scene.client.workspaces.create(name="Production", slug="production")
+async def create(run):
+    return await run.client.workspaces.create(name="Production", slug="production")
 
 
-async def update(scene):
-    return await scene.client.workspaces.update("w", name="Production")
+async def update(run):
+    return await run.client.workspaces.update("w", name="Production")
 
 
-async def set_budget(scene):
-    return await scene.client.workspaces.set_budget("w", "daily", 10)
+async def set_budget(run):
+    return await run.client.workspaces.set_budget("w", "daily", 10)
 
 
 LOST = {upload: errors.UploadOutcomeUnknown, create: errors.OutcomeUnknownError}
-"""What calls raise whose answers are lost, where that has a name of its own."""
+"""The class of error for a lost response, for calls that have their own."""
 _FAILED = {"lost": errors.ConnectionFailedError, "limit": errors.RequestTimeoutError}
 
 
 @frozen
-class Row:
-    """A fault, and what has to become of a call that meets it."""
+class Case:
+    """A fault, and the expected result of a call that meets it."""
 
     steps: tuple = field(converter=lambda steps: steps if isinstance(steps, tuple) else (steps,))
     raises: type | str | None = None
-    """Exactly this; None for a success; ``lost`` and ``limit`` for what the call makes of these."""
+    """Exactly this class; None for a success; ``lost`` and ``limit`` for the call's own classes."""
     requests: int = 1
     options: dict = field(factory=dict)
     seconds: tuple[float, float] | None = None
-    """How long it takes, at the least and at the most."""
+    """The least and the most seconds that it takes."""
     check: Callable = lambda _: None
-    """Looks at what came: the value or the error."""
+    """Checks the result: the value or the error."""
 
-    def run(self, stage, call, **more):
-        """Play it, and see that all that has to hold does."""
+    def run(self, harness, call, **more):
+        """Run it, and check all that is expected."""
         kind = self.raises
         if kind in _FAILED:
             kind = LOST.get(call, _FAILED[kind])
 
-        async def play(scene):
+        async def scenario(run):
             began = time.monotonic()
-            end = await scene.outcome(call)
+            end = await run.outcome(call)
             elapsed = time.monotonic() - began
             if kind is None:
                 assert not isinstance(end, errors.OpenRouterError), repr(end)
@@ -281,8 +280,8 @@ class Row:
             least, most = self.seconds or (0, 30)
             assert least <= elapsed <= most
             self.check(end)
-            assert len(scene.server.requests) == self.requests
-            assert scene.server.steps == [], "there are faults that nobody met"
-            await scene.goes_on()
+            assert len(run.server.requests) == self.requests
+            assert run.server.steps == [], "some faults were never met"
+            await run.check_next_call()
 
-        return stage.run(play, *self.steps, **(self.options | more))
+        return harness.run(scenario, *self.steps, **(self.options | more))

@@ -1,4 +1,4 @@
-"""Servers that count who is connected, and ways in which a connection can end."""
+"""A server that counts its connections, and steps that end a connection."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class CountingServer(RawServer):
-    """Counts the connections that are open at the same time, and those that did the handshake."""
+    """Counts open connections, and the highest number of them at one time."""
 
     def __init__(self, handler):
         super().__init__(handler)
@@ -31,14 +31,14 @@ class CountingServer(RawServer):
 
 
 def headless(handler):
-    """A handler that gets requests before their bodies."""
+    """Mark a handler to get requests before their bodies."""
     handler.reads_body = False
     return handler
 
 
 @contextmanager
 def beneath(request):
-    """The connection's own socket, under TLS as well: uvloop's stand-in for it is of no use."""
+    """The connection's own socket, also below TLS; uvloop's stand-in for it is useless."""
     stand_in = request.writer.get_extra_info("socket")
     with socket.socket(fileno=os.dup(stand_in.fileno())) as sock:
         yield sock
@@ -59,7 +59,7 @@ async def finish(request):
 
 
 async def close(request):
-    """Close the connection, whatever is still to come."""
+    """Close the connection at once."""
     request.writer.close()
 
 
@@ -74,5 +74,5 @@ ENDS = {"stay": stay, "finish": finish, "close": close, "reset": reset}
 
 
 def peer(request):
-    """The client's address, by which its connections can be told apart."""
+    """Return the client's port, which identifies the connection."""
     return request.writer.get_extra_info("peername")[1]

@@ -175,6 +175,6 @@ async def test_an_unknown_setting_is_a_type_error(client):
 
 async def test_a_standalone_function_does_what_the_method_does(client):
     """The documents' "standalone functions", over the client's transport."""
-    if not hasattr(client, "blocking"):
+    if not hasattr(client, "sync"):
         found = await operations.get_workspace(client.transport, "default")
         assert found == await client.workspaces.get("default")

@@ -9,8 +9,10 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.servers import FILE, http_response
-from support.wire import BUDGET, KEY, MEMBER, QUICK, WORKSPACE, raised, replies
+from support.failures import raised
+from support.handlers import respond_with
+from support.samples import BUDGET, FILE, KEY, MEMBER, QUICK, WORKSPACE
+from support.servers import http_response
 
 from openrouter_async import models
 from openrouter_async._core.codec import DecodeError, decode
@@ -71,7 +73,7 @@ def encoded(payload):
 )
 async def test_one_class_holds_a_file_of_every_shape(make_client, raw_server, payload, expected):
     """Sizes are bytes and times are aware, whatever the provider calls them."""
-    server = await raw_server(replies(http_response(200, payload)))
+    server = await raw_server(respond_with(http_response(200, payload)))
     async with make_client(KEY, server_url=server.url) as client:
         file = await client.files.retrieve("x")
     assert {name: getattr(file, name) for name in expected} == expected
@@ -140,7 +142,7 @@ async def test_unknown_fields_are_kept_and_unknown_words_pass(make_client, raw_s
     new = {"expires_at": "2027-01-01", "tags": [1, {"x": None}], "shape": "round", "extra": 7}
     file = {**FILE, **new, "status": "thawing", "type": "file_v2", "_shape": "galactic"}
     page = {**PAGE, "data": [file], "total": 3}
-    server = await raw_server(replies(http_response(200, page)))
+    server = await raw_server(respond_with(http_response(200, page)))
     async with make_client(KEY, server_url=server.url) as client:
         listed = await client.files.list()
     assert listed.extra == {"total": 3}
@@ -252,7 +254,7 @@ async def test_a_success_that_is_no_such_document_is_no_success(
     make_client, raw_server, body, said
 ):
     """HTML, nothing, half of it, nested too deep: a `ResponseValidationError`, sent once."""
-    server = await raw_server(replies(http_response(200, body)))
+    server = await raw_server(respond_with(http_response(200, body)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         error = await raised(ResponseValidationError, client.files.retrieve, "x")
     assert said in str(error)
@@ -266,7 +268,7 @@ async def test_an_answer_without_a_body_is_no_success(make_client, raw_server, s
     """A deletion is confirmed in words or not at all."""
     raw = f"HTTP/1.1 {status} X\r\n".encode()
     raw += b"\r\n" if status == 204 else b"content-length: 0\r\n\r\n"
-    server = await raw_server(replies(raw))
+    server = await raw_server(respond_with(raw))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         for call in (client.files.delete, client.workspaces.delete, client.workspaces.get):
             error = await raised(ResponseValidationError, call, "x")
@@ -281,7 +283,7 @@ async def test_an_answer_without_a_body_is_no_success(make_client, raw_server, s
 async def test_an_error_with_the_status_of_a_success_raises(make_client, raw_server, error):
     """Even where the rest of the response would do."""
     server = await raw_server(
-        replies(http_response(200, {**FILE, "deleted": True, "error": error}))
+        respond_with(http_response(200, {**FILE, "deleted": True, "error": error}))
     )
     async with make_client(KEY, server_url=server.url) as client:
         for call in (client.files.retrieve, client.workspaces.delete):
@@ -303,7 +305,7 @@ async def test_an_error_with_the_status_of_a_success_raises(make_client, raw_ser
 )
 async def test_an_envelope_without_its_data_is_refused(make_client, raw_server, payload, path):
     """And the path says where, from the envelope on."""
-    server = await raw_server(replies(http_response(200, payload)))
+    server = await raw_server(respond_with(http_response(200, payload)))
     async with make_client(KEY, server_url=server.url) as client:
         error = await raised(ResponseValidationError, client.workspaces.get, "x")
     assert error.path == path
@@ -320,7 +322,7 @@ async def test_a_success_without_an_end_is_refused(make_client, raw_server, monk
             request.writer.write(b" " * 65_536)
             await request.writer.drain()
 
-    server = await raw_server(replies(pour))
+    server = await raw_server(respond_with(pour))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         error = await raised(ResponseValidationError, client.files.retrieve, "x")
     assert "500000" in str(error)

@@ -7,8 +7,10 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.servers import FILE, http_response
-from support.wire import KEY, QUICK, raised, replies, shown
+from support.failures import raised, shown
+from support.handlers import respond_with
+from support.samples import FILE, KEY, QUICK
+from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter, OpenRouter, RetryConfig, Timeout, __version__
 from openrouter_async._core.headers import check_headers
@@ -89,7 +91,7 @@ async def test_any_other_server_url_is_refused(make_client, raw_server, url):
     for client in CLIENTS:
         with pytest.raises(InvalidRequestError):
             client(KEY, server_url=url)
-    server = await raw_server(replies(OK))
+    server = await raw_server(respond_with(OK))
     async with make_client(KEY, server_url=server.url) as client:
         await raised(InvalidRequestError, client.files.retrieve, "x", server_url=url)
         with pytest.raises(InvalidRequestError):
@@ -105,7 +107,7 @@ def test_a_refused_server_url_does_not_repeat_its_password():
         assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", CLIENTS, ids=["async", "sync"])
 def test_the_server_url_comes_from_the_environment_or_is_the_services(client, monkeypatch):
     """An argument comes first."""
     assert "https://openrouter.ai/api/v1" in repr(client(KEY))
@@ -121,7 +123,7 @@ def test_the_server_url_comes_from_the_environment_or_is_the_services(client, mo
 
 async def test_a_call_can_go_to_another_server(make_client, raw_server):
     """That call alone."""
-    one, two = await raw_server(replies(OK)), await raw_server(replies(OK))
+    one, two = await raw_server(respond_with(OK)), await raw_server(respond_with(OK))
     async with make_client(KEY, server_url=one.url) as client:
         await client.files.retrieve("x", server_url=two.url + "/")
         await client.files.retrieve("y")
@@ -133,8 +135,10 @@ async def test_a_call_can_go_to_another_server(make_client, raw_server):
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_not_followed(make_client, raw_server, status):
     """Not even on the same host: the key goes where it was told to go."""
-    other = await raw_server(replies(OK))
-    server = await raw_server(replies(http_response(status, b"", f"Location: {other.url}/files/x")))
+    other = await raw_server(respond_with(OK))
+    server = await raw_server(
+        respond_with(http_response(status, b"", f"Location: {other.url}/files/x"))
+    )
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         error = await raised(OpenRouterDefaultError, client.files.retrieve, "x")
         await raised(OpenRouterDefaultError, client.files.upload, b"x", filename="x.txt")
@@ -146,7 +150,9 @@ async def test_redirects_are_not_followed(make_client, raw_server, status):
 
 async def test_cookies_are_not_kept(make_client, raw_server):
     """A call says nothing about an earlier one."""
-    server = await raw_server(replies(http_response(200, FILE, "Set-Cookie: session=1; Path=/")))
+    server = await raw_server(
+        respond_with(http_response(200, FILE, "Set-Cookie: session=1; Path=/"))
+    )
     async with make_client(KEY, server_url=server.url) as client:
         await client.files.retrieve("x")
         await client.files.retrieve("x")
@@ -158,7 +164,7 @@ async def test_cookies_are_not_kept(make_client, raw_server):
 
 async def test_a_request_says_what_it_must_and_no_more(make_client, raw_server):
     """Each header once."""
-    server = await raw_server(replies(OK))
+    server = await raw_server(respond_with(OK))
     async with make_client(KEY, server_url=server.url) as client:
         await client.files.retrieve("x")
     (request,) = server.requests
@@ -176,7 +182,7 @@ async def test_a_request_says_what_it_must_and_no_more(make_client, raw_server):
 
 async def test_app_headers_of_a_call_stand_over_the_clients_one_by_one(make_client, raw_server):
     """What a call leaves out stays the client's."""
-    server = await raw_server(replies(OK))
+    server = await raw_server(respond_with(OK))
     app = {
         "http_referer": "https://client.example",
         "x_open_router_title": "Client",
@@ -207,7 +213,7 @@ async def test_app_headers_of_a_call_stand_over_the_clients_one_by_one(make_clie
 )
 async def test_a_header_overrides_by_name_and_is_never_a_second_copy(make_client, raw_server, name):
     """Whatever its case, on every level."""
-    server = await raw_server(replies(OK))
+    server = await raw_server(respond_with(OK))
     async with make_client(
         KEY, server_url=server.url, http_referer="https://a", default_headers={name: "client"}
     ) as client:
@@ -226,7 +232,7 @@ async def test_a_header_overrides_by_name_and_is_never_a_second_copy(make_client
 
 async def test_a_header_overrides_in_uploads_and_documents_too(make_client, raw_server):
     """Where the SDK sets headers of its own."""
-    server = await raw_server(replies(http_response(200, FILE | {"size_bytes": 1})))
+    server = await raw_server(respond_with(http_response(200, FILE | {"size_bytes": 1})))
     async with make_client(KEY, server_url=server.url) as client:
         await client.files.upload(b"x", filename="x", http_headers={"ACCEPT": "a/b", "X-Own": "1"})
     assert server.requests[0].headers("accept") == ["a/b"]
@@ -256,7 +262,7 @@ async def test_a_value_that_http_cannot_carry_is_refused_unsent(
 ):
     """In every option that becomes a header, for a client as for a call."""
     given = {"X-Some": value} if option == "http_headers" else value
-    server = await raw_server(replies(OK))
+    server = await raw_server(respond_with(OK))
     async with make_client(KEY, server_url=server.url) as client:
         error = await raised(InvalidRequestError, client.files.retrieve, "x", **{option: given})
         await raised(
@@ -291,7 +297,7 @@ def test_a_value_that_is_no_string_is_refused(value):
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "HOST", "connection"])
 async def test_the_framing_of_a_message_is_not_the_callers(make_client, raw_server, name):
     """A second opinion on its length would let one request hide in another."""
-    server = await raw_server(replies(OK))
+    server = await raw_server(respond_with(OK))
     async with make_client(KEY, server_url=server.url) as client:
         await raised(
             InvalidRequestError, client.files.upload, b"x", filename="x", http_headers={name: "5"}
@@ -330,7 +336,7 @@ def test_headers_that_pass_cannot_break_a_message(headers):
 async def test_a_query_cannot_inject_a_header(make_client, raw_server, method, arguments):
     """What a caller passes stays one value of one parameter."""
     page = {"data": [], "has_more": False, "cursor": None}
-    server = await raw_server(replies(http_response(200, FILE | {"size_bytes": 1} | page)))
+    server = await raw_server(respond_with(http_response(200, FILE | {"size_bytes": 1} | page)))
     async with make_client(KEY, server_url=server.url) as client:
         if method == "list":
             await client.files.list(**arguments)
@@ -359,7 +365,7 @@ BAD_KEYS = [
 
 
 @pytest.mark.parametrize("key", BAD_KEYS)
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", CLIENTS, ids=["async", "sync"])
 def test_a_key_that_cannot_stand_in_a_header_is_refused_unseen(client, key):
     """At construction; no word, argument or local variable of the error repeats it."""
     with pytest.raises(InvalidRequestError) as caught:
@@ -369,7 +375,7 @@ def test_a_key_that_cannot_stand_in_a_header_is_refused_unseen(client, key):
 
 
 @pytest.mark.parametrize("key", ["", "  ", "\n"])
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", CLIENTS, ids=["async", "sync"])
 def test_an_empty_key_is_refused(client, key, monkeypatch):
     """It does not mean the environment's."""
     monkeypatch.setenv("OPENROUTER_API_KEY", KEY)
@@ -380,7 +386,7 @@ def test_an_empty_key_is_refused(client, key, monkeypatch):
 @pytest.mark.parametrize(
     "key", [5, b"sk-or-v1-hidden", ["sk-or-v1-hidden"], {"k": "sk-or-v1-hidden"}]
 )
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", CLIENTS, ids=["async", "sync"])
 def test_a_key_of_another_type_is_refused_unseen(client, key):
     """Bytes may well be a real key."""
     with pytest.raises(InvalidRequestError) as caught:
@@ -408,7 +414,7 @@ async def test_a_bad_key_from_elsewhere_is_refused_unseen_and_unsent(
         async def source():
             return BAD_KEYS[BAD_KEYS.index(key)]
 
-    server = await raw_server(replies(OK))
+    server = await raw_server(respond_with(OK))
     async with make_client(source, server_url=server.url) as client:
         error = await raised(InvalidRequestError, client.files.retrieve, "x")
     if way == "environment":
@@ -432,7 +438,7 @@ async def test_a_key_callable_is_asked_before_each_request(make_client, raw_serv
             await asyncio.sleep(0)
             return next(keys)
 
-    server = await raw_server(replies(http_response(503), OK))
+    server = await raw_server(respond_with(http_response(503), OK))
     async with make_client(source, server_url=server.url, retries=QUICK) as client:
         await client.files.retrieve("x")
         await client.files.retrieve("x")
@@ -446,7 +452,7 @@ async def test_a_key_callable_is_asked_before_each_request(make_client, raw_serv
 @pytest.mark.parametrize("given", [None, 5, b"key", ""])
 async def test_a_key_callable_has_to_give_a_key(make_client, raw_server, given):
     """Nothing is sent without one."""
-    server = await raw_server(replies(OK))
+    server = await raw_server(respond_with(OK))
     async with make_client(lambda: given, server_url=server.url) as client:
         await raised(OpenRouterError, client.files.retrieve, "x")
     assert server.requests == []
@@ -459,7 +465,7 @@ async def test_what_a_key_callable_raises_reaches_the_caller(make_client, raw_se
         msg = "the vault is closed"
         raise LookupError(msg)
 
-    server = await raw_server(replies(OK))
+    server = await raw_server(respond_with(OK))
     async with make_client(source, server_url=server.url) as client:
         error = await raised(LookupError, client.files.retrieve, "x")
     assert "vault" in str(error)
@@ -471,7 +477,7 @@ async def test_without_a_key_nothing_is_sent(make_client, raw_server, monkeypatc
     """The first call says so clearly; construction does not."""
     if value is not None:
         monkeypatch.setenv("OPENROUTER_API_KEY", value)
-    server = await raw_server(replies(OK))
+    server = await raw_server(respond_with(OK))
     async with make_client(server_url=server.url, retries=QUICK) as client:
         error = await raised(MissingAPIKeyError, client.files.retrieve, "x")
         await raised(MissingAPIKeyError, client.files.upload, b"x", filename="x")
@@ -485,7 +491,7 @@ async def test_the_key_comes_from_the_environment_without_its_white_space(
 ):
     """And from the argument likewise, which comes first."""
     monkeypatch.setenv("OPENROUTER_API_KEY", f" {KEY}\n")
-    server = await raw_server(replies(OK))
+    server = await raw_server(respond_with(OK))
     async with make_client(server_url=server.url) as client:
         await client.files.retrieve("x")
     async with make_client("\tother ", server_url=server.url) as client:
@@ -529,7 +535,7 @@ async def test_a_limit_has_to_be_above_zero(make_client, timeout):
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, "5", True])
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", CLIENTS, ids=["async", "sync"])
 def test_a_client_needs_a_connection(client, number):
     """At least one."""
     with pytest.raises(InvalidRequestError):
@@ -538,7 +544,7 @@ def test_a_client_needs_a_connection(client, number):
 
 async def test_an_option_that_does_not_exist_is_a_type_error(make_client, raw_server):
     """As for any function of Python's; nothing is sent."""
-    server = await raw_server(replies(OK))
+    server = await raw_server(respond_with(OK))
     async with make_client(KEY, server_url=server.url) as client:
         with pytest.raises(TypeError, match="timeut"):
             await client.files.retrieve("x", timeut=5)
@@ -549,7 +555,7 @@ async def test_an_option_that_does_not_exist_is_a_type_error(make_client, raw_se
 
 async def test_options_set_over_a_client_share_its_connections(make_client, raw_server):
     """One connection serves both."""
-    server = await raw_server(replies(OK))
+    server = await raw_server(respond_with(OK))
     async with make_client(KEY, server_url=server.url) as client:
         other = client.with_options(timeout=Timeout(read=7), retries=RetryConfig.none())
         await client.files.retrieve("x")

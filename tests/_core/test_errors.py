@@ -11,8 +11,10 @@ import anyio
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from support.servers import FILE, http_response
-from support.wire import KEY, QUICK, TRUNCATED, raised, replies, reset, shown, silence
+from support.failures import raised, shown
+from support.handlers import TRUNCATED, reset, respond_with, silence
+from support.samples import FILE, KEY, QUICK
+from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
 from openrouter_async._core.error_response import error_from_response
@@ -61,7 +63,7 @@ TREE = [
 
 async def fetch(make_client, raw_server, *steps, **options):
     """The error that a server's response becomes."""
-    server = await raw_server(replies(*steps))
+    server = await raw_server(respond_with(*steps))
     config = options.pop("retries", RetryConfig.none())
     async with make_client(KEY, server_url=server.url, retries=config, **options) as client:
         return await raised(
@@ -213,7 +215,7 @@ async def test_retry_after_is_told_in_seconds(make_client, raw_server):
 async def test_a_message_says_what_to_do_next(make_client, raw_server, status, said, words):
     """Beside the service's own words, where that is known."""
     body = {"error": {"code": status, "message": said}}
-    server = await raw_server(replies(http_response(status, body)))
+    server = await raw_server(respond_with(http_response(status, body)))
     async with make_client(KEY, server_url=server.url) as client:
         error = await raised(errors.ResponseError, client.workspaces.get, "x")
     for word in [said, *words]:
@@ -335,7 +337,7 @@ async def test_no_report_of_a_missing_answer_shows_the_key(make_client, raw_serv
         writer.write(b"HTTP/1.1 400 No TLS here\r\n\r\n")
         writer.close()
 
-    server = await raw_server(replies(silence))
+    server = await raw_server(respond_with(silence))
     plain = await asyncio.start_server(babble, "127.0.0.1", 0)
     https = f"https://127.0.0.1:{plain.sockets[0].getsockname()[1]}"
     none = RetryConfig.none()
@@ -363,7 +365,7 @@ async def test_a_cancelled_call_shows_no_key(raw_server):
         started.set()
         await silence(request)
 
-    server = await raw_server(replies(listen))
+    server = await raw_server(respond_with(listen))
     caught = []
 
     async def call(client):

@@ -12,8 +12,10 @@ import anyio
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.servers import FILE, http_response
-from support.wire import KEY, QUICK, cut, raised, replies, reset, silence
+from support.failures import raised
+from support.handlers import cut, reset, respond_with, silence
+from support.samples import FILE, KEY, QUICK
+from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout
 from openrouter_async._content.targets import base_name
@@ -78,7 +80,7 @@ def files_in(directory):
 @pytest.mark.parametrize("kind", WHOLE)
 async def test_a_whole_body_is_read_however_it_is_framed(make_client, raw_server, tmp_path, kind):
     """In memory, chunk by chunk, and into a file."""
-    server = await raw_server(replies(WHOLE[kind]))
+    server = await raw_server(respond_with(WHOLE[kind]))
     size = len(CONTENT) if kind == "with its length" else None
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
         async with client.files.download("f") as download:
@@ -99,7 +101,7 @@ async def test_a_broken_body_is_fetched_again_from_its_start(
 ):
     """By ``read`` and by ``download_to``; nothing is put together of two halves."""
     for way in ("read", "download_to"):
-        server = await raw_server(replies(BROKEN[kind], GOOD))
+        server = await raw_server(respond_with(BROKEN[kind], GOOD))
         async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
             if way == "read":
                 async with client.files.download("f") as download:
@@ -120,7 +122,7 @@ async def test_a_body_that_stays_broken_is_an_error_and_no_file(
     """After as many attempts as any call has."""
     config = RetryConfig(max_attempts=attempts, initial_interval=0.001)
     broken = (NoAnswerError, IntegrityError)
-    server = await raw_server(replies(BROKEN[kind]))
+    server = await raw_server(respond_with(BROKEN[kind]))
     async with make_client(KEY, server_url=server.url, retries=config) as client:
         if way == "read":
             async with client.files.download("f") as download:
@@ -135,7 +137,7 @@ async def test_a_body_longer_than_announced_ends_where_it_was_to_end(
     make_client, raw_server, tmp_path
 ):
     """What follows belongs to no response; or it is an `IntegrityError`, never a longer file."""
-    server = await raw_server(replies(announced(1000, 3000)))
+    server = await raw_server(respond_with(announced(1000, 3000)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         try:
             path = await client.files.download_to("f", tmp_path / "x")
@@ -150,7 +152,7 @@ async def test_a_body_longer_than_announced_ends_where_it_was_to_end(
 @pytest.mark.parametrize("kind", BROKEN)
 async def test_a_stream_that_breaks_off_says_so(make_client, raw_server, kind):
     """What was given out cannot be taken back, but the end is no end."""
-    server = await raw_server(replies(BROKEN[kind]))
+    server = await raw_server(respond_with(BROKEN[kind]))
     came = bytearray()
 
     async def read(client):
@@ -170,7 +172,7 @@ async def test_a_download_that_is_refused_raises_as_its_block_is_entered(
 ):
     """And leaves no file."""
     server = await raw_server(
-        replies(http_response(400, {"error": {"code": 400, "message": "not yours"}}))
+        respond_with(http_response(400, {"error": {"code": 400, "message": "not yours"}}))
     )
 
     async def enter(client):
@@ -186,7 +188,9 @@ async def test_a_download_that_is_refused_raises_as_its_block_is_entered(
 
 async def test_failures_before_the_body_are_tried_again(make_client, raw_server, tmp_path):
     """As those of any GET."""
-    server = await raw_server(replies(http_response(503), reset, GOOD, http_response(429), GOOD))
+    server = await raw_server(
+        respond_with(http_response(503), reset, GOOD, http_response(429), GOOD)
+    )
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         async with client.files.download("f") as download:
             assert await download.read() == CONTENT
@@ -204,7 +208,7 @@ async def test_an_uploaded_file_cannot_be_downloaded(client, tmp_path):
 
 async def test_a_download_is_read_inside_its_block_and_once(make_client, raw_server):
     """Anything else is a mistake in the program, and told as one."""
-    server = await raw_server(replies(GOOD))
+    server = await raw_server(respond_with(GOOD))
     async with make_client(KEY, server_url=server.url) as client:
         download = client.files.download("f")
         assert server.requests == []
@@ -219,7 +223,7 @@ async def test_a_download_is_read_inside_its_block_and_once(make_client, raw_ser
 
 async def test_a_download_can_be_left_early(make_client, raw_server):
     """The connection is given up, the client goes on."""
-    server = await raw_server(replies(GOOD))
+    server = await raw_server(respond_with(GOOD))
     async with make_client(KEY, server_url=server.url, max_connections=1) as client:
         for _ in range(3):
             with anyio.fail_after(2):
@@ -243,7 +247,7 @@ async def test_limits_hold_while_a_body_comes(make_client, raw_server, tmp_path)
         request.writer.write(head("content-length: 100") + b"abc")
         await silence(request)
 
-    server = await raw_server(replies(stall))
+    server = await raw_server(respond_with(stall))
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
         for timeout, limit in ((0.05, "total"), (Timeout(read=0.05), "read")):
             error = await raised(
@@ -264,7 +268,7 @@ async def test_a_path_of_either_kind_is_written_and_given_back(
     make_client, raw_server, tmp_path, kind
 ):
     """As a `Path`."""
-    server = await raw_server(replies(GOOD))
+    server = await raw_server(respond_with(GOOD))
     target = tmp_path / "sub dir.bin"
     async with make_client(KEY, server_url=server.url) as client:
         path = await client.files.download_to("f", str(target) if kind == "str" else target)
@@ -274,7 +278,7 @@ async def test_a_path_of_either_kind_is_written_and_given_back(
 
 async def test_an_empty_file_is_a_file(make_client, raw_server, tmp_path):
     """Of 0 bytes."""
-    server = await raw_server(replies(http_response(200, b"")))
+    server = await raw_server(respond_with(http_response(200, b"")))
     async with make_client(KEY, server_url=server.url) as client:
         assert (await client.files.download_to("f", tmp_path / "x")).read_bytes() == b""
         async with client.files.download("f") as download:
@@ -295,7 +299,7 @@ async def test_no_partial_file_is_ever_seen_under_the_final_name(
     def look(done, total):
         looks.append(target.read_bytes() if target.exists() else None)
 
-    server = await raw_server(replies(announced(len(CONTENT), 900_000), GOOD))
+    server = await raw_server(respond_with(announced(len(CONTENT), 900_000), GOOD))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await client.files.download_to("f", target, overwrite=overwrite, progress=look)
     assert len(looks) > 2
@@ -306,7 +310,7 @@ async def test_no_partial_file_is_ever_seen_under_the_final_name(
 
 async def test_an_existing_target_is_kept_and_nothing_sent(make_client, raw_server, tmp_path):
     """Unless it is to be overwritten; a link that leads nowhere is a target too."""
-    server = await raw_server(replies(GOOD))
+    server = await raw_server(respond_with(GOOD))
     target, link = tmp_path / "x", tmp_path / "link"
     target.write_bytes(b"old")
     link.symlink_to(tmp_path / "nowhere")
@@ -328,7 +332,7 @@ async def test_a_failed_download_keeps_the_file_it_was_to_replace(
     """As it was."""
     target = tmp_path / "x"
     target.write_bytes(b"old")
-    server = await raw_server(replies(announced(1000, 10)))
+    server = await raw_server(respond_with(announced(1000, 10)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await raised(OpenRouterError, client.files.download_to, "f", target, overwrite=True)
     assert target.read_bytes() == b"old"
@@ -352,7 +356,7 @@ async def test_a_target_that_appears_meanwhile_is_kept(
         target.write_bytes(b"first")
         return GOOD
 
-    server = await raw_server(replies(race))
+    server = await raw_server(respond_with(race))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await raised(DownloadTargetError, client.files.download_to, "f", target)
     assert target.read_bytes() == b"first"
@@ -366,7 +370,7 @@ async def test_a_file_system_without_links_will_do(make_client, raw_server, tmp_
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(pathlib.Path, "hardlink_to", refuse)
-    server = await raw_server(replies(GOOD))
+    server = await raw_server(respond_with(GOOD))
     async with make_client(KEY, server_url=server.url) as client:
         await client.files.download_to("f", tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == CONTENT
@@ -397,7 +401,7 @@ async def test_a_target_that_cannot_be_written_is_refused(
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     os.mkfifo(tmp_path / "pipe")
     before = files_in(tmp_path)
-    server = await raw_server(replies(GOOD))
+    server = await raw_server(respond_with(GOOD))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await raised(
             DownloadTargetError,
@@ -428,7 +432,7 @@ async def test_a_disk_that_is_full_is_an_error_of_ours_and_leaves_nothing(
     else:
         monkeypatch.setattr(pathlib.Path, "hardlink_to", full)
         monkeypatch.setattr(pathlib.Path, "rename", full)
-    server = await raw_server(replies(GOOD))
+    server = await raw_server(respond_with(GOOD))
     try:
         async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
             error = await raised(DownloadTargetError, client.files.download_to, "f", tmp_path / "x")
@@ -448,7 +452,7 @@ async def test_a_cancelled_download_leaves_nothing(raw_server, tmp_path):
         request.writer.write(head(f"content-length: {len(CONTENT)}") + CONTENT[:-1])
         await silence(request)
 
-    server = await raw_server(replies(stall))
+    server = await raw_server(respond_with(stall))
     async with AsyncOpenRouter(KEY, server_url=server.url) as client:
         with anyio.move_on_after(2) as scope:
             async with anyio.create_task_group() as tasks:
@@ -469,7 +473,7 @@ async def test_a_cancelled_download_leaves_nothing(raw_server, tmp_path):
 @pytest.mark.parametrize("kind", ["with its length", "without a length"])
 async def test_progress_tells_the_bytes_received(make_client, raw_server, tmp_path, kind):
     """To the last one; it never runs backwards, over a retry neither."""
-    server = await raw_server(replies(announced(len(CONTENT), 1_500_000), WHOLE[kind]))
+    server = await raw_server(respond_with(announced(len(CONTENT), 1_500_000), WHOLE[kind]))
     calls = []
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await client.files.download_to(
@@ -503,7 +507,7 @@ async def test_a_directory_gets_the_last_part_of_the_services_name(
     """And nothing beside it."""
     inner = tmp_path / "inner"
     inner.mkdir()
-    server = await raw_server(replies(http_response(200, FILE | {"filename": filename}), GOOD))
+    server = await raw_server(respond_with(http_response(200, FILE | {"filename": filename}), GOOD))
     async with make_client(KEY, server_url=server.url) as client:
         path = await client.files.download_to("f", directory=inner, workspace_id="w")
     assert path == inner / name
@@ -526,7 +530,7 @@ HOSTILE = [
 @pytest.mark.parametrize("filename", HOSTILE)
 async def test_a_hostile_name_is_refused(make_client, raw_server, tmp_path, filename):
     """Nothing is fetched, nothing is written."""
-    server = await raw_server(replies(http_response(200, FILE | {"filename": filename}), GOOD))
+    server = await raw_server(respond_with(http_response(200, FILE | {"filename": filename}), GOOD))
     async with make_client(KEY, server_url=server.url) as client:
         error = await raised(DownloadTargetError, client.files.download_to, "f", directory=tmp_path)
     assert "path=" in str(error)
@@ -560,7 +564,9 @@ async def test_a_directory_keeps_a_file_of_that_name(make_client, raw_server, tm
     """Unless it is to be overwritten; a directory that is missing is not made."""
     (tmp_path / "document.pdf").write_bytes(b"old")
     server = await raw_server(
-        replies(http_response(200, FILE), http_response(200, FILE), http_response(200, FILE), GOOD)
+        respond_with(
+            http_response(200, FILE), http_response(200, FILE), http_response(200, FILE), GOOD
+        )
     )
     async with make_client(KEY, server_url=server.url) as client:
         await raised(DownloadTargetError, client.files.download_to, "f", directory=tmp_path)
@@ -574,7 +580,7 @@ async def test_a_directory_keeps_a_file_of_that_name(make_client, raw_server, tm
 
 async def test_a_target_is_a_path_or_a_directory(make_client, raw_server, tmp_path):
     """Not both, not neither."""
-    server = await raw_server(replies(GOOD))
+    server = await raw_server(respond_with(GOOD))
     async with make_client(KEY, server_url=server.url) as client:
         await raised(InvalidRequestError, client.files.download_to, "f")
         await raised(
@@ -586,7 +592,7 @@ async def test_a_target_is_a_path_or_a_directory(make_client, raw_server, tmp_pa
 async def test_a_servers_own_headers_name_no_file(make_client, raw_server, tmp_path):
     """A ``Content-Disposition`` is not looked at."""
     evil = http_response(200, CONTENT, 'Content-Disposition: attachment; filename="../evil"')
-    server = await raw_server(replies(evil))
+    server = await raw_server(respond_with(evil))
     inner = tmp_path / "inner"
     inner.mkdir()
     async with make_client(KEY, server_url=server.url) as client:

@@ -13,14 +13,15 @@ from itertools import cycle, islice
 
 import pytest
 import trustme
-from support.busy import busy_server
-from support.census import Census
-from support.lines import ENDS, CountingServer, beneath, headless, stay
-from support.loops import loop_class
-from support.servers import FILE, http_response, read_body
+from support.cancellation import busy_server
+from support.connections import ENDS, CountingServer, beneath, headless, stay
+from support.event_loop import loop_class
+from support.failures import raised, texts
+from support.handlers import respond_with
+from support.leaks import LeakCheck
+from support.samples import FILE, KEY, QUICK
+from support.servers import http_response, read_body
 from support.tls import LONG_AGO, authority, environment, server_context, trusted
-from support.wire import KEY, QUICK, raised, replies
-from test_secrecy import texts
 
 from openrouter_async import AsyncOpenRouter, Hooks, RetryConfig, Timeout, errors
 from openrouter_async._http import dial
@@ -364,15 +365,15 @@ async def test_a_certificate_that_is_not_trusted_ends_it_before_a_byte_is_sent(
     """And for good: another attempt would find the same."""
     options = BAD_CERTIFICATES[which]()
     hellos = Hellos(*options.pop("names", ()), **options)
-    server = await start(replies(GOOD), ssl=hellos.context)
+    server = await start(respond_with(GOOD), ssl=hellos.context)
     client = make_client(server.url, retries=QUICK)
-    census = Census()
+    leaks = LeakCheck()
     for call in (lambda: client.files.retrieve("x"), lambda: client.files.upload(("x", b"x"))):
         error = await failed(errors.TLSError, call)
         assert "certificate" in str(error).lower()
         assert not error.maybe_processed
     assert (hellos.count, server.connections, server.requests) == (2, 0, [])
-    assert await census.is_as_before(), census
+    assert await leaks.nothing_left(), leaks
 
 
 async def test_variables_name_other_certificates_than_certifis(
@@ -382,7 +383,7 @@ async def test_variables_name_other_certificates_than_certifis(
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("no openssl to name the certificate as a folder of them wants it")
-    server = await start(replies(GOOD), ssl=server_context())
+    server = await start(respond_with(GOOD), ssl=server_context())
     path = tmp_path / "authority.pem"
     authority().cert_pem.write_to_path(path)
     command = [openssl, "x509", "-hash", "-noout", "-in", str(path)]
@@ -397,7 +398,7 @@ async def test_variables_name_other_certificates_than_certifis(
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
 async def test_a_bad_ssl_cert_file_is_an_error_that_names_it(start, make_client, tmp_path, content):
     """Nothing is sent, nothing repeated; once it is mended, the client works."""
-    server = await start(replies(GOOD), ssl=server_context())
+    server = await start(respond_with(GOOD), ssl=server_context())
     path = tmp_path / "bad.pem"
     if content is not None:
         path.write_bytes(content)
@@ -415,7 +416,7 @@ async def test_a_bad_ssl_cert_file_is_an_error_that_names_it(start, make_client,
 
 async def test_contexts_are_made_once_for_all_clients(start, make_client, monkeypatch):
     """Loading the certificates takes longer than a call does."""
-    server = await start(replies(GOOD), ssl=server_context())
+    server = await start(respond_with(GOOD), ssl=server_context())
     await make_client(server.url).files.retrieve("x")
     monkeypatch.setattr(ssl, "SSLContext", None)
     await make_client(server.url).files.retrieve("x")
@@ -467,7 +468,7 @@ async def test_a_handshake_that_goes_nowhere_meets_the_limit_to_connect(make_cli
             await reader.read()
         writer.close()
 
-    census = Census()
+    leaks = LeakCheck()
     async with await asyncio.start_server(wait, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         url = f"https://127.0.0.1:{port}/api/v1"
@@ -475,14 +476,14 @@ async def test_a_handshake_that_goes_nowhere_meets_the_limit_to_connect(make_cli
         error = await failed(errors.RequestTimeoutError, client.files.retrieve, "x")
         assert (error.limit, error.maybe_processed) == ("connect", False)
         server.close()
-        census.tasks.update(asyncio.all_tasks())
-    assert await census.is_as_before(), census
+        leaks.tasks.update(asyncio.all_tasks())
+    assert await leaks.nothing_left(), leaks
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 async def test_tls_comes_in_pieces_of_any_size(start, make_client, size):
     """Records and the handshake are put together again."""
-    server = await start(replies(http_response(200, FILE)), ssl=server_context())
+    server = await start(respond_with(http_response(200, FILE)), ssl=server_context())
 
     async def dribble(reader, writer):
         far, back = await asyncio.open_connection("127.0.0.1", server.port)
@@ -514,7 +515,7 @@ async def test_what_comes_in_the_clear_before_tls_is_no_answer(
     start, make_client, monkeypatch, pause
 ):
     """Anybody on the way could have said it, and let the handshake pass behind it."""
-    server = await start(replies(GOOD), ssl=server_context())
+    server = await start(respond_with(GOOD), ssl=server_context())
     opened = dial._open
 
     async def open_slowly(sock):
@@ -676,7 +677,7 @@ def connecting(monkeypatch):
 
 async def listen(host, port=0):
     """A server at one address, where there is such."""
-    server = CountingServer(replies(GOOD))
+    server = CountingServer(respond_with(GOOD))
 
     async def serve(reader, writer):
         await server._serve(reader, writer)
@@ -699,7 +700,7 @@ async def test_localhost_is_found_at_whichever_address_it_listens(
     """A refusal costs no waiting, and leaves nothing behind."""
     server = await listen(listening)
     addresses(*order)
-    census = Census()
+    leaks = LeakCheck()
     times = []
     for _ in range(3):
         client = make_client(server.url)
@@ -708,7 +709,7 @@ async def test_localhost_is_found_at_whichever_address_it_listens(
         times.append(time.monotonic() - began)
         await client.aclose()
     assert min(times) < 0.2
-    assert await census.is_as_before(), census
+    assert await leaks.nothing_left(), leaks
     await server.aclose()
 
 
@@ -720,14 +721,14 @@ async def test_an_address_that_does_not_answer_costs_a_quarter_of_a_second(
     addresses("127.0.0.9", "127.0.0.8", V4)
     delays, tried = connecting
     delays |= {"127.0.0.9": None, "127.0.0.8": None}
-    census = Census()
+    leaks = LeakCheck()
     client = make_client(server.url)
     began = time.monotonic()
     await client.files.retrieve("x")
     assert 0.4 < time.monotonic() - began < 4
     assert tried == ["127.0.0.9", "127.0.0.8", V4]
     await client.aclose()
-    assert await census.is_as_before(), census
+    assert await leaks.nothing_left(), leaks
     await server.aclose()
 
 
@@ -739,13 +740,13 @@ async def test_an_address_that_answers_late_is_taken_if_it_is_the_first(
     addresses(V4, "127.0.0.1")
     delays, tried = connecting
     delays[V4] = 0.3
-    census = Census()
+    leaks = LeakCheck()
     client = make_client(server.url)
     await client.files.retrieve("x")
     assert tried == [V4, V4]
     await asyncio.sleep(0.3)
     await client.aclose()
-    assert await census.is_as_before(), census
+    assert await leaks.nothing_left(), leaks
     await server.aclose()
 
 
@@ -764,11 +765,11 @@ async def test_two_addresses_that_answer_in_the_same_moment_leave_one_socket(
         await both.wait()
 
     monkeypatch.setattr(loop, "sock_connect", sock_connect)
-    census = Census()
+    leaks = LeakCheck()
     client = make_client(server.url)
     await client.files.retrieve("x")
     await client.aclose()
-    assert await census.is_as_before(), census
+    assert await leaks.nothing_left(), leaks
     await server.aclose()
 
 
@@ -780,10 +781,10 @@ async def test_no_address_that_listens_is_a_failed_connection(make_client, addre
         unused.bind((V4, 0))
         port = unused.getsockname()[1]
     client = make_client(f"http://localhost:{port}/api/v1")
-    census = Census()
+    leaks = LeakCheck()
     error = await failed(errors.ConnectionFailedError, client.files.retrieve, "x")
     assert "Connect call failed" in str(error)
-    assert await census.is_as_before(), census
+    assert await leaks.nothing_left(), leaks
 
 
 @pytest.mark.parametrize("hosts", [(V4,), (V4, "127.0.0.2")])
@@ -796,7 +797,7 @@ async def test_addresses_that_never_answer_meet_the_limit_to_connect(
     delays, tried = connecting
     delays |= dict.fromkeys(hosts)
     client = make_client("http://localhost:1/api/v1", timeout=Timeout(connect=0.4))
-    census = Census()
+    leaks = LeakCheck()
     if how == "limit":
         error = await failed(errors.RequestTimeoutError, client.files.retrieve, "x")
         assert (error.limit, error.maybe_processed) == ("connect", False)
@@ -807,7 +808,7 @@ async def test_addresses_that_never_answer_meet_the_limit_to_connect(
         await asyncio.wait([task])
         assert task.cancelled()
     assert tried == list(hosts)
-    assert await census.is_as_before(), census
+    assert await leaks.nothing_left(), leaks
 
 
 async def test_a_full_backlog_meets_the_limit_to_connect(make_client):

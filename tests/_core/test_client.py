@@ -16,7 +16,8 @@ import time
 import anyio
 import httpx
 import pytest
-from support.servers import FILE, http_response
+from support.samples import FILE
+from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, Operation, RetryConfig, Timeout
 from openrouter_async.errors import (
@@ -42,12 +43,12 @@ def run_script(script, *args, **options):
 # Construction and closing
 
 
-@pytest.mark.parametrize("face", [AsyncOpenRouter, OpenRouter])
-def test_constructing_opens_nothing(face, monkeypatch):
+@pytest.mark.parametrize("client_class", [AsyncOpenRouter, OpenRouter], ids=["async", "sync"])
+def test_constructing_opens_nothing(client_class, monkeypatch):
     """No thread, no TLS context, no descriptor before the first call."""
     monkeypatch.setattr(ssl, "SSLContext", None)
     threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
-    client = face("sk-test")
+    client = client_class("sk-test")
     assert threading.active_count() == threads
     assert len(os.listdir("/proc/self/fd")) == descriptors
     assert "sk-test" not in repr(client)
@@ -160,8 +161,8 @@ def test_a_forgotten_blocking_client_ends_its_thread(emulator):
     assert not thread.is_alive()
 
 
-@pytest.mark.parametrize("face", ["OpenRouter", "AsyncOpenRouter"])
-def test_an_unclosed_client_lets_the_interpreter_exit(face, emulator, tmp_path):
+@pytest.mark.parametrize("client_class", ["OpenRouter", "AsyncOpenRouter"])
+def test_an_unclosed_client_lets_the_interpreter_exit(client_class, emulator, tmp_path):
     """At once, with nothing on standard error, even after file reads in worker threads."""
     (tmp_path / "large.txt").write_bytes(b"x" * 3_000_000)
     began = time.monotonic()
@@ -170,8 +171,8 @@ def test_an_unclosed_client_lets_the_interpreter_exit(face, emulator, tmp_path):
         import asyncio, sys, warnings
         import openrouter_async
         warnings.simplefilter("ignore", ResourceWarning)  # which an unclosed socket deserves
-        client = openrouter_async.{face}(sys.argv[1], server_url=sys.argv[2])
-        if {face == "OpenRouter"}:
+        client = openrouter_async.{client_class}(sys.argv[1], server_url=sys.argv[2])
+        if {client_class == "OpenRouter"}:
             client.files.upload(sys.argv[3])
         else:
             asyncio.run(client.files.upload(sys.argv[3]))
@@ -518,11 +519,11 @@ async def test_with_options_overrides_and_shares(make_client, raw_server):
         {"http_referer": "https://example.org/\r\nX-Evil: 1"},
     ],
 )
-@pytest.mark.parametrize("face", [AsyncOpenRouter, OpenRouter])
-def test_a_wrong_option_is_refused_at_construction(face, options):
+@pytest.mark.parametrize("client_class", [AsyncOpenRouter, OpenRouter], ids=["async", "sync"])
+def test_a_wrong_option_is_refused_at_construction(client_class, options):
     """Not at the first call."""
     with pytest.raises(InvalidRequestError):
-        face(**{"api_key": "sk-test", **options})
+        client_class(**{"api_key": "sk-test", **options})
 
 
 # Time

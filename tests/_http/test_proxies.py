@@ -7,13 +7,14 @@ import socket
 
 import pytest
 import trustme
-from support.census import Census, settles
 from support.connect_proxy import ConnectProxy
-from support.lines import CountingServer
-from support.servers import FILE, http_response
+from support.connections import CountingServer
+from support.failures import raised, texts
+from support.handlers import respond_with
+from support.leaks import LeakCheck, becomes_true
+from support.samples import FILE, KEY, QUICK
+from support.servers import http_response
 from support.tls import server_context, trusted
-from support.wire import KEY, QUICK, raised, replies
-from test_secrecy import texts
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
 from openrouter_async._http.proxies import proxy_for
@@ -34,7 +35,7 @@ def _trust(tmp_path):
 @pytest.fixture
 async def server():
     """A service that answers to a public name."""
-    server = CountingServer(replies(GOOD))
+    server = CountingServer(respond_with(GOOD))
     await server.start(ssl=server_context(NAME, "127.0.0.1", "::1"))
     yield server
     await server.aclose()
@@ -152,13 +153,13 @@ async def test_closing_the_client_closes_what_leads_through_a_proxy(
     """Also where the first calls came all at once, which share one way and its limit."""
     proxy = await start_proxy()
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-    census = Census()
+    leaks = LeakCheck()
     client = make_client(max_connections=3)
     await asyncio.gather(*(client.files.retrieve("x") for _ in range(calls)))
     assert len(proxy.asked) <= 3
     await client.aclose()
-    assert await settles(lambda: proxy.open == 0)
-    assert await census.is_as_before(), census
+    assert await becomes_true(lambda: proxy.open == 0)
+    assert await leaks.nothing_left(), leaks
 
 
 async def test_closing_a_client_while_its_way_is_made_leaves_nothing(
@@ -173,7 +174,7 @@ async def test_closing_a_client_while_its_way_is_made_leaves_nothing(
     await client.aclose()
     ends = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(end, errors.OpenRouterError) for end in ends), ends
-    assert await settles(lambda: proxy.open == 0)
+    assert await becomes_true(lambda: proxy.open == 0)
 
 
 async def test_cancels_leave_the_slots_of_a_way_through_a_proxy_alive(
@@ -201,7 +202,7 @@ async def test_cancels_leave_the_slots_of_a_way_through_a_proxy_alive(
             await asyncio.wait([call])
 
     await asyncio.gather(*(cancel() for _ in range(40)))
-    assert await settles(lambda: proxy.open <= 10)
+    assert await becomes_true(lambda: proxy.open <= 10)
     calls = [client.files.retrieve("x", timeout=2.0) for _ in range(10)]
     ends = await asyncio.gather(*calls, return_exceptions=True)
     assert [repr(end) for end in ends if isinstance(end, BaseException)] == []
@@ -250,7 +251,7 @@ async def test_a_proxy_that_says_nothing_meets_a_limit(start_proxy, make_client,
     client = make_client(timeout=Timeout(connect=0.2, read=0.2, write=0.2))
     error = await raised(errors.RequestTimeoutError, client.files.upload, ("x", b"x"))
     assert not error.maybe_processed
-    assert await settles(lambda: proxy.open == 0)
+    assert await becomes_true(lambda: proxy.open == 0)
 
 
 async def test_a_certificate_that_is_not_trusted_is_refused_through_a_proxy_too(
@@ -287,7 +288,7 @@ async def test_loopback_is_never_reached_by_a_proxy(
     start_proxy, make_client, monkeypatch, url, no_proxy
 ):
     """Whatever NO_PROXY says or does not say."""
-    server = CountingServer(replies(GOOD))
+    server = CountingServer(respond_with(GOOD))
     context = server_context()
     if "[" in url and not socket.has_ipv6:
         pytest.skip("no IPv6 here")

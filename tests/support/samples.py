@@ -1,0 +1,51 @@
+"""Sample values: a key, quick retries, and one document of each kind that the service returns."""
+
+from openrouter_async import RetryConfig
+
+KEY = "sk-or-v1-0123456789-not-to-be-seen"
+QUICK = RetryConfig(initial_interval=0.001, max_interval=0.002)
+"""Retries as users have them, without their waits."""
+
+WORKSPACE = {
+    "id": "550e8400-e29b-41d4-a716-446655440000",
+    "name": "Production",
+    "slug": "production",
+    "description": None,
+    "default_text_model": None,
+    "default_image_model": None,
+    "default_provider_sort": None,
+    "default_guardrail_id": None,
+    "io_logging_api_key_ids": None,
+    "io_logging_sampling_rate": 1,
+    "is_data_discount_logging_enabled": True,
+    "is_observability_broadcast_enabled": False,
+    "is_observability_io_logging_enabled": False,
+    "created_at": "2025-01-01T00:00:00Z",
+    "created_by": None,
+    "updated_at": None,
+}
+BUDGET = {
+    "id": "770e8400-e29b-41d4-a716-446655440000",
+    "workspace_id": WORKSPACE["id"],
+    "limit_usd": 10,
+    "reset_interval": "daily",
+    "created_at": "2025-01-01T00:00:00Z",
+    "updated_at": "2025-01-01T00:00:00Z",
+}
+MEMBER = {
+    "id": "660e8400-e29b-41d4-a716-446655440000",
+    "workspace_id": WORKSPACE["id"],
+    "user_id": "user_abc123",
+    "role": "member",
+    "created_at": "2025-01-01T00:00:00Z",
+}
+FILE = {
+    "id": "or_file_011CNha8iCJcU1wXNR6q4V8w",
+    "type": "file",
+    "filename": "document.pdf",
+    "mime_type": "application/pdf",
+    "size_bytes": 1024000,
+    "created_at": "2025-01-01T00:00:00Z",
+    "downloadable": False,
+}
+"""The document's own example."""
