@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from typing import Final
@@ -13,17 +12,18 @@ from .._http.messages import HTTPResponse
 from ..errors import (
     MAX_BODY,
     ConnectionFailedError,
+    IntegrityError,
     OpenRouterError,
     ResponseError,
     ResponseValidationError,
 )
 from .attempt import TRANSPORT_ERRORS, Attempt, connection_error, deadline_error
+from .content_coding import Decoder, codings_of, decoder_for
 from .error_response import error_from_response, redacted_parts
 
 __all__ = ["Response"]
 
 _ERROR_BODY_SECONDS: Final = 5.0
-_INFLATED_CHUNK: Final = 65_536
 
 
 def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -44,9 +44,8 @@ class Response:
         self.status_code = attempt.status_code = raw.status
         attempt.queue_time = raw.queue_time
         self.headers = _by_name(raw.headers)
-        encoding = self.headers.get("content-encoding", "identity").strip().lower()
-        self.encoded = encoding in {"gzip", "deflate", "x-gzip"}
-        """Whether the body travels compressed, so that its length says little."""
+        self.codings = codings_of(self.headers.get("content-encoding", ""))
+        """How the body is compressed, if it is; its length then says little."""
 
     @property
     def may_retry(self) -> bool:
@@ -67,27 +66,41 @@ class Response:
     def size(self) -> int | None:
         """The length of the content in bytes, if the headers tell."""
         length = self.headers.get("content-length", "")
-        return int(length) if length.isdecimal() and not self.encoded else None
+        return int(length) if length.isdecimal() and not self.codings else None
 
     async def chunks(self, limit: float = math.inf) -> AsyncGenerator[bytes, None]:
-        """Yield the content as it arrives, decompressed; stop after ``limit`` bytes on the wire.
+        """Yield the content as it arrives, decoded; stop after ``limit`` bytes on the wire.
 
         Raises:
+            IntegrityError: It has a content coding that cannot be decoded.
             NoAnswerError: It broke off, was damaged, or took too long.
         """
-        inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32) if self.encoded else None
+        decoder = self._decoder()
         raw = aiter(self._content)
         attempt = self.attempt
         while attempt.received < limit and (chunk := await self._next(raw)) is not None:
             attempt.received += len(chunk)
-            if inflate is None:
+            if decoder is None:
                 yield chunk
                 continue
-            for inflated in self._inflate(inflate, chunk):
-                yield inflated
-        if inflate is not None and not inflate.eof:
-            failure = self._damaged("ends early")
+            for decoded in self._decode(decoder, chunk):
+                yield decoded
+        if decoder is not None:
+            try:
+                decoder.finish()
+            except ValueError as error:
+                failure = self._damaged(str(error))
+            else:
+                return
             raise failure
+
+    def _decoder(self) -> Decoder | None:
+        try:
+            return decoder_for(self.codings)
+        except ValueError as error:
+            msg = f"{self.attempt.method} {self.attempt.url}: the response has the {error}"
+            failure = IntegrityError(f"{msg}, which was not asked for and cannot be decoded")
+        raise failure
 
     async def _next(self, raw: AsyncIterator[bytes]) -> bytes | None:
         # A cancel scope never acts on a task whose data is always ready, so look at the clock too.
@@ -102,18 +115,14 @@ class Response:
             raise failure
         raise deadline_error(self.attempt, answered=True)
 
-    def _inflate(self, inflate: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
-        while data:
-            try:
-                yield inflate.decompress(data, _INFLATED_CHUNK)
-            except zlib.error:
-                failure = self._damaged("is damaged")
-            else:
-                data = inflate.unconsumed_tail
-                if not inflate.unused_data:
-                    continue
-                failure = self._damaged("goes on after its end")
-            raise failure
+    def _decode(self, decoder: Decoder, data: bytes) -> Iterator[bytes]:
+        try:
+            yield from decoder.feed(data)
+        except ValueError as error:
+            failure = self._damaged(str(error))
+        else:
+            return
+        raise failure
 
     def _damaged(self, how: str) -> ConnectionFailedError:
         return ConnectionFailedError(
@@ -125,7 +134,7 @@ class Response:
         )
 
     async def read(self, limit: int) -> bytes:
-        """The content, ."""
+        """Read the body; stop once it exceeds ``limit``."""
         body = bytearray()
         async with aclosing(self.chunks()) as chunks:
             async for chunk in chunks:

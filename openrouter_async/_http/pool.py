@@ -16,7 +16,7 @@ connection passes that on.
 import asyncio
 import ssl
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Final, cast
 
@@ -53,7 +53,8 @@ class Pool(httpx.AsyncBaseTransport):
         self._connections: set[Connection] = set()
         self._slots = 0
         self._idle: dict[Origin, list[Connection]] = {}
-        self._waiting: deque[tuple[Origin, asyncio.Future[Connection | None]]] = deque()
+        # By insertion: those that give up leave it at once, however long the queue is.
+        self._waiting: OrderedDict[asyncio.Future[Connection | None], Origin] = OrderedDict()
         self._closed = False
         self._guard = self._close_with_loop()
 
@@ -105,7 +106,7 @@ class Pool(httpx.AsyncBaseTransport):
         """Return the statistics of this moment; from any thread."""
         # Copies made in one step each, as the event loop may be running.
         idle = sum(map(len, tuple(self._idle.values())))
-        waiting = sum(not waiter.done() for _, waiter in tuple(self._waiting))
+        waiting = sum(not waiter.done() for waiter in tuple(self._waiting))
         return PoolStats(open=len(self._connections), idle=idle, waiting=waiting)
 
     # Slots: each connection holds one, and so does an attempt to connect
@@ -154,13 +155,13 @@ class Pool(httpx.AsyncBaseTransport):
     async def _queue(self, origin: Origin) -> Connection | None:
         """Wait for a connection, or for a slot to open one (None)."""
         waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((origin, waiter))
+        self._waiting[waiter] = origin
         try:
             return await waiter
         except BaseException:
-            if (
-                waiter.done() and not waiter.cancelled() and not waiter.exception()
-            ):  # it came in the moment of the cancellation
+            self._waiting.pop(waiter, None)
+            # It may have come in the moment of the cancellation.
+            if waiter.done() and not waiter.cancelled() and not waiter.exception():
                 connection = waiter.result()
                 self._release_slot() if connection is None else self._return(connection)
             waiter.cancel()
@@ -183,7 +184,7 @@ class Pool(httpx.AsyncBaseTransport):
     def _return(self, connection: Connection) -> None:
         """Give it to the next in the queue, or keep it for later."""
         while self._waiting:
-            origin, waiter = self._waiting.popleft()
+            waiter, origin = self._waiting.popitem(last=False)
             if waiter.done():
                 continue
             if origin != connection.origin:
@@ -196,21 +197,23 @@ class Pool(httpx.AsyncBaseTransport):
         self._idle.setdefault(connection.origin, []).append(connection)
 
     def _drop(self, connection: Connection) -> None:
-        """Abort a connection and pass on its slot."""
-        if self._discard(connection):
+        """Abort a connection and pass on its slot, if that was not done before."""
+        if connection not in self._connections:
+            return
+        try:
+            self._discard(connection)
+        finally:
             self._release_slot()
 
-    def _discard(self, connection: Connection) -> bool:
-        """Abort a connection; its slot stays with the caller. False if it was aborted before."""
-        if connection not in self._connections:
-            return False
-        self._connections.remove(connection)
-        connection.stream.abort()
-        return True
+    def _discard(self, connection: Connection) -> None:
+        """Abort a connection, if that was not done before; its slot stays with the caller."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+            connection.stream.abort()
 
     def _release_slot(self) -> None:
         while self._waiting:
-            _, waiter = self._waiting.popleft()
+            waiter, _ = self._waiting.popitem(last=False)
             if not waiter.done():
                 waiter.set_result(None)
                 return
@@ -218,15 +221,16 @@ class Pool(httpx.AsyncBaseTransport):
 
     def release(self, connection: Connection) -> None:
         """Take a connection back after its response, for reuse if the exchange ended cleanly."""
-        if not self._closed and connection.is_reusable():
-            self._return(connection)
-        else:
-            self._drop(connection)
+        reusable = False
+        try:
+            reusable = not self._closed and connection.is_reusable()
+        finally:
+            self._return(connection) if reusable else self._drop(connection)
 
     def abort(self) -> None:
         """Close all connections at once; running calls fail."""
         self._closed = True
-        for _, waiter in self._waiting:
+        for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_exception(httpx.ConnectError(_CLOSED))
         self._waiting.clear()

@@ -10,7 +10,7 @@ written on the protocol below them:
   write ends their reading, and what the kernel still holds is never read. Here it is
   (`_read_rest`). asyncio's TLS would lose it, too, which is why `TLS` is our own.
 - Writes are collected up to 64 KiB, so that head and body of a request share a packet.
-- Limits are for silence: one timer for each wait, none for the whole.
+- Limits are for silence, in both directions: a transfer may take as long as bytes flow.
 """
 
 import asyncio
@@ -30,6 +30,9 @@ _HIGH_WATER: Final = 262_144
 
 _BUFFERED: Final = 65_536
 """Bytes that are collected before they are sent."""
+
+_LOOKS: Final = 8
+"""How often during a limit to look whether bytes are still leaving."""
 
 
 class ResponseStarted(Exception):  # noqa: N818 - not an error
@@ -112,8 +115,32 @@ class Stream(asyncio.Protocol):
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(True)
 
-    async def _wait(self, seconds: float | None) -> bool:
-        """Wait until something happens; False if nothing does within the limit."""
+    async def _wait(self, limit: float | None) -> bool:
+        """Wait until something happens; False after ``limit`` seconds of silence.
+
+        While bytes are leaving the write buffer it is not silent: on a slow line, one chunk may
+        take longer than the limit.
+        """
+        if limit is None:
+            return await self._wait_once(None)
+        pending, progressed = self._unsent(), self._loop.time()
+        while True:
+            remaining = progressed + limit - self._loop.time()
+            step = min(remaining, limit / _LOOKS) if pending else remaining
+            if await self._wait_once(step):
+                return True
+            before, pending = pending, self._unsent()
+            now = self._loop.time()
+            if pending < before:
+                progressed = now
+            elif now >= progressed + limit:
+                return False
+
+    def _unsent(self) -> int:
+        size: int = self._transport.get_write_buffer_size()
+        return size
+
+    async def _wait_once(self, seconds: float | None) -> bool:
         self._waiter = self._loop.create_future()
         timer = seconds is not None and self._loop.call_later(seconds, _expire, self._waiter)
         try:
@@ -227,7 +254,7 @@ class Stream(asyncio.Protocol):
         self._aborted = self._ended = True
         try:
             self._transport.abort()
-        except RuntimeError:  # its event loop is closed
+        except Exception:  # noqa: BLE001 - asyncio has let go of it, or its event loop is closed
             self._socket.close()
 
 
