@@ -21,16 +21,17 @@ EXAMPLES = {code: doc.full_name for doc in DOCS for code in doc.examples}
 # One example for all of them, in the module's docstring.
 SHARED = ("openrouter_async.errors", "openrouter_async.models")
 
-# What the SDK calls, and a caller hardly ever.
+# What the SDK itself calls, and old names.
 INNER = {
+    "Namespaces",
     "after",
-    "clock_margin",
+    "expand",
     "fill",
     "from_json",
     "limits",
-    "remaining_options",
-    "service_time",
     "to_json",
+    "waited",
+    "with_settings",
 }
 PROTOCOL = "openrouter_async.dask.Cluster."
 

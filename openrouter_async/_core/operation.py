@@ -128,7 +128,7 @@ class Operation(Generic[T]):
             raise InvalidRequestError(msg) from None
 
     fill = expand
-    """Old name of `expand`."""
+    """Old name of ``expand``."""
 
 
 def _check_method(method: str) -> None:

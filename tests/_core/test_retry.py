@@ -434,7 +434,7 @@ class Shelf:
         )
         return self.files[-1]
 
-    def http_response(self, document):
+    def response(self, document):
         date = f"Date: {format_datetime(self.now(), usegmt=True)}"
         return http_response(200, document, date)
 
@@ -723,7 +723,7 @@ async def test_a_lost_workspace_is_looked_up_by_its_slug(make_client, raw_server
     if found:
         found = WORKSPACE | {"id": "found"} | found
         if found["created_at"] == "now":
-            found["created_at"] = datetime.now(UTC).isoformat()
+            found["created_at"] = (datetime.now(UTC) + timedelta(seconds=10)).isoformat()
         missing = http_response(200, {"data": found})
     good = http_response(201, {"data": WORKSPACE})
     server = await raw_server(respond_with(reset, missing, good))

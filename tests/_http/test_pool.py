@@ -323,10 +323,10 @@ async def test_a_download_that_is_left_early_ends_its_connection(serve, make_cli
     server = await serve(handler)
     client = make_client(server, max_connections=1)
     async with client.files.download("x") as download:
-        chunks = aiter(download)
+        content = aiter(download)
         for _ in range(chunks):
-            await anext(chunks)
-        await chunks.aclose()
+            await anext(content)
+        await content.aclose()
     assert (await client.files.retrieve("x")).id == FILE["id"]
     assert server.connections == 2
 

@@ -6,7 +6,6 @@ import inspect
 import json
 import logging
 import pickle
-import pkgutil
 import pprint
 from contextlib import aclosing
 from importlib import import_module
@@ -17,12 +16,12 @@ import httpx
 import pytest
 from rich.pretty import pretty_repr
 from rich.traceback import Traceback
+from support import reference
 from support.clients import CLIENTS
 from support.failures import raised, texts
 from support.samples import FILE, KEY, QUICK
 from support.servers import abort, http_response
 
-import openrouter_async
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, RetryConfig, errors
 from openrouter_async._core.call import Settings
 from openrouter_async.emulator import Fault, run_emulator
@@ -431,18 +430,12 @@ async def test_no_error_shows_the_key(make_client, raw_server, log, kind):
 def public_classes():
     """All classes that users can name, but for those that have no instances."""
     found = set()
-    for module in [openrouter_async, *_modules()]:
+    for module in map(import_module, reference.MODULES):
         for name in getattr(module, "__all__", ()):
             thing = getattr(module, name)
             if inspect.isclass(thing) and not (is_typeddict(thing) or is_protocol(thing)):
                 found.add(thing)
     return found
-
-
-def _modules():
-    for found in pkgutil.walk_packages(openrouter_async.__path__, "openrouter_async."):
-        if not any(part.startswith("_") for part in found.name.split(".")):
-            yield import_module(found.name)
 
 
 def is_protocol(cls):

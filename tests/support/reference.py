@@ -1,4 +1,7 @@
-"""What the API reference holds: the public names, their docstrings, and what these refer to."""
+"""The API reference: public names, their docstrings, and the names that these refer to.
+
+Public modules are found, not listed, so that a new operation module cannot be left out.
+"""
 
 import ast
 import importlib
@@ -11,27 +14,41 @@ from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from pkgutil import iter_modules
 
 from attrs import frozen
 
 import openrouter_async
+from openrouter_async import operations
 
-MODULES = (
-    "openrouter_async",
-    "openrouter_async.namespaces",
-    "openrouter_async.models",
-    "openrouter_async.errors",
-    "openrouter_async.transfers",
-    "openrouter_async.operations",
-    "openrouter_async.operations.files",
-    "openrouter_async.operations.workspaces",
-    "openrouter_async.dask",
-    "openrouter_async.emulator",
-    "openrouter_async.pytest_plugin",
-    # Without its extra it cannot be imported.
-    *(("openrouter_async.otel",) if find_spec("opentelemetry") else ()),
-)
-"""In the order in which a reader wants them: the first that has a name is where links go."""
+FIRST = ("namespaces", "models", "errors", "transfers", "operations")
+"""Where most readers look first; the other pages follow by name."""
+NO_PAGE = {
+    "client": "its names are those of openrouter_async",
+    "cli": "the commands have --help",
+}
+if not find_spec("opentelemetry"):
+    NO_PAGE["otel"] = "it cannot be imported without its extra"
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return FIRST.index(name) if name in FIRST else len(FIRST), name
+
+
+def _modules() -> Iterator[str]:
+    yield "openrouter_async"
+    found = [info.name for info in iter_modules(openrouter_async.__path__)]
+    public = [name for name in found if name[0] != "_" and name not in NO_PAGE]
+    for name in sorted(public, key=_rank):
+        yield f"openrouter_async.{name}"
+        if name == "operations":  # all modules of this package are public
+            yield from (
+                f"openrouter_async.operations.{m.name}" for m in iter_modules(operations.__path__)
+            )
+
+
+MODULES = tuple(_modules())
+"""The modules that have a page; a reference leads to the first of them that has the name."""
 
 PACKAGE = Path(openrouter_async.__file__).parent
 REFERENCE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
