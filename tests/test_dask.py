@@ -15,7 +15,7 @@ from openrouter_async.transfers import walk
 
 distributed = pytest.importorskip("distributed")
 
-# Its loop and its sockets are its own to tidy up.
+# Its loops and sockets are not closed in time.
 pytestmark = pytest.mark.filterwarnings("default")
 
 COUNT = 400
@@ -49,7 +49,7 @@ def connect(emulator):
 
 
 def arrived(emulator):
-    """How often each name is there, by the service's own list."""
+    """Count the files by name in the service's list."""
     import httpx
 
     names, query = Counter(), {"limit": 1000}
@@ -60,8 +60,8 @@ def arrived(emulator):
     return names
 
 
-def test_a_killed_worker_takes_nothing_with_it(cluster, emulator, connect, tree):
-    """Another goes on by its journals: every file arrives, and each once."""
+def test_another_worker_resumes_after_one_is_killed(cluster, emulator, connect, tree):
+    """From its journals: every file is stored exactly once."""
     emulator.faults({"operation": "upload_file", "delay": 0.02, "times": None})
     (victim, *_) = cluster.run(os.getpid).values()
 
@@ -95,8 +95,8 @@ def test_a_killed_worker_takes_nothing_with_it(cluster, emulator, connect, tree)
     assert again.counts == {"skipped": COUNT}
 
 
-def test_failures_come_back_in_the_report(cluster, emulator, connect, tree):
-    """With the errors as they were raised on the worker."""
+def test_failures_are_in_the_report(cluster, emulator, connect, tree):
+    """With the errors that were raised on the worker."""
     sources = [tree / "000.txt", tree / "missing.txt", ("a:b", b"x")]
     journals = tree.parent / "journals"
     report = bulk.upload_many(cluster, sources, journals=journals, shards=2, connect=connect)
@@ -106,7 +106,7 @@ def test_failures_come_back_in_the_report(cluster, emulator, connect, tree):
 
 
 @pytest.mark.parametrize("options", [{"shards": 0}, {"journal": "one.jsonl"}], ids=str)
-def test_arguments_that_cannot_be_right_are_refused(options, tmp_path):
-    """Before a task is made."""
+def test_invalid_arguments_are_refused(options, tmp_path):
+    """Before a task is submitted."""
     with pytest.raises(errors.InvalidRequestError):
         bulk.upload_many(None, [], journals=tmp_path, **options)

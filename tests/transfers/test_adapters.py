@@ -1,4 +1,4 @@
-"""Progress on the caller's bar: rich's and tqdm's own, driven with events of a run."""
+"""Progress on rich and tqdm bars, driven with events of a run."""
 
 import io
 import random
@@ -29,19 +29,19 @@ UNKNOWN = evolve(START, items_total=None, bytes_total=None)
 
 
 def done(event, status="uploaded", **changes):
-    """An event with its item's outcome."""
+    """Return the event with its item's outcome."""
     return evolve(event, outcome=Outcome(source=event.source, status=status), **changes)
 
 
 @pytest.fixture
 def display():
-    """A rich display that is never started, and so draws nothing."""
+    """A rich display that is never started, so it draws nothing."""
     return Progress(console=Console(file=io.StringIO(), width=200, force_terminal=True))
 
 
 @pytest.fixture
 def make_bar():
-    """Makes tqdm bars that draw where nobody looks."""
+    """Create tqdm bars that draw into memory."""
     bars = []
 
     def make(**options):
@@ -55,66 +55,66 @@ def make_bar():
 
 
 def shown(display):
-    """What stands on the display: each task's words, how much is done, and of how much."""
+    """Return each task's description, completed amount and total."""
     return [(task.description, task.completed, task.total) for task in display.tasks]
 
 
-def test_rich_shows_the_run_and_the_items_under_way(display):
-    """An item's task is gone with its end, the run's stays."""
-    tell = rich_progress(display)
+def test_rich_shows_the_run_and_the_running_items(display):
+    """An item's task is removed at its end; the run's stays."""
+    show = rich_progress(display)
     assert shown(display) == [("all files", 0, None)]
-    tell(evolve(START, bytes_done=40, item_bytes=40))
-    tell(evolve(START, bytes_done=60, source="b.bin", item_bytes=20, item_size=None))
+    show(evolve(START, bytes_done=40, item_bytes=40))
+    show(evolve(START, bytes_done=60, source="b.bin", item_bytes=20, item_size=None))
     assert shown(display) == [
         ("all files", 60, 300),
         ("a.bin", 40, 100),
         ("b.bin", 20, None),
     ]
-    tell(evolve(START, bytes_done=120, item_bytes=100))
-    tell(done(START, items_done=1, bytes_done=120, item_bytes=100))
+    show(evolve(START, bytes_done=120, item_bytes=100))
+    show(done(START, items_done=1, bytes_done=120, item_bytes=100))
     assert shown(display) == [("all files", 120, 300), ("b.bin", 20, None)]
-    tell(done(START, items_done=2, bytes_done=300, source="b.bin", item_bytes=200))
+    show(done(START, items_done=2, bytes_done=300, source="b.bin", item_bytes=200))
     assert shown(display) == [("all files", 300, 300)]
 
 
-def test_rich_gives_small_items_no_tasks(display):
-    """Thousands of files that go in one chunk do not flood the display."""
-    tell = rich_progress(display)
-    most = 0
+def test_rich_shows_no_tasks_for_small_items(display):
+    """Thousands of files that are sent in one chunk do not flood the display."""
+    show = rich_progress(display)
+    highest = 0
     for number in range(1000):
         event = evolve(START, source=f"{number}", items_done=number)
         for step in (event, evolve(event, item_bytes=100), done(event, item_bytes=100)):
-            tell(step)
-            most = max(most, len(display.tasks))
-    assert most == 1
+            show(step)
+            highest = max(highest, len(display.tasks))
+    assert highest == 1
 
 
-def test_rich_shows_only_so_many_items(display):
-    """Others take the places of those that end."""
-    tell = rich_progress(display, shown=2)
+def test_rich_shows_at_most_the_given_number_of_items(display):
+    """Others are shown when those end."""
+    show = rich_progress(display, shown=2)
     events = [evolve(START, source=name, item_bytes=1) for name in "abc"]
     for event in events:
-        tell(event)
+        show(event)
     assert [words for words, _, _ in shown(display)] == ["all files", "a", "b"]
-    tell(done(events[0]))
-    tell(evolve(events[2], item_bytes=2))
+    show(done(events[0]))
+    show(evolve(events[2], item_bytes=2))
     assert [words for words, _, _ in shown(display)] == ["all files", "b", "c"]
 
 
 @pytest.mark.parametrize("total", [None, 0])
-def test_rich_counts_items_where_the_bytes_are_unknown(display, total):
-    """As when files are deleted; what is told first decides for the whole run."""
-    tell = rich_progress(display, description="deleting")
+def test_rich_counts_items_if_the_bytes_are_unknown(display, total):
+    """As for deletions; the first event decides for the whole run."""
+    show = rich_progress(display, description="deleting")
     event = evolve(START, bytes_total=total)
-    tell(done(event, "deleted", items_done=1))
-    tell(done(event, "deleted", items_done=2, bytes_total=300, bytes_done=9))
+    show(done(event, "deleted", items_done=1))
+    show(done(event, "deleted", items_done=2, bytes_total=300, bytes_done=9))
     assert shown(display) == [("deleting", 2, 3)]
 
 
-def test_rich_shows_a_run_without_an_end(display):
-    """It has no total, and goes on."""
-    tell = rich_progress(display)
-    tell(done(UNKNOWN, items_done=5))
+def test_rich_shows_a_run_without_a_total(display):
+    """As for sources from a generator."""
+    show = rich_progress(display)
+    show(done(UNKNOWN, items_done=5))
     assert shown(display) == [("all files", 5, None)]
 
 
@@ -137,8 +137,8 @@ def test_rich_shows_a_run_without_an_end(display):
     ],
     ids=repr,
 )
-def test_rich_calls_items_by_their_names(display, source, words):
-    """Letter by letter: a name is neither markup nor a control sequence."""
+def test_rich_shows_names_literally(display, source, words):
+    """They are neither markup nor control sequences."""
     rich_progress(display)(evolve(START, source=source, item_bytes=1))
     console = Console(file=io.StringIO(), width=200)
     console.print(display.make_tasks_table(display.tasks))
@@ -147,54 +147,54 @@ def test_rich_calls_items_by_their_names(display, source, words):
     assert lines[1].startswith(words + " ")
 
 
-def test_rich_draws_what_it_is_told():
-    """On a live display, to its end."""
+def test_rich_draws_a_live_display():
+    """To its end."""
     out = io.StringIO()
     with Progress(console=Console(file=out, width=100, force_terminal=True)) as progress:
-        tell = rich_progress(progress)
-        tell(evolve(START, bytes_done=50, item_bytes=50))
-        tell(done(START, items_done=3, bytes_done=300))
+        show = rich_progress(progress)
+        show(evolve(START, bytes_done=50, item_bytes=50))
+        show(done(START, items_done=3, bytes_done=300))
     assert "all files" in out.getvalue()
     assert "100%" in out.getvalue()
 
 
-def test_tqdm_counts_bytes_if_its_unit_is_bytes(make_bar):
-    """And takes the run's total."""
+def test_tqdm_counts_bytes_if_the_unit_is_bytes(make_bar):
+    """And sets the total."""
     bar = make_bar(unit="B", unit_scale=True)
-    tell = tqdm_progress(bar)
+    show = tqdm_progress(bar)
     for sent in (40, 40, 100, 250):
-        tell(evolve(START, bytes_done=sent))
+        show(evolve(START, bytes_done=sent))
         assert (bar.n, bar.total) == (sent, 300)
 
 
 def test_tqdm_counts_items_otherwise(make_bar):
-    """Of which it may not know how many there are."""
+    """The total may be unknown at first."""
     bar = make_bar()
-    tell = tqdm_progress(bar)
-    tell(evolve(UNKNOWN, bytes_done=40))
-    tell(done(UNKNOWN, items_done=1, bytes_done=100))
+    show = tqdm_progress(bar)
+    show(evolve(UNKNOWN, bytes_done=40))
+    show(done(UNKNOWN, items_done=1, bytes_done=100))
     assert (bar.n, bar.total) == (1, None)
-    tell(done(START, items_done=2))
+    show(done(START, items_done=2))
     assert (bar.n, bar.total) == (2, 3)
 
 
-def test_tqdm_keeps_a_total_of_the_callers(make_bar):
-    """One bar can stand for several runs."""
+def test_tqdm_keeps_a_total_that_is_set(make_bar):
+    """One bar can be used for several runs."""
     bar = make_bar(total=1000, unit="iB")
     for _ in range(2):
-        tell = tqdm_progress(bar)
-        tell(evolve(START, bytes_done=100))
-        tell(evolve(START, bytes_done=300))
+        show = tqdm_progress(bar)
+        show(evolve(START, bytes_done=100))
+        show(evolve(START, bytes_done=300))
     assert (bar.n, bar.total) == (600, 1000)
 
 
-def test_tqdm_draws_what_it_is_told():
+def test_tqdm_draws_its_bar():
     """To its end."""
     out = io.StringIO()
     with tqdm(file=out, unit="B", mininterval=0) as bar:
-        tell = tqdm_progress(bar)
-        tell(evolve(START, bytes_done=50))
-        tell(done(START, items_done=3, bytes_done=300))
+        show = tqdm_progress(bar)
+        show(evolve(START, bytes_done=50))
+        show(done(START, items_done=3, bytes_done=300))
     assert "300/300" in out.getvalue()
 
 
@@ -202,21 +202,21 @@ def test_tqdm_draws_what_it_is_told():
     counts=st.lists(st.tuples(*[st.integers(0, 300)] * 3), min_size=1, max_size=50),
     seed=st.integers(0, 99),
 )
-def test_no_bar_ever_runs_backwards(counts, seed):
-    """Whatever the events say."""
+def test_bars_never_move_backwards(counts, seed):
+    """For any events."""
     dice = random.Random(seed)
     display = Progress(console=Console(file=io.StringIO()))
     bar = tqdm(file=io.StringIO(), unit=dice.choice(["it", "B"]))
-    tellers = [rich_progress(display), tqdm_progress(bar)]
-    most = {}
+    callbacks = [rich_progress(display), tqdm_progress(bar)]
+    highest = {}
     for items, size, part in counts:
         event = evolve(
             START, items_done=items, bytes_done=size, item_bytes=part, source=dice.choice("ab")
         )
-        for tell in tellers:
-            tell(event)
+        for show in callbacks:
+            show(event)
         now = {task.id: task.completed for task in display.tasks} | {"bar": bar.n}
-        assert all(most.get(key, 0) <= value for key, value in now.items())
-        assert now.keys() >= most.keys()
-        most = now
+        assert all(highest.get(key, 0) <= value for key, value in now.items())
+        assert now.keys() >= highest.keys()
+        highest = now
     bar.close()

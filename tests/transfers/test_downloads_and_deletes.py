@@ -10,7 +10,7 @@ from openrouter_async import AsyncOpenRouter, errors
 
 @pytest.fixture
 def stored(emulator):
-    """Makes files that can be downloaded: ``stored("a.txt", "b/c.txt")`` gives their ids."""
+    """Create files that can be downloaded: ``stored("a.txt", "b/c.txt")`` returns their ids."""
 
     def make(*names):
         return [emulator.create_file(name, f"content of {name}".encode())["id"] for name in names]
@@ -39,7 +39,7 @@ def statuses(outcomes):
 
 
 async def test_files_are_downloaded_under_their_names(client, stored, folder):
-    """From ids or from what a list gave; slashes make folders."""
+    """From ids or metadata; slashes make folders."""
     ids = stored("a.txt", "b/c.txt", "b/d/e.txt")
     listed = [file async for file in client.files.list()]
     outcomes = await gathered(client.files.download_many([ids[0], *listed[1:]], folder))
@@ -53,8 +53,8 @@ async def test_files_are_downloaded_under_their_names(client, stored, folder):
     assert len([path for path in folder.rglob("*") if path.is_file()]) == 3
 
 
-async def test_a_second_run_downloads_what_is_missing(client, emulator, stored, folder):
-    """What is there with the right size is left alone; with overwrite nothing is."""
+async def test_a_second_run_downloads_missing_files(client, emulator, stored, folder):
+    """Files with the right size are skipped, unless overwrite is set."""
     ids = stored("a.txt", "b.txt", "c.txt")
     await gathered(client.files.download_many(ids[:2], folder))
     (folder / "b.txt").write_text("cut")
@@ -68,8 +68,8 @@ async def test_a_second_run_downloads_what_is_missing(client, emulator, stored, 
     assert (folder / "b.txt").read_text() == "content of b.txt"
 
 
-async def test_what_cannot_be_downloaded_does_not_hold_up_the_rest(client, stored, folder):
-    """Uploaded files are not downloadable, and some are not there at all."""
+async def test_failures_do_not_affect_the_other_downloads(client, stored, folder):
+    """Uploaded files are not downloadable, and some files do not exist."""
     uploaded = await client.files.upload(b"mine", filename="up.txt")
     files = [uploaded.id, "or_file_missing", 7, *stored("a.txt")]
     outcomes = await gathered(client.files.download_many(files, folder, concurrency=1))
@@ -83,15 +83,15 @@ async def test_what_cannot_be_downloaded_does_not_hold_up_the_rest(client, store
     assert [path.name for path in folder.iterdir()] == ["a.txt"]
 
 
-async def test_two_files_of_one_name_do_not_overwrite_each_other(client, stored, folder):
-    """Not even with overwrite, which is about what was there before."""
+async def test_two_files_with_the_same_name_do_not_overwrite_each_other(client, stored, folder):
+    """Not even with overwrite, which is for files of earlier runs."""
     ids = stored("a.txt", "a.txt")
     outcomes = await gathered(client.files.download_many([*ids, ids[0]], folder, overwrite=True))
     assert statuses(outcomes) == {"downloaded": 1, "failed": 1, "skipped": 1}
 
 
-async def test_no_download_leaves_its_folder(client, stored, folder, tmp_path):
-    """Not by a link that lies in it, either."""
+async def test_no_file_is_written_outside_the_folder(client, stored, folder, tmp_path):
+    """Not even through a symbolic link in it."""
     (tmp_path / "outside").mkdir()
     (folder / "link").symlink_to(tmp_path / "outside")
     (folder / "loop").symlink_to(folder / "loop")
@@ -102,14 +102,14 @@ async def test_no_download_leaves_its_folder(client, stored, folder, tmp_path):
 
 
 async def test_the_folder_has_to_exist(client, emulator, stored, folder):
-    """A typing error makes no new folder, and sends nothing."""
+    """A misspelled path creates no folder, and sends nothing."""
     with pytest.raises(errors.DownloadTargetError, match="typo"):
         await gathered(client.files.download_many(stored("a.txt"), folder / "typo"))
     assert not (folder / "typo").exists()
     assert [r for r in emulator.requests() if r["operation"]] == []
 
 
-async def test_a_download_tells_its_progress(client, stored, folder):
+async def test_downloads_report_progress(client, stored, folder):
     """In bytes and items."""
     seen = []
     await gathered(
@@ -120,7 +120,7 @@ async def test_a_download_tells_its_progress(client, stored, folder):
 
 
 async def test_files_are_deleted_by_id(client, stored):
-    """What is gone already is skipped, for that is what was asked for."""
+    """A file that does not exist is skipped."""
     ids = stored("a.txt", "b.txt", "c.txt")
     await client.files.delete(ids[0])
     outcomes = await gathered(client.files.delete_many(ids))
@@ -137,8 +137,8 @@ async def test_files_are_deleted_by_id(client, stored):
         ("nothing", ["a.txt", "b.tmp", "logs/c.tmp", "logs/d.txt"]),
     ],
 )
-async def test_files_are_deleted_by_what_they_are(client, stored, match, left):
-    """By a glob over their names, or by a function."""
+async def test_files_are_deleted_by_name_or_function(client, stored, match, left):
+    """A glob over their names, or a function of their metadata."""
     stored("a.txt", "b.tmp", "logs/c.tmp", "logs/d.txt")
     outcomes = await gathered(client.files.delete_many(match=match))
     assert statuses(outcomes)["deleted"] == 4 - len(left)
@@ -147,16 +147,16 @@ async def test_files_are_deleted_by_what_they_are(client, stored, match, left):
 
 
 @pytest.mark.parametrize("arguments", [{}, {"files": ["a"], "match": "*"}, {"match": ""}], ids=str)
-async def test_what_to_delete_has_to_be_said_once(make_client, arguments):
-    """Nothing at all would be too easily everything."""
+async def test_either_files_or_match_must_be_passed(make_client, arguments):
+    """Neither could easily mean all files."""
     async with make_client("sk-test") as client:
         with pytest.raises(errors.InvalidRequestError):
             client.files.delete_many(**arguments)
 
 
 @pytest.mark.parametrize("verdict", [1, None, "yes"])
-async def test_a_verdict_is_true_or_false(client, stored, verdict):
-    """What is merely true, as the promise of a verdict is, may be a mistake; and costs all files."""
+async def test_a_match_function_must_return_a_bool(client, stored, verdict):
+    """A truthy value, such as a coroutine, may be a mistake that deletes all files."""
     stored("a.txt", "b.txt")
 
     async def promised(_):
@@ -169,8 +169,8 @@ async def test_a_verdict_is_true_or_false(client, stored, verdict):
 
 
 @pytest.mark.parametrize("items", ["or_file_abc", b"or_file_abc", 5])
-async def test_one_item_is_no_iterable_of_items(make_client, items, folder):
-    """A string's letters are nobody's files."""
+async def test_a_single_item_is_refused(make_client, items, folder):
+    """Otherwise each character of a string would be taken for an item."""
     async with make_client("sk-test") as client:
         for call in (
             lambda: client.files.delete_many(items),
@@ -182,7 +182,7 @@ async def test_one_item_is_no_iterable_of_items(make_client, items, folder):
 
 
 async def test_a_refused_key_stops_the_run(emulator, stored):
-    """And says so."""
+    """With the reason."""
     ids = stored(*(f"{number}.txt" for number in range(30)))
     async with AsyncOpenRouter("sk-wrong", server_url=emulator.base_url) as client:
         with pytest.raises(errors.TransferStoppedError) as caught:

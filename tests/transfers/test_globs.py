@@ -62,11 +62,11 @@ CASES = [
     ("**/", "a", False),
     ("x/**/", "x/y/", True),
     ("x/**/", "x/a", False),
-    # A folder's own name is like any other.
+    # A folder's name is matched like a file's.
     ("tmp", "x/tmp/", True),
     ("tmp", "tmp/a", False),
     ("x/*", "x/y/", True),
-    # Nothing else means anything.
+    # All other characters are literal.
     ("a.b", "axb", False),
     ("(a|b)+", "(a|b)+", True),
     ("a\\*", "a\\b", True),
@@ -81,13 +81,13 @@ CASES = [
 
 
 @pytest.mark.parametrize(("pattern", "name", "expected"), CASES)
-def test_a_pattern_fits_what_it_says(pattern, name, expected):
-    """One by one."""
+def test_a_pattern_matches_as_documented(pattern, name, expected):
+    """For each rule."""
     assert matcher([pattern])(name) is expected
 
 
-def test_one_of_several_is_enough():
-    """Patterns are alternatives, and a string is one pattern."""
+def test_a_name_has_to_match_one_of_the_patterns():
+    """A string is a single pattern."""
     assert matcher(["*.a", "*.b"])("x.b")
     assert not matcher(["*.a", "*.b"])("x.c")
     assert matcher("*.ab")("x.ab")
@@ -95,8 +95,8 @@ def test_one_of_several_is_enough():
     assert matcher(iter(["*.a"]))("x.a")
 
 
-def test_no_pattern_fits_nothing_unless_told():
-    """The response for an empty list is the caller's."""
+def test_without_patterns_nothing_matches_by_default():
+    """The caller chooses the result."""
     assert matcher([])("a") is False
     assert matcher([], if_none=True)("a") is True
 
@@ -105,14 +105,14 @@ def test_no_pattern_fits_nothing_unless_told():
     "patterns",
     ["", [""], ["a", ""], "/", "//", "a//b", "./a", "../a", "a/..", "..", [None], [b"*"], 5, None],
 )
-def test_a_pattern_that_can_fit_nothing_is_refused(patterns):
-    """No name has empty parts or dots, and a pattern is a string."""
+def test_an_invalid_pattern_is_refused(patterns):
+    """Not a string, or with parts that no name has."""
     with pytest.raises(InvalidRequestError, match="pattern"):
         matcher(patterns)
 
 
 def fits(pattern, name):
-    """The same by trying all there is to try."""
+    """The same by trying all possibilities."""
 
     def fit(left, parts):
         if not left or not parts:
@@ -147,21 +147,21 @@ NAME_PARTS = st.text("ab.[]\n", min_size=1, max_size=4).filter(lambda part: part
     st.lists(NAME_PARTS, min_size=1, max_size=6).map("/".join),
     st.sampled_from(["", "/"]),
 )
-def test_patterns_mean_the_same_as_tried_out(pattern, before, after, name, end):
+def test_patterns_match_like_the_exhaustive_search(pattern, before, after, name, end):
     """For any pattern, any file and any folder."""
     pattern, name = before + pattern + after, name + end
     assert matcher([pattern])(name) is fits(pattern, name)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="pathlib has no such globs before")
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="needs PurePath.full_match")
 @given(
     st.lists(PATTERN_PARTS, min_size=2, max_size=5)
     .filter(lambda parts: parts[-1] != "**")
     .map("/".join),
     st.lists(NAME_PARTS, min_size=1, max_size=6).map("/".join),
 )
-def test_patterns_mean_what_they_mean_to_pathlib(pattern, name):
-    """Where they are bound to the beginning, and end in no ``**``."""
+def test_patterns_match_as_in_pathlib(pattern, name):
+    """If they are anchored, and do not end in ``**``."""
     assert matcher([pattern])(name) is PurePosixPath(name).full_match(pattern)
 
 
@@ -173,8 +173,8 @@ def test_patterns_mean_what_they_mean_to_pathlib(pattern, name):
         ("x/" + "**/" * 200 + "b", "x/" + "a/" * 2000 + "a"),
     ],
 )
-def test_no_pattern_takes_long(pattern, name):
-    """However many asterisks it has."""
+def test_no_pattern_is_slow(pattern, name):
+    """With any number of asterisks."""
     started = time.perf_counter()
     assert not matcher([pattern])(name)
     assert time.perf_counter() - started < 1

@@ -1,4 +1,4 @@
-"""The journal of bulk uploads: what it remembers, whatever it is stopped by."""
+"""The journal of bulk uploads: what it records, and what survives kills and crashes."""
 
 import asyncio
 import errno
@@ -35,7 +35,7 @@ SKIPPED = Outcome(source=None, status="skipped", reason="a link", file=file(1))
 
 
 def lines(numbers):
-    """The lines of items that were started and uploaded."""
+    """Return the lines of entries that were started and uploaded."""
     for number in numbers:
         yield encode(Record(entry=entry(number), started=NOW))
         yield encode(Record(entry=entry(number), status="uploaded", file=file(number)))
@@ -56,7 +56,7 @@ async def opened(path, destination=HERE):
 
 
 async def refused(path, destination=HERE):
-    """The message with which a file is refused; it is not changed in the least."""
+    """Return the message with which a file is refused; the file must not change."""
     before = path.read_bytes(), path.stat().st_mtime_ns
     with pytest.raises(JournalError) as caught:
         await Journal.open(path, destination)
@@ -65,11 +65,11 @@ async def refused(path, destination=HERE):
     return str(caught.value)
 
 
-# What is remembered
+# What is recorded
 
 
-async def test_a_new_journal_knows_nothing(path):
-    """Its first line says what it is a journal of."""
+async def test_a_new_journal_is_empty(path):
+    """Its first line is the destination."""
     async with opened(path) as journal:
         assert not journal.pending
         assert journal.last_written == 0.0
@@ -79,8 +79,8 @@ async def test_a_new_journal_knows_nothing(path):
     assert stat.S_IMODE(path.stat().st_mode) & 0o111 == 0
 
 
-async def test_what_is_settled_is_found_in_this_run_and_the_next(path):
-    """With the file's metadata as the service gave it."""
+async def test_uploaded_entries_are_found_in_this_run_and_the_next(path):
+    """With the file's metadata."""
     async with opened(str(path)) as journal:
         await journal.start(entry(1), NOW)
         assert journal.find(entry(1)) is None
@@ -95,8 +95,8 @@ async def test_what_is_settled_is_found_in_this_run_and_the_next(path):
         assert not journal.pending
 
 
-async def test_what_is_not_settled_is_pending_in_the_next_run(path):
-    """Since it first began, as the first request may come to light later than others."""
+async def test_unfinished_entries_are_pending_in_the_next_run(path):
+    """Since their first start, as the first upload may be the one that was stored."""
     async with opened(path) as journal:
         for number in range(5):
             await journal.start(entry(number), NOW + timedelta(seconds=number))
@@ -116,8 +116,8 @@ async def test_what_is_not_settled_is_pending_in_the_next_run(path):
         assert journal.pending == {entry(4): began[4]}
 
 
-async def test_what_failed_and_begins_anew_is_pending_since_then(path):
-    """The first attempt's end is known."""
+async def test_a_failed_entry_that_starts_again_is_pending_since_then(path):
+    """The outcome of the first start is known."""
     async with opened(path) as journal:
         await journal.start(entry(1), NOW)
         await journal.finish(entry(1), FAILED)
@@ -127,7 +127,7 @@ async def test_what_failed_and_begins_anew_is_pending_since_then(path):
 
 
 async def test_a_later_outcome_wins(path):
-    """But that a file was skipped as it is there already does not make it unknown."""
+    """But a skipped file stays uploaded."""
     async with opened(path) as journal:
         for number in range(4):
             await journal.finish(entry(number), uploaded(number))
@@ -160,10 +160,10 @@ async def test_a_later_outcome_wins(path):
         ({"sha256": "ab", "mtime_ns": None}, {}, False),
     ],
 )
-async def test_checksums_decide_where_both_have_one_and_else_the_time(
+async def test_checksums_are_compared_if_both_have_one_and_otherwise_the_times(
     path, recorded, wanted, found
 ):
-    """So a run without checksums and one with them know each other's files."""
+    """So runs with and without checksums recognize each other's files."""
     async with opened(path) as journal:
         await journal.start(entry(1, **recorded), NOW)
         await journal.finish(entry(1, **recorded), uploaded(1))
@@ -172,8 +172,8 @@ async def test_checksums_decide_where_both_have_one_and_else_the_time(
         assert journal.find(entry(1, **wanted)) == (file(1) if found else None)
 
 
-async def test_a_touched_file_settles_what_was_pending(path):
-    """By its checksum it is the same one."""
+async def test_a_touched_file_finishes_a_pending_entry(path):
+    """Its checksum is the same."""
     async with opened(path) as journal:
         await journal.start(entry(1, sha256="ab"), NOW)
     async with opened(path) as journal:
@@ -185,7 +185,7 @@ async def test_a_touched_file_settles_what_was_pending(path):
 
 
 async def test_every_version_of_a_file_is_found(path):
-    """Its name and size may stay when its content changes."""
+    """Name and size may be the same when the content has changed."""
     async with opened(path) as journal:
         for version in range(20):
             await journal.finish(entry(1, mtime_ns=version), uploaded(version))
@@ -198,7 +198,7 @@ async def test_every_version_of_a_file_is_found(path):
     "name", ["a\nb", 'a"b\\', "ü\u2028\u0085", "\U0001f4be", os.fsdecode(b"\xff\xfe/x\xc3"), "\x7f"]
 )
 async def test_any_name_is_found_again(path, name):
-    """Even one that is no text."""
+    """Even if it is not valid text."""
     async with opened(path) as journal:
         await journal.start(entry(1, path=f"/{name}", filename=name), NOW)
         await journal.start(entry(2, path=f"/{name}", filename=name), NOW)
@@ -208,8 +208,8 @@ async def test_any_name_is_found_again(path, name):
         assert [known.path for known in journal.pending] == [f"/{name}"]
 
 
-async def test_items_with_one_fingerprint_are_told_apart(path, monkeypatch):
-    """The line itself is compared, so no file is ever skipped for another."""
+async def test_entries_with_the_same_fingerprint_are_distinguished(path, monkeypatch):
+    """The lines are compared, so no file is ever skipped instead of another."""
     monkeypatch.setattr(Table, "_locate", lambda self, _: (self._parts[0], 1))
     async with opened(path) as journal:
         for number in range(30):
@@ -220,8 +220,8 @@ async def test_items_with_one_fingerprint_are_told_apart(path, monkeypatch):
     assert found == [*map(file, range(3)), None, *map(file, range(4, 30)), None]
 
 
-async def test_the_time_of_the_last_write_is_told(path):
-    """Opening alone does not change it."""
+async def test_the_time_of_the_last_write_is_known(path):
+    """Opening the journal does not change it."""
     async with opened(path) as journal:
         await journal.start(entry(1), NOW)
     os.utime(path, (1000, 2000))
@@ -231,7 +231,7 @@ async def test_the_time_of_the_last_write_is_told(path):
 
 
 async def test_long_lines_are_read_back_whole(path):
-    """Longer than what is read at once, and than a chunk of the file."""
+    """Longer than a single read, and than a chunk of the file."""
     numbers = [1, 2, 3]
     async with opened(path) as journal:
         for number in numbers:
@@ -257,12 +257,12 @@ async def test_a_journal_of_an_earlier_release_is_resumed(path):
         assert not journal.pending
 
 
-# What a kill or a crash leaves
+# After a kill or a crash
 
 
 @pytest.mark.parametrize("kind", ["started", "uploaded", "failed"])
-async def test_a_line_cut_anywhere_is_mended(path, kind):
-    """It is cut off, what stands before it holds, and the journal goes on."""
+async def test_an_incomplete_last_line_is_cut_off(path, kind):
+    """The lines before it are kept, and the next one is appended."""
     last = {
         "started": Record(entry=entry(2), started=NOW),
         "uploaded": Record(entry=entry(2), status="uploaded", file=file(2)),
@@ -279,8 +279,8 @@ async def test_a_line_cut_anywhere_is_mended(path, kind):
         assert path.read_bytes() == whole + encode(Record(entry=entry(3), started=NOW))
 
 
-async def test_a_header_cut_anywhere_is_written_again(path):
-    """An empty file is a new journal, too."""
+async def test_an_incomplete_header_is_written_again(path):
+    """Even in an empty file."""
     header = encode_header(HERE)
     for length in range(len(header)):
         path.write_bytes(header[:length])
@@ -293,8 +293,8 @@ async def test_a_header_cut_anywhere_is_written_again(path):
     "tail",
     [b"\0" * 10, b"\0" * 200_000, b'{"started": {"pa' + b"\0" * 5000, b"\0\0\n\0\0"],
 )
-async def test_a_tail_of_zeros_is_mended(path, tail):
-    """A crash of the machine may leave it where data never got to the disk."""
+async def test_zeros_at_the_end_are_cut_off_or_ignored(path, tail):
+    """A crash of the machine may leave them where data was not written to the disk."""
     whole = encode_header(HERE) + b"".join(lines([1]))
     path.write_bytes(whole + tail)
     async with opened(path) as journal:
@@ -305,7 +305,7 @@ async def test_a_tail_of_zeros_is_mended(path, tail):
 
 
 async def test_lines_after_zeros_are_read(path):
-    """Blocks get to the disk in any order."""
+    """Blocks are written to the disk in any order."""
     first, second = b"".join(lines([1])), b"".join(lines([2]))
     path.write_bytes(encode_header(HERE) + first + b"\0" * 300 + b'"}}\n' + second)
     async with opened(path) as journal:
@@ -334,7 +334,7 @@ asyncio.run(main())
 
 @asynccontextmanager
 async def child(path, body):
-    """A process that has opened the journal; it is killed in the end."""
+    """Run a process that has opened the journal, and kill it at the end."""
     code = CHILD.format(tests=str(Path(__file__).parents[1]), path=str(path), body=body)
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: ASYNC220
@@ -346,7 +346,7 @@ async def child(path, body):
 
 
 async def test_nothing_is_lost_at_a_kill(path):
-    """Whatever was acknowledged before a SIGKILL is there; run after run."""
+    """Everything that was acknowledged before a SIGKILL is there, run after run."""
     started, finished = set(), set()
     for start in (0, 100_000, 200_000):
         async with child(path, f"await uploads(journal, {start})") as process:
@@ -365,7 +365,7 @@ async def test_nothing_is_lost_at_a_kill(path):
     assert len(finished) > 20
 
 
-# What is refused
+# Files that are refused
 
 
 async def test_another_run_is_refused_until_the_first_is_closed(path):
@@ -377,7 +377,7 @@ async def test_another_run_is_refused_until_the_first_is_closed(path):
 
 
 async def test_another_process_is_refused_until_the_first_is_killed(path):
-    """The lock dies with the process that has it."""
+    """The lock ends with the process."""
     async with child(path, "await asyncio.sleep(60)") as process:
         assert "in use by another run" in await refused(path)
         process.kill()
@@ -389,7 +389,7 @@ async def test_another_process_is_refused_until_the_first_is_killed(path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 async def test_a_forked_child_does_not_keep_the_lock(path):
-    """It has the same file open, but the run is over."""
+    """It has the file open, but the run is over."""
     reading, writing = os.pipe()
     async with opened(path):
         pid = os.fork()
@@ -414,8 +414,8 @@ async def test_a_forked_child_does_not_keep_the_lock(path):
         evolve(HERE, provider="openai"),
     ],
 )
-async def test_a_journal_of_another_destination_is_refused(path, other):
-    """The message says which it is, and which was asked for."""
+async def test_a_journal_for_another_destination_is_refused(path, other):
+    """The message has both destinations."""
     async with opened(path) as journal:
         await journal.finish(entry(1), uploaded(1))
     with path.open("ab") as journal:
@@ -446,14 +446,14 @@ HEADER = encode_header(HERE)
         encode_header(evolve(HERE, workspace="w-2"))[:-3],
     ],
 )
-async def test_a_file_of_another_kind_is_refused(path, content):
-    """It may have been named by mistake, and is somebody's work."""
+async def test_a_file_that_is_not_a_journal_is_refused(path, content):
+    """The path may be a mistake, and the file must not be damaged."""
     path.write_bytes(content)
     assert "it is not a journal" in await refused(path)
 
 
 async def test_a_journal_of_a_later_version_is_refused(path):
-    """What its lines mean is not known here."""
+    """This release may not understand its lines."""
     path.write_bytes(HEADER.replace(b"1", b"2", 1) + b"torn")
     assert "version 2" in await refused(path)
 
@@ -461,16 +461,16 @@ async def test_a_journal_of_a_later_version_is_refused(path):
 @pytest.mark.parametrize(
     "line", [b"nonsense", b"", b'{"finished": 1}', b'{"later": {}}', HEADER[:-1]]
 )
-async def test_a_line_of_another_kind_is_refused_by_its_number(path, line):
-    """Also where the last line is torn: nothing is mended in such a file."""
+async def test_an_invalid_line_is_refused_with_its_number(path, line):
+    """Even if the last line is incomplete: such a file is not repaired."""
     path.write_bytes(HEADER + b"".join(lines([1])) + line + b"\n" + b"".join(lines([2])) + b"torn")
     assert "line 4 is not a record of a journal" in await refused(path)
 
 
-async def test_what_is_no_regular_file_is_refused(tmp_path):
-    """And nobody waits for a FIFO's other end."""
+async def test_a_path_that_is_not_a_regular_file_is_refused(tmp_path):
+    """Without waiting for a FIFO's other end."""
     os.mkfifo(tmp_path / "fifo")
-    # Its name may be longer than a socket's can be.
+    # A socket's path has a maximum length.
     with socket.socket(socket.AF_UNIX) as listener, pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         listener.bind("socket")
@@ -482,14 +482,14 @@ async def test_what_is_no_regular_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["missing/run.jsonl", "nul\0", ""])
 async def test_a_path_that_cannot_be_opened_is_refused(tmp_path, name):
-    """With the system's reason."""
+    """With the reason of the operating system."""
     with pytest.raises(JournalError):
         await Journal.open(str(tmp_path / name), HERE)
     assert not list(tmp_path.iterdir())
 
 
-async def test_a_line_that_was_changed_meanwhile_is_an_error(path):
-    """Somebody has cut the file short while it was in use."""
+async def test_a_line_that_was_changed_during_the_run_is_an_error(path):
+    """The file was truncated while it was in use."""
     async with opened(path) as journal:
         await journal.finish(entry(1), uploaded(1))
         os.truncate(path, len(HEADER) + 5)
@@ -500,8 +500,8 @@ async def test_a_line_that_was_changed_meanwhile_is_an_error(path):
 # Writing
 
 
-async def test_what_settles_together_shares_an_fsync(path, monkeypatch):
-    """A thousand items take no thousand fsyncs."""
+async def test_entries_that_finish_together_share_an_fsync(path, monkeypatch):
+    """A thousand entries need far fewer than a thousand fsyncs."""
     counted = []
     fsync = os.fsync
     async with opened(path) as journal:
@@ -516,8 +516,8 @@ async def test_what_settles_together_shares_an_fsync(path, monkeypatch):
         assert all(journal.find(entry(n)) == file(n) for n in range(2000))
 
 
-async def test_a_single_item_settles_soon(path):
-    """It waits for company no longer than 50 ms."""
+async def test_a_single_entry_finishes_soon(path):
+    """It waits at most 50 ms for others to share the fsync with."""
     async with opened(path) as journal:
         best = 1.0
         for number in range(5):
@@ -527,8 +527,8 @@ async def test_a_single_item_settles_soon(path):
         assert 0.04 < best < 0.2
 
 
-async def test_what_begins_waits_for_no_company(path, monkeypatch):
-    """Only what becomes_true does; and closing ends that wait."""
+async def test_started_entries_do_not_wait_for_an_fsync(path, monkeypatch):
+    """Finished ones do, and closing the journal ends that wait."""
     monkeypatch.setattr(_journal, "_SYNC_DELAY", 30)
     with anyio.fail_after(10):
         async with opened(path) as journal:
@@ -544,7 +544,7 @@ async def test_what_begins_waits_for_no_company(path, monkeypatch):
 
 
 class SlowDisk:
-    """Takes its time for an fsync, until it is let go."""
+    """An fsync that blocks until ``go`` is set."""
 
     def __init__(self):
         self.asked, self.go = threading.Event(), threading.Event()
@@ -556,8 +556,8 @@ class SlowDisk:
         self._fsync(fd)
 
 
-async def test_an_item_is_settled_when_it_is_on_the_disk(path, monkeypatch):
-    """Not before; what begins meanwhile does not wait for that."""
+async def test_finish_returns_when_the_line_is_on_the_disk(path, monkeypatch):
+    """Not before; meanwhile, others can start."""
     disk = SlowDisk()
     async with opened(path) as journal:
         monkeypatch.setattr(os, "fsync", disk)
@@ -570,8 +570,8 @@ async def test_an_item_is_settled_when_it_is_on_the_disk(path, monkeypatch):
         await finishing
 
 
-async def test_the_event_loop_does_no_work_on_files(path, monkeypatch):
-    """Its thread never waits for a disk."""
+async def test_files_are_accessed_in_threads_only(path, monkeypatch):
+    """The event loop never waits for a disk."""
     here, done = threading.get_ident(), set()
 
     def watch(owner, name):
@@ -599,7 +599,7 @@ async def test_the_event_loop_does_no_work_on_files(path, monkeypatch):
 
 
 async def test_short_writes_are_completed(path, monkeypatch):
-    """A system may take a part of what it is given."""
+    """The operating system may write only a part of the data."""
     write = os.write
     monkeypatch.setattr(_journal_file, "_write", lambda fd, data: write(fd, data[:7]))
     async with opened(path) as journal:
@@ -608,7 +608,7 @@ async def test_short_writes_are_completed(path, monkeypatch):
 
 
 class FullDisk:
-    """Takes so many bytes, and then none."""
+    """Accept ``room`` bytes, then fail."""
 
     def __init__(self, room):
         self.room = room
@@ -630,8 +630,8 @@ async def fails(awaitable):
 
 
 @pytest.mark.parametrize("room", [0, 1000, 1111, 5000])
-async def test_a_full_disk_is_told_to_all(path, monkeypatch, room):
-    """Those who wait, those who come later, and who closes; what was acknowledged stays."""
+async def test_a_full_disk_fails_all_writes(path, monkeypatch, room):
+    """Waiting and later ones, and closing; acknowledged lines are kept."""
     journal = await Journal.open(path, HERE)
     await journal.finish(entry(1), uploaded(1))
     with monkeypatch.context() as patch:
@@ -662,8 +662,8 @@ LIMITED = """
 """
 
 
-async def test_a_file_that_may_not_grow_is_told(path):
-    """As the system itself refuses it."""
+async def test_a_limit_of_the_file_size_fails_the_writes(path):
+    """With the reason of the operating system."""
     async with child(path, LIMITED) as process:
         said = await anyio.to_thread.run_sync(process.stdout.read)
     said = said.decode().splitlines()
@@ -684,8 +684,8 @@ async def test_a_file_that_may_not_grow_is_told(path):
         (RuntimeError("can't start new thread"), "can't start new thread"),
     ],
 )
-async def test_a_failed_fsync_is_told_to_all(path, monkeypatch, error, text):
-    """What the disk lost once it may lose for good, so nothing is tried again."""
+async def test_a_failed_fsync_fails_all_writes(path, monkeypatch, error, text):
+    """It is not retried, as a second fsync may succeed although data was lost."""
 
     def fail(fd):
         raise error
@@ -704,8 +704,8 @@ async def test_a_failed_fsync_is_told_to_all(path, monkeypatch, error, text):
         pass
 
 
-async def test_what_is_on_its_way_to_the_disk_is_told_of_a_failure(path, monkeypatch):
-    """At once; and the fsync that ends later harms nobody."""
+async def test_a_failed_write_fails_those_who_wait_for_an_fsync(path, monkeypatch):
+    """At once; the fsync that ends later has no effect."""
     disk = SlowDisk()
     journal = await Journal.open(path, HERE)
     with monkeypatch.context() as patch, anyio.fail_after(8):
@@ -719,8 +719,8 @@ async def test_what_is_on_its_way_to_the_disk_is_told_of_a_failure(path, monkeyp
     assert await fails(journal.aclose()) == message
 
 
-async def test_what_waits_for_company_is_told_of_a_failure(path, monkeypatch):
-    """Though its own line is written, nobody can say that it is on the disk."""
+async def test_a_failed_write_fails_those_who_wait_to_share_an_fsync(path, monkeypatch):
+    """Their lines are written, but may not be on the disk."""
     monkeypatch.setattr(_journal, "_SYNC_DELAY", 30)
     journal = await Journal.open(path, HERE)
     finishing = asyncio.create_task(fails(journal.finish(entry(1), uploaded(1))))
@@ -731,8 +731,8 @@ async def test_what_waits_for_company_is_told_of_a_failure(path, monkeypatch):
     assert await fails(journal.aclose()) == finishing.result()
 
 
-async def test_a_line_that_could_not_be_read_again_is_refused(path):
-    """It harms no other."""
+async def test_an_invalid_record_is_refused(path):
+    """It does not affect others."""
     async with opened(path) as journal:
         with pytest.raises(ValueError, match="zone"):
             await journal.start(entry(1), NOW.replace(tzinfo=None))
@@ -744,8 +744,8 @@ async def test_a_line_that_could_not_be_read_again_is_refused(path):
 # Cancelling and closing
 
 
-async def test_whoever_is_cancelled_has_its_line_written(path):
-    """And no other waiter notices."""
+async def test_a_cancelled_call_has_its_line_written(path):
+    """And other calls are not affected."""
     async with opened(path) as journal:
         tasks = [
             *(asyncio.create_task(journal.start(entry(n), NOW)) for n in range(20)),
@@ -762,8 +762,8 @@ async def test_whoever_is_cancelled_has_its_line_written(path):
 
 
 @pytest.mark.parametrize("pause", [0, 0.005, 0.03, 0.06])
-async def test_lines_are_whole_whenever_their_waiters_are_cancelled(path, pause):
-    """Before they are written, while they are, and after."""
+async def test_lines_are_complete_whenever_their_calls_are_cancelled(path, pause):
+    """Before, during and after the write."""
     async with opened(path) as journal:
         with anyio.move_on_after(pause):
             async with anyio.create_task_group() as group:
@@ -774,8 +774,8 @@ async def test_lines_are_whole_whenever_their_waiters_are_cancelled(path, pause)
         assert journal.find(entry(500)) == file(500)
 
 
-async def test_closing_writes_what_is_left_even_when_cancelled(path, monkeypatch):
-    """However often; the file is unlocked, and no task stays behind."""
+async def test_closing_writes_the_queued_lines_even_when_cancelled(path, monkeypatch):
+    """Several times; the file is unlocked, and no task is left."""
     tasks, fsync = asyncio.all_tasks(), os.fsync
     journal = await Journal.open(path, HERE)
     monkeypatch.setattr(os, "fsync", lambda fd: (time.sleep(0.1), fsync(fd)))
@@ -793,8 +793,8 @@ async def test_closing_writes_what_is_left_even_when_cancelled(path, monkeypatch
         assert journal.find(entry(1)) == file(1)
 
 
-async def test_closing_in_a_cancelled_scope_writes_what_is_left(path):
-    """As a run's own end does it."""
+async def test_closing_in_a_cancelled_scope_writes_the_queued_lines(path):
+    """As at the end of a cancelled run."""
     with anyio.CancelScope() as scope:
         async with opened(path) as journal:
             await journal.start(entry(1), NOW)
@@ -806,7 +806,7 @@ async def test_closing_in_a_cancelled_scope_writes_what_is_left(path):
 
 
 async def test_closing_again_does_nothing(path):
-    """And a closed journal takes nothing more."""
+    """And a closed journal refuses new lines."""
     async with opened(path) as journal:
         await journal.aclose()
         await asyncio.gather(journal.aclose(), journal.aclose())
@@ -815,7 +815,7 @@ async def test_closing_again_does_nothing(path):
 
 
 async def test_opening_can_be_cancelled(path, monkeypatch):
-    """The lock does not stay."""
+    """The file is unlocked."""
     load = Journal._load
     monkeypatch.setattr(Journal, "_load", lambda *args: (load(*args), time.sleep(0.1)))
     with anyio.move_on_after(0.01) as scope:
@@ -826,8 +826,8 @@ async def test_opening_can_be_cancelled(path, monkeypatch):
 
 
 @pytest.mark.parametrize("steps", range(6))
-def test_a_loop_that_ends_loses_no_lines(path, steps):
-    """As when a generator that has the journal open is not closed: the loop closes it last."""
+def test_no_line_is_lost_when_the_event_loop_ends(path, steps):
+    """As with a generator that is not closed and has the journal open: the loop closes it."""
 
     async def run():
         journal = await Journal.open(path, HERE)
@@ -860,7 +860,7 @@ def test_a_loop_that_ends_loses_no_lines(path, steps):
 
 
 class SlowWrite:
-    """Takes its time for a write; may take only a part of it, and not go on for once."""
+    """A slow write of ``room`` bytes, then one that fails."""
 
     def __init__(self, room):
         self.asked, self._disks = threading.Event(), iter([FullDisk(room), FullDisk(0)])
@@ -872,8 +872,8 @@ class SlowWrite:
 
 
 @pytest.mark.parametrize("room", [10_000, 30])
-async def test_a_write_whose_task_was_cancelled_is_waited_for(path, monkeypatch, room):
-    """A loop that ends cancels all tasks; the thread goes on, and no line is written twice."""
+async def test_closing_waits_for_a_write_whose_task_was_cancelled(path, monkeypatch, room):
+    """An ending loop cancels all tasks; the thread goes on, and no line is written twice."""
     tasks = asyncio.all_tasks()
     journal = await Journal.open(path, HERE)
     await journal.start(entry(1), NOW)
@@ -895,8 +895,8 @@ async def test_a_write_whose_task_was_cancelled_is_waited_for(path, monkeypatch,
         assert bool(journal.pending) is bool(told)
 
 
-async def test_a_cancelled_wait_for_the_disk_is_made_up_for(path, monkeypatch):
-    """When the journal is closed."""
+async def test_closing_syncs_after_the_sync_task_was_cancelled(path, monkeypatch):
+    """So the waiting call returns."""
     monkeypatch.setattr(_journal, "_SYNC_DELAY", 30)
     journal = await Journal.open(path, HERE)
     finishing = asyncio.create_task(journal.finish(entry(1), uploaded(1)))
@@ -910,7 +910,7 @@ async def test_a_cancelled_wait_for_the_disk_is_made_up_for(path, monkeypatch):
 
 
 async def test_an_idle_journal_has_no_tasks(path):
-    """They come when there is something to do."""
+    """Tasks run only while there is something to write."""
     tasks = asyncio.all_tasks()
     async with opened(path) as journal:
         await journal.finish(entry(1), uploaded(1))
@@ -942,7 +942,7 @@ asyncio.run(main())
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux' /proc")
 def test_a_hundred_thousand_items_take_little_memory_and_time(path):
-    """Under 12 MiB, of which the tables are 5, and a few seconds of one processor."""
+    """Under 12 MiB, of which the tables take 5, and a few seconds of CPU time."""
     line = encode(Record(entry=entry(987654321), status="uploaded", file=file(987654321)))
     with path.open("wb") as journal:
         journal.write(encode_header(Destination(server="s")))

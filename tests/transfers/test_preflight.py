@@ -1,4 +1,4 @@
-"""What is wrong with the sources of a bulk run, found before anything is sent."""
+"""Checking the sources of a bulk run before anything is sent."""
 
 import io
 import os
@@ -31,7 +31,7 @@ def make(path, content=b"words"):
 
 
 def hole(path, size):
-    """A file of that size, which takes no room."""
+    """Create a sparse file."""
     with path.open("wb") as file:
         file.write(b"%PDF")
         file.truncate(size)
@@ -39,18 +39,18 @@ def hole(path, size):
 
 
 class Reader(io.BytesIO):
-    """A file object with a response of its own."""
+    """A file object whose ``read`` is replaced."""
 
     def __init__(self, content, response):
         super().__init__(content)
-        self._answer = response
+        self._response = response
 
     def read(self, size=-1):
-        return self._answer(super().read(size))
+        return self._response(super().read(size))
 
 
 class Never:
-    """Content that may not be read."""
+    """Content that must not be read."""
 
     name = "never.txt"
 
@@ -67,8 +67,8 @@ class Pipe(Never):
     read = Never.__iter__
 
 
-def test_sources_without_a_fault_have_no_problems(tmp_path):
-    """Of whatever kind they are."""
+def test_valid_sources_have_no_problems(tmp_path):
+    """Of every kind."""
     path = make(tmp_path / "a.txt")
     assert (
         problems(
@@ -90,8 +90,8 @@ def test_sources_without_a_fault_have_no_problems(tmp_path):
     )
 
 
-def test_each_fault_is_a_line(tmp_path, monkeypatch):
-    """In the order of the sources, with what the caller knows them by."""
+def test_each_problem_is_a_line(tmp_path, monkeypatch):
+    """In the order of the sources, with their names."""
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "empty", b"")
     make(tmp_path / "binary", b"\0")
@@ -149,20 +149,20 @@ def test_each_fault_is_a_line(tmp_path, monkeypatch):
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_a_source_that_would_be_refused_is_a_problem(source, part):
-    """One line says why."""
+    """The line has the reason."""
     [line] = problems(source)
     assert part in line
     assert "\n" not in line
 
 
-def test_bytes_may_be_too_many():
-    """As files may; they are not copied for it."""
+def test_too_many_bytes_are_a_problem():
+    """Without copying them."""
     for content in (bytes(MAX_FILE_SIZE + 1), memoryview(bytearray(MAX_FILE_SIZE + 1))):
         assert "has 104857601 bytes" in problems(("a.txt", content))[0]
 
 
-def test_a_disk_that_fails_is_a_problem():
-    """Of file objects too, and a closed one is no better."""
+def test_a_failing_disk_is_a_problem():
+    """Also for file objects, and so is a closed one."""
 
     def fail(_):
         raise OSError(5, "Input/output error")
@@ -178,8 +178,8 @@ def test_a_disk_that_fails_is_a_problem():
 @pytest.mark.parametrize(
     ("content", "expected"), [(b"words", 0), (b"", 1), (b"\0", 1), (b"PK\x03\x04", 1)]
 )
-def test_file_objects_are_looked_at_from_where_they_are(tmp_path, content, expected):
-    """And put back there, whatever the response."""
+def test_file_objects_are_checked_from_their_position(tmp_path, content, expected):
+    """And set back to it."""
     with make(tmp_path / "file", b"\0\0" + content).open("rb") as file:
         file.seek(2)
         assert len(problems(("a.txt", file))) == expected
@@ -187,8 +187,8 @@ def test_file_objects_are_looked_at_from_where_they_are(tmp_path, content, expec
         assert file.read() == content
 
 
-def test_entries_say_themselves_what_is_wrong(tmp_path):
-    """What is to be skipped is no problem; what failed is one; the rest is looked at."""
+def test_errors_of_entries_are_problems(tmp_path):
+    """Skipped entries are not; the others are checked."""
     error = UploadSourceError("cannot read 'x': Permission denied")
     entries = [
         Entry(path=tmp_path / "missing", filename="a:b", reason="a symbolic link"),
@@ -203,8 +203,8 @@ def test_entries_say_themselves_what_is_wrong(tmp_path):
     assert "'docs/d:'" in third
 
 
-def test_different_files_of_one_name_are_a_problem(tmp_path):
-    """Each after the first; the same one again is none."""
+def test_different_files_with_the_same_name_are_a_problem(tmp_path):
+    """For each after the first; the same file twice is not a problem."""
     one, two = make(tmp_path / "1" / "a.txt"), make(tmp_path / "2" / "a.txt")
     (tmp_path / "link").symlink_to("1/a.txt")
     assert problems(one, two, ("b", b"words"), ("b", b"words"), ("b", bytearray(b"words"))) == [
@@ -218,8 +218,8 @@ def test_different_files_of_one_name_are_a_problem(tmp_path):
     assert len(problems(("a", b"x"), ("a", b"y"))) == 1
 
 
-def test_equal_names_of_what_cannot_be_uploaded_are_no_second_problem(tmp_path):
-    """Missing files, skipped entries, sources without a name."""
+def test_duplicate_names_of_invalid_sources_are_not_reported(tmp_path):
+    """Missing files, skipped entries, unnamed sources."""
     path = make(tmp_path / "a")
     skipped = Entry(path=tmp_path / "b", filename="a", reason="a symbolic link")
     lines = problems(path, ("a", tmp_path / "missing"), skipped, b"", b"", (5, b"x"), (5, b"y"))
@@ -231,8 +231,8 @@ NAMED = st.tuples(st.sampled_from("abcd"), st.sampled_from([b"1", b"2", b"3"]))
 
 
 @given(st.lists(NAMED))
-def test_names_are_free_of_problems_if_each_has_one_content(sources):
-    """However many there are, in any order."""
+def test_duplicate_names_are_no_problem_if_the_contents_are_equal(sources):
+    """In any number and order."""
     first = dict(reversed(sources))
     expected = sum(first[name] != content for name, content in sources)
     assert len(problems(*sources)) == expected
@@ -240,8 +240,8 @@ def test_names_are_free_of_problems_if_each_has_one_content(sources):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(min_size=1, max_size=40) | st.text(min_size=1, max_size=9).map(str.encode))
-def test_what_passes_is_what_the_service_takes(tmp_path, content):
-    """As a file, as bytes and as a file object."""
+def test_contents_without_problems_are_those_that_the_service_accepts(tmp_path, content):
+    """As a path, as bytes and as a file object."""
     path = make(tmp_path / "a", content)
     expected = int(detect(path) is None)
     for source in (path, ("a", content), ("a", io.BytesIO(content))):
@@ -249,14 +249,14 @@ def test_what_passes_is_what_the_service_takes(tmp_path, content):
 
 
 @pytest.mark.parametrize("sources", [iter([]), walk("."), None, 5])
-def test_an_iterator_is_refused_at_the_call(sources):
-    """Nothing of it would be left to upload."""
+def test_an_iterator_is_refused_by_the_call(sources):
+    """Nothing would be left to upload."""
     with pytest.raises(InvalidRequestError, match="expected a list"):
         find_problems(sources)
 
 
-def test_problems_come_as_they_are_found(tmp_path):
-    """The first does not wait for the last."""
+def test_problems_are_yielded_as_they_are_found(tmp_path):
+    """The first one does not wait for the others."""
 
     class Sources:
         def __iter__(self):
@@ -268,7 +268,7 @@ def test_problems_come_as_they_are_found(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 def test_no_file_stays_open(tmp_path):
-    """Neither of those that are fine nor of those that are not."""
+    """Whether it has problems or not."""
     sources = [
         tmp_path,
         make(tmp_path / "a"),
@@ -281,7 +281,7 @@ def test_no_file_stays_open(tmp_path):
 
 
 def test_memory_stays_flat(tmp_path):
-    """However many sources there are: a few bytes for each."""
+    """A few bytes for each source."""
     content = b"words"
 
     class Sources:

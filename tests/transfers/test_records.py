@@ -1,4 +1,4 @@
-"""What stands in a journal's lines, written and read."""
+"""The journal's lines, written and read."""
 
 import json
 import os
@@ -52,7 +52,7 @@ paths = st.text() | st.binary().map(os.fsdecode)
     st.datetimes(timezones=zones),
 )
 def test_an_item_is_read_as_it_was_written(entry, started):
-    """Whatever its name, which may hold anything, and bytes that are no text."""
+    """Names may contain anything, even bytes that are not valid text."""
     line = encode(Record(entry=entry, started=started))
     record = decode(line)
     fields = JournalEntry.__slots__[:5]
@@ -80,13 +80,13 @@ def test_an_item_is_read_as_it_was_written(entry, started):
         Record(entry=ENTRY, status="skipped"),
     ],
 )
-def test_an_outcome_is_read_as_it_was_written(record):
-    """With all that is known of the file, or why there is none."""
+def test_an_outcome_is_read_as_written(record):
+    """With the file's metadata, or the reason why there is none."""
     assert decode(encode(record)) == record
 
 
-def test_the_lines_are_as_documented():
-    """Other programs may read them; what is not known is left out."""
+def test_lines_have_the_documented_format():
+    """Other programs may read them; unknown fields are omitted."""
     entry = evolve(ENTRY, sha256=None)
     plain = {"path": "/a/b.txt", "filename": "a/b.txt", "size": 3, "mtime_ns": 17}
     file = FileMetadata(id="file-1", filename="b", size_bytes=3, created_at=NOW)
@@ -132,8 +132,8 @@ def test_the_words_of_earlier_releases_are_read(record):
     assert decode(line) == record
 
 
-def test_keys_of_later_versions_are_ignored():
-    """Wherever they stand."""
+def test_unknown_keys_are_ignored():
+    """At every level."""
     for record in (
         Record(entry=ENTRY, started=NOW),
         Record(entry=ENTRY, status="uploaded", file=FILE),
@@ -148,7 +148,7 @@ def test_keys_of_later_versions_are_ignored():
 
 
 def test_a_very_long_error_is_cut():
-    """Nobody reads more than a thousand characters."""
+    """To a thousand characters."""
     assert decode(encode(Record(entry=ENTRY, status="failed", text="x" * 5000))).text == "x" * 1000
 
 
@@ -162,8 +162,8 @@ def test_a_very_long_error_is_cut():
         Record(entry=ENTRY, status="deleted"),
     ],
 )
-def test_what_could_not_be_read_again_is_not_written(record):
-    """A time without its zone, no status of an upload, an upload without its file."""
+def test_an_invalid_record_is_not_written(record):
+    """A time without a time zone, another status, or an upload without its file."""
     with pytest.raises(ValueError, match="zone"):
         encode(record)
 
@@ -214,8 +214,8 @@ GOOD = {
         ),
     ],
 )
-def test_other_lines_are_no_records(line):
-    """Not even if much of it looks like one."""
+def test_lines_that_are_not_records_are_refused(line):
+    """Even if they look much like one."""
     assert decode(json.dumps(GOOD).encode())
     with pytest.raises(ValueError, match=r"^not a record of a journal$"):
         decode(line)
@@ -234,15 +234,15 @@ def test_other_lines_are_no_records(line):
         ({"mtime_ns": None}, True),
     ],
 )
-def test_with_a_checksum_the_time_does_not_count(change, same):
-    """A file that was merely touched is the same entry."""
+def test_with_a_checksum_the_modification_time_is_ignored(change, same):
+    """A file that was only touched is the same entry."""
     other = evolve(ENTRY, **change)
     assert (other == ENTRY) is same
     assert len({ENTRY, other}) == 2 - same
 
 
-def test_without_a_checksum_the_time_counts():
-    """It is all that tells of a change."""
+def test_without_a_checksum_the_modification_time_is_compared():
+    """It is the only sign of a change."""
     entry = evolve(ENTRY, sha256=None)
     assert entry == evolve(entry)
     assert entry != evolve(entry, mtime_ns=18)

@@ -1,4 +1,4 @@
-"""Parts of a large run, for several machines."""
+"""Shards of a large run, for several machines."""
 
 import io
 import os
@@ -31,15 +31,15 @@ def stored(file_id, filename="a.txt"):
     )
 
 
-def part_of(source, count=1000):
-    """In which part a source is."""
+def shard_of(source, count=1000):
+    """Return the shard that a source is in."""
     [index] = [index for index in range(count) if list(shard([source], index, count))]
     return index
 
 
 @given(st.lists(TEXTS), COUNTS)
-def test_each_source_is_in_exactly_one_part(sources, count):
-    """Nothing is lost, nothing done twice, and each part keeps the order."""
+def test_each_source_is_in_exactly_one_shard(sources, count):
+    """Each shard keeps the order."""
     parts = [list(shard(sources, index, count)) for index in range(count)]
     assert Counter(sources) == Counter(source for part in parts for source in part)
     for part in parts:
@@ -48,8 +48,8 @@ def test_each_source_is_in_exactly_one_part(sources, count):
 
 
 @given(st.lists(TEXTS, unique=True), st.randoms(), COUNTS, st.data())
-def test_a_source_stays_in_its_part(sources, random, count, data):
-    """Whatever the order, and whatever else there is."""
+def test_a_source_stays_in_its_shard(sources, random, count, data):
+    """Regardless of the order, and of the other sources."""
     index = data.draw(st.integers(min_value=0, max_value=count - 1))
     part = set(shard(sources, index, count))
     random.shuffle(sources)
@@ -57,18 +57,18 @@ def test_a_source_stays_in_its_part(sources, random, count, data):
     assert set(shard(some, index, count)) == part.intersection(some)
 
 
-def test_parts_are_about_equal():
-    """Also of names that are much alike."""
+def test_shards_have_about_the_same_size():
+    """Even for similar names."""
     sources = [f"docs/{number:06}.pdf" for number in range(8000)]
     sizes = [sum(1 for _ in shard(sources, index, 8)) for index in range(8)]
     assert sum(sizes) == 8000
     assert all(850 < size < 1150 for size in sizes)
 
 
-def test_parts_are_the_same_in_each_process():
-    """And in each version: these are written down."""
+def test_shards_are_the_same_in_each_process():
+    """And in each release: a change would split resumed runs differently."""
     sources = ["a.txt", "docs/b.pdf", "caf\xe9", "\udcff", "file_01"]
-    assert [part_of(source) for source in sources] == [685, 188, 259, 362, 631]
+    assert [shard_of(source) for source in sources] == [685, 188, 259, 362, 631]
     code = "from openrouter_async.transfers import shard\nprint(*shard(map(str, range(50)), 1, 3))"
     outputs = {
         subprocess.check_output(
@@ -93,18 +93,18 @@ def test_parts_are_the_same_in_each_process():
     ],
     ids=lambda source: type(source).__name__,
 )
-def test_what_is_stored_under_the_same_name_is_in_the_same_part(source):
-    """Whoever has to tell two of them apart must know of both."""
-    assert part_of(source) == part_of("docs/a.pdf")
+def test_sources_stored_under_the_same_name_are_in_the_same_shard(source):
+    """Lost uploads of both can only be told apart by one run."""
+    assert shard_of(source) == shard_of("docs/a.pdf")
 
 
-def test_a_stored_file_goes_by_its_id():
-    """As its id alone does, since several may have the same name."""
-    assert part_of(stored("file_1", "x")) == part_of(stored("file_1", "y")) == part_of("file_1")
+def test_a_stored_file_is_sharded_by_its_id():
+    """Like an id alone, since several files may have the same name."""
+    assert shard_of(stored("file_1", "x")) == shard_of(stored("file_1", "y")) == shard_of("file_1")
 
 
-def test_sources_are_taken_one_by_one():
-    """An endless iterator is no problem, and nothing is read before it is asked for."""
+def test_sources_are_read_lazily():
+    """Even an endless iterator can be sharded."""
     taken = []
 
     def endless():
@@ -139,8 +139,8 @@ class BytesPath:
     ],
     ids=lambda source: type(source).__name__,
 )
-def test_what_has_no_name_is_refused(source):
-    """When its turn comes."""
+def test_an_unnamed_source_is_refused(source):
+    """When it is reached."""
     part = shard(["a", source], 0, 1)
     assert next(part) == "a"
     with pytest.raises(InvalidRequestError):
@@ -151,14 +151,14 @@ def test_what_has_no_name_is_refused(source):
     ("index", "count"),
     [(0, 0), (1, 1), (-1, 2), (2, 2), (0, -1), ("0", 1), (0, 1.0), (True, 2), (0, None)],
 )
-def test_a_part_that_is_not_there_is_refused_at_the_call(index, count):
-    """Before any source is looked at."""
+def test_an_invalid_index_or_count_is_refused_by_the_call(index, count):
+    """Before any source is read."""
     with pytest.raises(InvalidRequestError, match="index"):
         shard(["a"], index, count)
 
 
 @pytest.mark.parametrize("sources", ["docs", b"docs", None, 5])
-def test_what_holds_no_sources_is_refused_at_the_call(sources):
-    """A single path is none either: its letters would be taken for paths."""
+def test_a_single_source_is_refused_by_the_call(sources):
+    """The characters of a path would be taken for paths."""
     with pytest.raises(InvalidRequestError, match="expected a list of paths"):
         shard(sources, 0, 1)

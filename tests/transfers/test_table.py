@@ -1,4 +1,4 @@
-"""Sets and tables that hold fingerprints in place of names."""
+"""Sets and tables that store fingerprints instead of names."""
 
 import sys
 
@@ -10,14 +10,14 @@ from openrouter_async.transfers.table import Seen, Table
 
 
 def size_of(table):
-    """Bytes that a table's cells take."""
+    """Return the size of a table's cells in bytes."""
     return sum(sys.getsizeof(part._cells) for part in table._parts)
 
 
 @settings(deadline=None)  # a noisy machine may stop a test for a while
 @given(st.lists(st.text(max_size=3) | st.binary(max_size=3)))
-def test_a_key_is_new_once(keys):
-    """Text and its bytes are the same key; nothing else is."""
+def test_a_key_is_new_only_once(keys):
+    """Text and its UTF-8 bytes are the same key."""
     seen, model = Seen(), set()
     for key in keys:
         plain = key if isinstance(key, bytes) else key.encode()
@@ -27,16 +27,16 @@ def test_a_key_is_new_once(keys):
         assert key in seen
 
 
-def test_many_keys_are_kept_apart():
-    """Each part has grown many times by then."""
+def test_many_keys_are_distinguished():
+    """After each part has grown many times."""
     seen = Seen()
     assert all(seen.add(f"file-{number}") for number in range(20_000))
     assert not any(seen.add(f"file-{number}") for number in range(20_000))
     assert not any(f"none-{number}" in seen for number in range(20_000))
 
 
-def test_names_that_are_no_text_are_keys_too():
-    """Lone surrogates stand for bytes that cannot be decoded."""
+def test_names_that_are_not_valid_text_are_keys():
+    """Lone surrogates represent bytes that cannot be decoded."""
     seen = Seen()
     assert seen.add("\udcff")
     assert not seen.add("\udcff")
@@ -44,8 +44,8 @@ def test_names_that_are_no_text_are_keys_too():
 
 
 @pytest.mark.parametrize("count", [10_000, 15_000, 20_000, 25_000])
-def test_a_key_takes_sixteen_bytes_at_most(count):
-    """And a number's place in a table twice as many; the parts themselves are a fixed cost."""
+def test_a_key_takes_at_most_sixteen_bytes(count):
+    """And an entry of a table twice as many; empty parts are a fixed cost."""
     seen, table = Seen(), Table()
     fixed = size_of(seen)
     for number in range(count):
@@ -58,7 +58,7 @@ def test_a_key_takes_sixteen_bytes_at_most(count):
 @settings(deadline=None)  # a noisy machine may stop a test for a while
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2**64 - 1)), max_size=200))
 def test_a_table_keeps_all_numbers_of_a_key(pairs):
-    """However many, and whatever grows meanwhile."""
+    """Any number of them, while it grows."""
     table, model = Table(), {}
     for key, number in pairs:
         table.add(key, number)
@@ -68,7 +68,7 @@ def test_a_table_keeps_all_numbers_of_a_key(pairs):
 
 
 def test_a_number_can_be_replaced():
-    """The key's others, and other keys', stay."""
+    """Other numbers, of this key and of others, are kept."""
     table = Table()
     for number in range(20_000):
         table.add(f"key-{number // 2}", number)
@@ -78,13 +78,13 @@ def test_a_number_can_be_replaced():
         assert sorted(table.get(f"key-{number // 2}")) == [number + 1, 10**6 + number]
 
 
-def test_nobody_can_choose_keys_that_collide():
-    """Each table has fingerprints of its own."""
+def test_fingerprints_differ_between_tables():
+    """Each table has its own random key."""
     assert Seen()._locate("a")[1] != Seen()._locate("a")[1]
 
 
-def test_a_fingerprint_of_nothing_but_zeros_is_one_too(monkeypatch):
-    """Zero marks a free slot."""
+def test_a_fingerprint_of_zeros_is_stored(monkeypatch):
+    """Although zero marks a free slot."""
     seen = Seen()
 
     class Zeros:

@@ -1,4 +1,4 @@
-"""The pace of a bulk run: slots, pauses, the adaptive limit, and the quota of retries.
+"""The pace of a bulk run: slots, pauses, the adaptive limit, and the retry budget.
 
 Most of it runs on a loop whose clock jumps from timer to timer, so that seconds cost nothing and
 every moment is exact.
@@ -47,7 +47,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         self._selector.select = self._jump
 
     def _jump(self, timeout):
-        assert timeout is not None, "everybody waits, and nothing will ever happen"
+        assert timeout is not None, "all tasks wait, and nothing is scheduled"
         if timeout:
             self._moment += max(timeout, 1e-6)  # less might be lost in rounding
         return self._really_select(0)
@@ -72,7 +72,7 @@ def refusal(status, retry_after=None):
 
 
 class Service:
-    """Requests as the transport makes them, to a service that takes as long as it is told."""
+    """Requests as the transport makes them, to a service with given response times."""
 
     def __init__(self, throttle, others=None):
         self.hooks = throttle.hooks(others or Hooks())
@@ -87,7 +87,7 @@ class Service:
         await self.hooks.on_response(ResponseEvent(**shown, status_code=status, elapsed=took))
 
     async def retry(self, error, *, wait=0.0, number=1):
-        """What the transport does before it sends a request once more."""
+        """What the transport does before it retries a request."""
         event = RetryEvent(
             method="POST",
             url=URL,
@@ -102,22 +102,22 @@ class Service:
 
 
 async def many(count, work, *args, **kwargs):
-    """So many of it, beside each other."""
+    """Run ``count`` of it at once."""
     await asyncio.gather(*(work(*args, **kwargs) for _ in range(count)))
 
 
-async def deal(throttle, service, answers, size=SMALL):
-    """Deal with an item as a worker does; each response is a status and how long it takes."""
+async def process(throttle, service, responses, size=SMALL):
+    """Process an item as a worker does; each response is a status and the time it takes."""
     async with throttle.slot(lambda: size):
-        for status, took in answers:
+        for status, took in responses:
             await service.attempt(status, took=took)
 
 
 # Slots
 
 
-def test_no_more_items_than_the_limit_are_under_way():
-    """And those that wait come in their order."""
+def test_at_most_limit_items_run_at_once():
+    """And those that wait start in order of arrival."""
 
     async def main():
         throttle, under_way, most, order = Throttle(3), 0, 0, []
@@ -138,8 +138,8 @@ def test_no_more_items_than_the_limit_are_under_way():
     run(main())
 
 
-def test_a_slot_that_is_free_costs_no_turn_of_the_loop():
-    """An item that need not wait goes on at once."""
+def test_a_free_slot_is_taken_without_a_turn_of_the_event_loop():
+    """An item that need not wait starts at once."""
 
     async def main():
         with pytest.raises(StopIteration):
@@ -148,9 +148,10 @@ def test_a_slot_that_is_free_costs_no_turn_of_the_loop():
     run(main())
 
 
+@pytest.mark.parametrize("limit_changes", [False, True])
 @pytest.mark.parametrize("seed", range(20))
-def test_cancelled_items_lose_no_slot(seed):
-    """Whenever it comes: while they wait, in the moment of their turn, or under way."""
+def test_cancelled_items_lose_no_slot(seed, limit_changes):
+    """Whether they wait, are just getting their slot, or run; also while the limit changes."""
     dice = random.Random(seed)
 
     async def main():
@@ -171,6 +172,9 @@ def test_cancelled_items_lose_no_slot(seed):
         for task in dice.sample(tasks, len(tasks)):
             # Whole seconds, and single turns of the loop: many things happen at once.
             await asyncio.sleep(dice.choice([0, 0, 0, 1]))
+            if limit_changes and dice.random() < 0.2:
+                throttle._limit.value = dice.uniform(1, 4)
+                throttle._limiter.wake_waiters()
             if task not in spared:
                 task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
@@ -185,7 +189,7 @@ def test_cancelled_items_lose_no_slot(seed):
 
 
 def test_a_slot_handed_to_a_cancelled_item_goes_to_the_next():
-    """Both happen in the same turn of the loop."""
+    """Both happen in the same turn of the event loop."""
 
     async def main():
         throttle, entered = Throttle(1), []
@@ -207,8 +211,8 @@ def test_a_slot_handed_to_a_cancelled_item_goes_to_the_next():
     run(main())
 
 
-def test_a_lower_limit_lets_nobody_in_until_enough_have_left():
-    """Those under way are left alone."""
+def test_no_item_starts_before_fewer_than_a_lowered_limit_run():
+    """Items that run already are left alone."""
 
     async def main():
         throttle, entered = Throttle(8), []
@@ -227,7 +231,7 @@ def test_a_lower_limit_lets_nobody_in_until_enough_have_left():
     run(main())
 
 
-def test_an_item_that_waits_for_its_retry_lends_its_slot():
+def test_an_item_that_waits_for_its_retry_gives_its_slot_to_others():
     """The limit counts what is sent, not what waits."""
 
     async def main():
@@ -254,7 +258,7 @@ def test_an_item_that_waits_for_its_retry_lends_its_slot():
     run(main())
 
 
-def test_a_retry_that_is_cancelled_gives_nothing_back_twice():
+def test_a_cancelled_retry_does_not_release_its_slot_twice():
     """While it waits without its slot, and while it waits for one again."""
 
     async def main():
@@ -283,50 +287,50 @@ def test_a_retry_that_is_cancelled_gives_nothing_back_twice():
 # The limit
 
 
-def test_many_throttles_of_one_moment_halve_the_limit_once():
-    """They response what was sent before anyone knew; a later one halves it again."""
+def test_many_throttles_in_the_same_moment_halve_the_limit_once():
+    """All of these requests were sent before the first throttle; a later one halves it again."""
 
     async def main():
         throttle = Throttle(16)
         service = Service(throttle)
-        await many(16, deal, throttle, service, [(429, 1)])
+        await many(16, process, throttle, service, [(429, 1)])
         assert throttle.limit == 8
-        await many(8, deal, throttle, service, [(503, 1)])
+        await many(8, process, throttle, service, [(503, 1)])
         assert throttle.limit == 4
         for _ in range(5):
-            await deal(throttle, service, [(429, 1)])
+            await process(throttle, service, [(429, 1)])
         assert throttle.limit == 1
 
     run(main())
 
 
 def test_a_throttle_ends_the_round_of_successes():
-    """Growth is counted anew from there."""
+    """The count for the next increase starts again."""
 
     async def main():
         throttle = Throttle(8)
         service = Service(throttle)
-        await deal(throttle, service, [(200, 1)] * 7 + [(429, 1)] + [(200, 1)] * 3)
+        await process(throttle, service, [(200, 1)] * 7 + [(429, 1)] + [(200, 1)] * 3)
         assert throttle.limit == 4
-        await deal(throttle, service, [(200, 1)])
+        await process(throttle, service, [(200, 1)])
         assert throttle.limit == 5
 
     run(main())
 
 
-def test_the_limit_grows_by_one_for_as_many_successes():
-    """Up to the concurrency, and never by answers to what was sent before it fell."""
+def test_the_limit_grows_by_one_after_as_many_successes():
+    """Up to the concurrency; responses to requests sent before the decrease do not count."""
 
     async def main():
         throttle = Throttle(8)
         service = Service(throttle)
         late = [(200, 5)]
         await asyncio.gather(
-            deal(throttle, service, [(429, 1)]), many(7, deal, throttle, service, late)
+            process(throttle, service, [(429, 1)]), many(7, process, throttle, service, late)
         )
         limits = [throttle.limit]
         for _ in range(40):
-            await deal(throttle, service, [(200, 0.1)])
+            await process(throttle, service, [(200, 0.1)])
             limits.append(throttle.limit)
         steps = [(limit, len(list(group))) for limit, group in itertools.groupby(limits)]
         assert steps[:-1] == [(4, 4), (5, 5), (6, 6), (7, 7)]
@@ -335,13 +339,13 @@ def test_the_limit_grows_by_one_for_as_many_successes():
     run(main())
 
 
-def test_waiting_items_enter_as_the_limit_grows():
-    """Not only when another leaves."""
+def test_waiting_items_start_when_the_limit_grows():
+    """Not only when another one ends."""
 
     async def main():
         throttle = Throttle(2)
         service = Service(throttle)
-        await deal(throttle, service, [(429, 1)])
+        await process(throttle, service, [(429, 1)])
         assert throttle.limit == 1
         entered = asyncio.Event()
 
@@ -361,7 +365,7 @@ def test_waiting_items_enter_as_the_limit_grows():
 
 
 def test_small_and_large_files_together_leave_the_limit_alone():
-    """That a large file takes ten thousand times as long is no slowness."""
+    """A large file takes ten thousand times as long, and is not slow for its size."""
     dice = random.Random(7)
 
     async def main():
@@ -370,7 +374,7 @@ def test_small_and_large_files_together_leave_the_limit_alone():
         async def item(size):
             nonlocal lowest
             took = (0.005 + size / 2e6) * dice.uniform(0.7, 1.8)
-            await deal(throttle, service, [(200, took)], size)
+            await process(throttle, service, [(200, took)], size)
             lowest = min(lowest, throttle.limit)
 
         service = Service(throttle)
@@ -385,7 +389,7 @@ def test_small_and_large_files_together_leave_the_limit_alone():
 
 
 def test_a_service_that_becomes_slow_lowers_the_limit():
-    """20 times as slow for a while: far fewer at once, though never none; then all again."""
+    """While it is 20 times slower far fewer items run at once, at least one; then all again."""
 
     async def main():
         throttle, limits, factor = Throttle(16), [], 1
@@ -393,7 +397,7 @@ def test_a_service_that_becomes_slow_lowers_the_limit():
 
         async def item(size):
             took = (0.1 + size / 2e7) * factor
-            await deal(throttle, service, [(200, took)], size)
+            await process(throttle, service, [(200, took)], size)
             limits.append(throttle.limit)
 
         async def wave(count):
@@ -412,41 +416,41 @@ def test_a_service_that_becomes_slow_lowers_the_limit():
     run(main())
 
 
-def test_a_service_that_stays_slow_is_normal_after_a_while():
-    """The limit comes back: fewer at once did not make it faster."""
+def test_a_service_that_stays_slow_becomes_the_norm():
+    """The limit recovers, as fewer items at once did not make it faster."""
 
     async def main():
         throttle = Throttle(16)
         service = Service(throttle)
-        await many(64, deal, throttle, service, [(200, 0.1)])
-        await many(64, deal, throttle, service, [(200, 2)])
+        await many(64, process, throttle, service, [(200, 0.1)])
+        await many(64, process, throttle, service, [(200, 2)])
         assert throttle.limit < 10
-        await many(500, deal, throttle, service, [(200, 2)])
+        await many(500, process, throttle, service, [(200, 2)])
         assert throttle.limit == 16
 
     run(main())
 
 
-def test_the_noise_of_quick_answers_is_no_slowness():
-    """Below a quarter of a second nothing is slow, however many times as long it takes."""
+def test_quick_responses_are_never_slow():
+    """Below a quarter of a second, whatever the factor to the fastest."""
 
     async def main():
         throttle = Throttle(16)
         service = Service(throttle)
-        await many(64, deal, throttle, service, [(200, 0.002)])
-        await many(64, deal, throttle, service, [(200, 0.2)])
+        await many(64, process, throttle, service, [(200, 0.002)])
+        await many(64, process, throttle, service, [(200, 0.2)])
         assert throttle.limit == 16
 
     run(main())
 
 
-def test_a_limit_that_does_not_adapt_stays():
-    """Neither throttles nor slowness change it; pauses hold all the same."""
+def test_without_adaptive_the_limit_never_changes():
+    """Neither at throttles nor at slow responses; pauses apply nevertheless."""
 
     async def main():
         throttle = Throttle(16, adaptive=False)
         service = Service(throttle)
-        await many(32, deal, throttle, service, [(200, 0.1), (429, 0.1), (200, 9)])
+        await many(32, process, throttle, service, [(200, 0.1), (429, 0.1), (200, 9)])
         assert throttle.limit == 16
         throttle.note_failure(refusal(429, 7))
         start = now()
@@ -464,7 +468,7 @@ def test_a_limit_that_does_not_adapt_stays():
     ),
 )
 def test_the_limit_is_always_between_1_and_the_concurrency(most, steps):
-    """Whatever is answered, in whatever time, to requests of whatever age."""
+    """For any responses, after any time, to requests of any age."""
     limit = AdaptiveLimit(most, adaptive=True)
     for throttled, took, age, magnitude in steps:
         before, decreases = limit.value, limit.decreases
@@ -480,8 +484,8 @@ def test_the_limit_is_always_between_1_and_the_concurrency(most, steps):
 # Pauses
 
 
-def test_a_retry_after_pauses_everybody_and_they_follow_one_by_one():
-    """In their order, within a second, and none in the same moment as another."""
+def test_a_retry_after_pauses_all_items_and_they_start_again_one_by_one():
+    """Within a second, and hardly any two at the same moment."""
 
     async def main():
         throttle = Throttle(16, adaptive=False)
@@ -502,14 +506,14 @@ def test_a_retry_after_pauses_everybody_and_they_follow_one_by_one():
         assert again[-1] < 12
         assert sum(a < b for a, b in itertools.pairwise(again)) > 12
         service.sent.clear()
-        await many(16, deal, throttle, service, [(200, 1)])
-        assert len(set(service.sent)) == 1, "the pause is long over"
+        await many(16, process, throttle, service, [(200, 1)])
+        assert len(set(service.sent)) == 1, "the pause ended long ago"
 
     run(main())
 
 
-def test_a_limit_that_was_halved_lets_half_of_them_follow():
-    """The others come as these are answered."""
+def test_after_a_pause_half_of_the_items_start_as_the_limit_is_halved():
+    """The others start as these get their responses."""
 
     async def main():
         throttle = Throttle(16)
@@ -531,7 +535,7 @@ def test_a_limit_that_was_halved_lets_half_of_them_follow():
 
 
 def test_the_longest_of_several_pauses_counts():
-    """A shorter one does not cut it, a longer one goes on from its own beginning."""
+    """A shorter one does not end it early; a longer one counts from its own start."""
 
     async def main():
         throttle = Throttle(4)
@@ -564,15 +568,15 @@ def test_the_longest_of_several_pauses_counts():
     ],
     ids=str,
 )
-def test_a_failure_pauses_the_others_if_it_asks_for_it(error, seconds):
-    """Raised at last or tried again; for a minute at the most."""
+def test_a_failure_that_asks_for_a_pause_pauses_all_items(error, seconds):
+    """Whether it is raised or retried; for at most a minute."""
 
     async def main():
-        for tell in ("note_failure", "retry"):
+        for reported_by in ("note_failure", "retry"):
             throttle = Throttle(4)
             service = Service(throttle)
             start = now()
-            if tell == "note_failure":
+            if reported_by == "note_failure":
                 throttle.note_failure(error)
             else:
                 await service.retry(error)
@@ -586,7 +590,7 @@ def test_a_failure_pauses_the_others_if_it_asks_for_it(error, seconds):
 
 
 def test_the_longest_pause_can_be_set():
-    """As the retries' own ``max_retry_after`` can."""
+    """As ``max_retry_after`` can be for a single call."""
 
     async def main():
         throttle = Throttle(4, longest_pause=3600)
@@ -598,15 +602,15 @@ def test_the_longest_pause_can_be_set():
     run(main())
 
 
-def test_items_that_are_cancelled_in_a_pause_hold_nobody_up():
-    """The next in line takes their turn."""
+def test_items_cancelled_in_a_pause_do_not_delay_others():
+    """The next one takes their place."""
 
     async def main():
         throttle = Throttle(8, adaptive=False)
         service = Service(throttle)
         start = now()
         throttle.note_failure(refusal(429, 5))
-        tasks = [asyncio.create_task(deal(throttle, service, [(200, 0.01)])) for _ in range(8)]
+        tasks = [asyncio.create_task(process(throttle, service, [(200, 0.01)])) for _ in range(8)]
         await asyncio.sleep(1)
         for task in tasks[:7:2]:
             task.cancel()
@@ -619,11 +623,11 @@ def test_items_that_are_cancelled_in_a_pause_hold_nobody_up():
     run(main())
 
 
-# The quota
+# The retry budget
 
 
-def test_an_outage_is_no_storm():
-    """Workers that retry for ever do so no more often than the quota fills."""
+def test_an_outage_does_not_cause_a_retry_storm():
+    """Workers that retry for ever are limited by the rate at which the budget refills."""
 
     async def main():
         throttle, retries = Throttle(16), Counter()
@@ -640,7 +644,7 @@ def test_an_outage_is_no_storm():
             passed = now() - 1000
             assert retries.total() <= 16 + 1.6 * passed
             assert retries.total() >= 16 + 1.6 * passed - 2
-        assert max(retries.values()) - min(retries.values()) <= 1, "one has its turn like another"
+        assert max(retries.values()) - min(retries.values()) <= 1, "no worker is preferred"
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -649,7 +653,7 @@ def test_an_outage_is_no_storm():
 
 
 def test_a_few_retries_are_free_whatever_the_concurrency():
-    """One worker may send ten times again before it has to wait."""
+    """One worker can retry ten times before it has to wait."""
 
     async def main():
         service = Service(Throttle(1))
@@ -664,7 +668,7 @@ def test_a_few_retries_are_free_whatever_the_concurrency():
 
 
 def test_successes_pay_for_retries():
-    """A service that fails now and then is not slowed down."""
+    """Retries for a service that fails now and then are not delayed."""
 
     async def main():
         throttle = Throttle(16)
@@ -681,7 +685,7 @@ def test_successes_pay_for_retries():
 
 
 def test_cancelled_retries_lose_no_token():
-    """Those behind them wait no longer, and in their order."""
+    """Other retries do not wait longer for it, and keep their order."""
 
     async def main():
         budget, order, taken = RetryBudget(10), [], 0
@@ -702,7 +706,7 @@ def test_cancelled_retries_lose_no_token():
         await asyncio.wait(tasks)
         assert 20 <= taken < 60
         assert order == sorted(order)
-        # What was there, what came, and what is left.
+        # Initial tokens, refilled ones, and those that are left.
         assert 10 + min(10, now() - start) - taken - budget.available() <= 10
         left = budget.available()
         await asyncio.sleep(3)
@@ -719,8 +723,8 @@ def test_cancelled_retries_lose_no_token():
         max_size=60,
     ),
 )
-def test_tokens_are_never_fewer_than_none_nor_more_than_fit(capacity, steps):
-    """And no more are taken than there were, came with time, and were earned."""
+def test_tokens_are_never_negative_nor_more_than_the_capacity(capacity, steps):
+    """And no more are spent than there were initially, were refilled and were earned."""
 
     async def main():
         budget, tasks, start = RetryBudget(capacity), [], now()
@@ -750,7 +754,7 @@ def test_tokens_are_never_fewer_than_none_nor_more_than_fit(capacity, steps):
 
 @pytest.mark.parametrize("kind", ["plain", "async"])
 def test_the_callers_hooks_are_called_too(kind):
-    """Each once, with its event; of a request they hear when it may go."""
+    """Each once, with its event; ``on_request`` when the request may start."""
     events = []
 
     def plain(event):
@@ -802,8 +806,8 @@ def test_a_callers_hook_that_raises_loses_no_slot():
     run(main())
 
 
-def test_what_is_sent_beside_the_items_holds_no_slot():
-    """A listing goes on while all slots are taken, and answers of its own change no limit."""
+def test_requests_outside_the_items_hold_no_slot():
+    """A listing runs while all slots are taken, and its responses do not change the limit."""
 
     async def main():
         throttle = Throttle(1)
@@ -813,7 +817,7 @@ def test_what_is_sent_beside_the_items_holds_no_slot():
             await asyncio.wait_for(listing, 20)
         assert throttle.limit == 1
         await _listing(service)
-        assert throttle._limiter.borrowed == 0, "a slot's end is the end of it"
+        assert throttle._limiter.borrowed == 0, "no slot is held after the item's end"
 
     async def _listing(service):
         await service.attempt(method="GET")
@@ -824,8 +828,8 @@ def test_what_is_sent_beside_the_items_holds_no_slot():
     run(main())
 
 
-def test_a_run_inside_another_has_a_pace_of_its_own():
-    """What is sent in one's slot is not taken for the other's."""
+def test_a_run_inside_another_has_its_own_pace():
+    """A request in a slot of one does not count for the other."""
 
     async def main():
         outer, inner = Throttle(1), Throttle(1)
@@ -845,14 +849,14 @@ def test_a_run_inside_another_has_a_pace_of_its_own():
 
 
 def paced(client, throttle, others=None):
-    """A client's transport, at a throttle's pace."""
+    """Return a client's transport, paced by a throttle."""
     transport = client.transport
     hooks = throttle.hooks(others or transport.settings.hooks)
     return transport.with_settings(evolve(transport.settings, hooks=hooks))
 
 
 async def upload_all(transport, throttle, count, workers=16):
-    """Upload small files, so many at once, and return what they became."""
+    """Upload small files with several workers, and return their metadata."""
     numbers = iter(range(count))
     files = []
 
@@ -867,8 +871,8 @@ async def upload_all(transport, throttle, count, workers=16):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_nobody_sends_while_the_service_asks_for_a_pause(raw_server, status):
-    """One response with a ``Retry-After`` holds all workers, and then everything is uploaded."""
+async def test_no_request_is_sent_during_a_pause(raw_server, status):
+    """One response with a ``Retry-After`` pauses all workers; then everything is uploaded."""
     arrivals, throttled_at = [], math.inf
 
     async def handler(request, number):
@@ -891,14 +895,14 @@ async def test_nobody_sends_while_the_service_asks_for_a_pause(raw_server, statu
         files = await upload_all(paced(client, throttle), throttle, 100)
     assert len({file.filename for file in files}) == 100
     assert len(arrivals) == 101
-    # What was under way when the response came may still arrive.
+    # Requests that were sent before the response came may still arrive.
     silent = [at - throttled_at for at in arrivals if 0.6 < at - throttled_at < 1.45]
     assert silent == []
     assert sum(at - throttled_at >= 1.45 for at in arrivals) > 40
 
 
 async def test_a_throttled_service_gets_every_file_once(emulator):
-    """All sixteen are throttled at once: one pause, half as many at once, and nothing lost."""
+    """Sixteen are throttled at once: one pause, half as many items at once, nothing is lost."""
     emulator.faults(Fault(operation="upload_file", status=429, retry_after=1, times=16))
     throttle, limits = Throttle(16), []
     watch = Hooks(on_retry=lambda _: limits.append(throttle.limit))
@@ -913,7 +917,7 @@ async def test_a_throttled_service_gets_every_file_once(emulator):
 
 
 async def test_a_throttle_that_is_raised_pauses_the_others(emulator):
-    """The engine notes what its item ended with."""
+    """The engine notes the error that an item ended with."""
     emulator.faults(Fault(operation="upload_file", status=429, retry_after=1))
     throttle = Throttle(16)
     async with AsyncOpenRouter(
@@ -928,8 +932,8 @@ async def test_a_throttle_that_is_raised_pauses_the_others(emulator):
         assert now() - start >= 0.95
 
 
-async def test_cancelled_uploads_leave_the_throttle_whole(emulator):
-    """In any moment of theirs: waiting, sending, paused, about to be sent again."""
+async def test_cancelled_uploads_leave_the_throttle_intact(emulator):
+    """At any moment: waiting, sending, paused, or about to retry."""
     dice = random.Random(11)
     emulator.faults(
         Fault(operation="upload_file", status=429, retry_after=0.1, probability=0.2, times=None)

@@ -1,4 +1,4 @@
-"""The files below a folder, one by one."""
+"""Walking a folder: its files one by one."""
 
 import itertools
 import os
@@ -24,7 +24,7 @@ LINK = "a symbolic link, and follow_symlinks is off"
 
 
 def plant(root, *names):
-    """Make the files, each holding its own name."""
+    """Create the files, each with its own name as content."""
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def names(root, **options):
 
 
 def errors(root, **options):
-    """What could not be read, and why."""
+    """Return the errors by name."""
     return {e.filename: str(e.error) for e in walk(root, **options) if e.error}
 
 
@@ -45,11 +45,11 @@ def reasons(root, **options):
     return {e.filename: e.reason for e in walk(root, **options) if e.reason}
 
 
-# What it gives
+# Entries
 
 
-def test_files_come_folder_by_folder_in_order(tmp_path):
-    """The same order each time, with their sizes, and paths as the root was given."""
+def test_files_are_sorted_within_each_folder(tmp_path):
+    """With their sizes, and paths that begin with the root."""
     plant(tmp_path, "b.txt", "a/z.txt", "a/b/c.txt", "a.txt", "A", ".hidden")
     (tmp_path / "empty").mkdir()
     assert list(walk(tmp_path)) == [
@@ -59,8 +59,8 @@ def test_files_come_folder_by_folder_in_order(tmp_path):
 
 
 @pytest.mark.parametrize("root", ["docs", "./docs/", Path("docs"), "../{}/docs"])
-def test_paths_begin_as_the_root_was_given(tmp_path, monkeypatch, root):
-    """Relative paths stay relative; names begin below the root."""
+def test_paths_begin_with_the_root_as_passed(tmp_path, monkeypatch, root):
+    """Relative paths stay relative; names are relative to the root."""
     plant(tmp_path, "docs/a/b.txt")
     monkeypatch.chdir(tmp_path)
     root = root.format(tmp_path.name) if isinstance(root, str) else root
@@ -68,8 +68,8 @@ def test_paths_begin_as_the_root_was_given(tmp_path, monkeypatch, root):
     assert (entry.path, entry.filename) == (Path(root) / "a" / "b.txt", "a/b.txt")
 
 
-def test_a_walk_is_taken_step_by_step(tmp_path):
-    """Nothing is looked for before it is asked for."""
+def test_a_walk_is_lazy(tmp_path):
+    """A folder is read when the walk reaches it."""
     plant(tmp_path, "a/1", "b/1")
     found = walk(tmp_path)
     assert isinstance(found, Iterator)
@@ -90,8 +90,8 @@ def test_a_walk_is_taken_step_by_step(tmp_path):
         "🙂",
     ],
 )
-def test_odd_names_are_passed_as_they_are(tmp_path, name):
-    """Whether the service takes them is not the walk's to say."""
+def test_unusual_names_are_unchanged(tmp_path, name):
+    """The upload decides whether the service accepts them."""
     plant(tmp_path, f"{name}/{name}")
     [entry] = walk(tmp_path)
     assert entry.filename == f"{name}/{name}"
@@ -99,7 +99,7 @@ def test_odd_names_are_passed_as_they_are(tmp_path, name):
 
 
 def test_an_empty_folder_gives_nothing(tmp_path):
-    """And is no error."""
+    """And no error."""
     assert names(tmp_path) == []
 
 
@@ -127,13 +127,13 @@ TREE = ["a.pdf", "a.txt", "docs/b.pdf", "docs/deep/c.pdf", "docs/deep/c.tmp", "t
         ({"include": ["*.pdf"], "exclude": ["*.pdf"]}, []),
     ],
 )
-def test_patterns_say_which_files_are_taken(tmp_path, options, expected):
-    """What is excluded is out, even if it is included."""
+def test_patterns_select_the_files(tmp_path, options, expected):
+    """An excluded file is left out even if it is included."""
     assert names(plant(tmp_path, *TREE), **options) == expected
 
 
 def test_an_excluded_folder_is_not_entered(tmp_path, monkeypatch):
-    """So it may be as large, or as closed, as it likes."""
+    """It may be huge or unreadable."""
     plant(tmp_path, "a/1", "a/b/2", "node_modules/3", "a/cache/4")
     entered = []
     scandir = os.scandir
@@ -152,8 +152,8 @@ FILES = st.lists(st.sampled_from(["a", "b", "c"]), min_size=0, max_size=3).flatm
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.sets(FILES, max_size=8), st.lists(GLOBS, max_size=3), st.lists(GLOBS, max_size=3))
-def test_a_walk_takes_what_its_patterns_fit(tmp_path_factory, files, include, exclude):
-    """Excluding folders gives the same as looking at each file and all folders above it."""
+def test_a_walk_yields_what_its_patterns_match(tmp_path_factory, files, include, exclude):
+    """Not entering excluded folders has the same result as checking each file and its parents."""
     root = plant(tmp_path_factory.mktemp("tree"), *files)
     taken, left_out = matcher(include, if_none=True), matcher(exclude)
 
@@ -175,8 +175,8 @@ def test_a_walk_takes_what_its_patterns_fit(tmp_path_factory, files, include, ex
     ("prefix", "expected"),
     [("", "a/b"), ("docs", "docs/a/b"), ("docs/", "docs/a/b"), ("x/y", "x/y/a/b")],
 )
-def test_a_prefix_begins_the_stored_names(tmp_path, prefix, expected):
-    """With one slash between, whether it is written or not; patterns know nothing of it."""
+def test_a_prefix_is_prepended_to_the_names(tmp_path, prefix, expected):
+    """With exactly one slash between them; patterns are compared without it."""
     plant(tmp_path, "a/b")
     assert names(tmp_path, prefix=prefix, include=["/a/*"]) == [expected]
 
@@ -184,8 +184,8 @@ def test_a_prefix_begins_the_stored_names(tmp_path, prefix, expected):
 @pytest.mark.parametrize(
     "prefix", ["/", "/x", "x//", "../x", "x/../y", ".", "x:", "x\n", "\udcff", 5, None, b"x"]
 )
-def test_a_prefix_that_no_name_can_have_is_refused(tmp_path, prefix):
-    """At the call, before anything is looked at."""
+def test_an_invalid_prefix_is_refused(tmp_path, prefix):
+    """By the call, before anything is read."""
     with pytest.raises(InvalidRequestError, match="prefix"):
         walk(tmp_path, prefix=prefix)
     with pytest.raises(InvalidRequestError, match="prefix"):
@@ -197,15 +197,15 @@ def test_a_prefix_that_no_name_can_have_is_refused(tmp_path, prefix):
 
 @pytest.mark.parametrize("pattern", ["", "a//b", 5, None])
 @pytest.mark.parametrize("option", ["include", "exclude"])
-def test_a_bad_pattern_is_refused_at_the_call(tmp_path, option, pattern):
-    """Not at the first step."""
+def test_an_invalid_pattern_is_refused_by_the_call(tmp_path, option, pattern):
+    """Not by the first step."""
     with pytest.raises(InvalidRequestError, match="pattern"):
         walk(tmp_path, **{option: [pattern]})
 
 
 @pytest.mark.parametrize("root", ["missing", "file", "file/x", "", "nul\0"])
-def test_a_root_that_is_no_folder_is_refused_at_the_call(tmp_path, monkeypatch, root):
-    """Missing, a file, or nothing at all: that is not the current folder."""
+def test_a_root_that_is_not_a_folder_is_refused_by_the_call(tmp_path, monkeypatch, root):
+    """Missing, a file, or empty, which does not mean the current folder."""
     plant(tmp_path, "file")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UploadSourceError, match="cannot read the folder"):
@@ -213,8 +213,8 @@ def test_a_root_that_is_no_folder_is_refused_at_the_call(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("root", [None, 5, b"/"])
-def test_a_root_that_is_no_path_is_refused_at_the_call(root):
-    """None is not the current folder, and a number no descriptor."""
+def test_a_root_that_is_not_a_path_is_refused_by_the_call(root):
+    """None is not the current folder, and a number is not a file descriptor."""
     with pytest.raises(InvalidRequestError, match="root must be a path"):
         walk(root)
 
@@ -222,8 +222,8 @@ def test_a_root_that_is_no_path_is_refused_at_the_call(root):
 # Links
 
 
-def test_links_are_not_followed_unless_told(tmp_path):
-    """Each that the patterns would take is told of, wherever it leads."""
+def test_links_are_not_followed_by_default(tmp_path):
+    """Each one that the patterns include is reported."""
     plant(tmp_path, "real/a.txt")
     for name, target in [
         ("file.txt", "real/a.txt"),
@@ -242,8 +242,8 @@ def test_links_are_not_followed_unless_told(tmp_path):
     assert errors(tmp_path) == {}
 
 
-def test_links_to_what_is_below_the_root_are_followed(tmp_path):
-    """To files and to folders, with the sizes of what they lead to."""
+def test_links_to_targets_below_the_root_are_followed(tmp_path):
+    """To files and folders, with the sizes of the targets."""
     plant(tmp_path, "real/a.txt", "real/sub/b.txt")
     (tmp_path / "file").symlink_to("real/a.txt")
     (tmp_path / "folder").symlink_to(tmp_path / "real")
@@ -264,7 +264,7 @@ def test_links_to_what_is_below_the_root_are_followed(tmp_path):
 
 
 def test_the_root_may_be_a_link(tmp_path):
-    """What is below where it leads counts as below it."""
+    """Its target is the root then."""
     plant(tmp_path, "real/a/b")
     (tmp_path / "real" / "to_b").symlink_to(tmp_path / "real" / "a" / "b")
     root = tmp_path / "root"
@@ -277,8 +277,8 @@ def test_the_root_may_be_a_link(tmp_path):
 
 
 @pytest.mark.parametrize("target", [".", "..", "../..", "{root}", "{root}/a"])
-def test_a_link_round_in_a_circle_is_an_error(tmp_path, target):
-    """It is told of once, and the walk goes on."""
+def test_a_link_in_a_loop_is_an_error(tmp_path, target):
+    """It is reported once, and the walk goes on."""
     plant(tmp_path, "a/b/file")
     (tmp_path / "a" / "b" / "loop").symlink_to(target.format(root=tmp_path))
     assert names(tmp_path, follow_symlinks=True) == ["a/b/file", "a/b/loop"]
@@ -288,8 +288,8 @@ def test_a_link_round_in_a_circle_is_an_error(tmp_path, target):
     )
 
 
-def test_links_between_folders_end(tmp_path):
-    """Each leads into the other once."""
+def test_links_between_two_folders_do_not_loop(tmp_path):
+    """Each is followed once."""
     plant(tmp_path, "a/1", "b/2")
     (tmp_path / "a" / "to_b").symlink_to("../b")
     (tmp_path / "b" / "to_a").symlink_to("../a")
@@ -300,7 +300,7 @@ def test_links_between_folders_end(tmp_path):
 
 
 def test_a_link_out_of_the_root_is_an_error(tmp_path):
-    """Also one to a folder whose name merely begins like the root's, and one by way of another."""
+    """Even to a folder whose name only begins with the root's, or through another link."""
     root = plant(tmp_path / "root", "a")
     plant(tmp_path, "secret", "root2/b")
     for name, target in [
@@ -323,8 +323,8 @@ def test_a_link_out_of_the_root_is_an_error(tmp_path):
     }
 
 
-def test_a_link_that_leads_nowhere_is_an_error(tmp_path):
-    """Because nothing is there, or because it leads to itself."""
+def test_a_broken_link_is_an_error(tmp_path):
+    """Whether its target does not exist or is the link itself."""
     (tmp_path / "gone").symlink_to("nothing")
     (tmp_path / "self").symlink_to("self")
     found = errors(tmp_path, follow_symlinks=True, prefix="p")
@@ -333,11 +333,11 @@ def test_a_link_that_leads_nowhere_is_an_error(tmp_path):
     assert names(tmp_path, follow_symlinks=True, include=["*.txt"]) == []
 
 
-# What is no regular file, or cannot be read
+# Special files, and what cannot be read
 
 
-def test_what_is_no_regular_file_is_told_of(tmp_path):
-    """It is not opened, which might wait forever."""
+def test_a_file_that_is_not_regular_is_reported(tmp_path):
+    """It is not opened, as that could block for ever."""
     plant(tmp_path, "a")
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to("fifo")
@@ -352,7 +352,7 @@ def test_what_is_no_regular_file_is_told_of(tmp_path):
 
 @pytest.fixture
 def closed(monkeypatch):
-    """Folders that may not be read, whoever asks."""
+    """Folders that cannot be read, even by root."""
     paths = set()
     scandir = os.scandir
 
@@ -365,8 +365,8 @@ def closed(monkeypatch):
     return paths
 
 
-def test_a_folder_that_may_not_be_read_is_an_error(tmp_path, closed):
-    """One, whatever is included, as nobody knows what is in it; the walk goes on."""
+def test_an_unreadable_folder_is_an_error(tmp_path, closed):
+    """Whatever is included, as its contents are unknown; the walk goes on."""
     plant(tmp_path, "a/1", "b/2", "c/3")
     closed.add(tmp_path / "b")
     found = list(walk(tmp_path, include=["1", "3"], prefix="p"))
@@ -376,8 +376,8 @@ def test_a_folder_that_may_not_be_read_is_an_error(tmp_path, closed):
     assert names(tmp_path, exclude=["b"]) == ["a/1", "c/3"]
 
 
-def test_a_root_that_may_not_be_read_is_refused(tmp_path, closed):
-    """At the call; or at the first step if it was still open then."""
+def test_an_unreadable_root_is_refused(tmp_path, closed):
+    """By the call, or by the first step if it was readable before."""
     plant(tmp_path, "a")
     found = walk(tmp_path, prefix="p")
     closed.add(tmp_path)
@@ -388,8 +388,8 @@ def test_a_root_that_may_not_be_read_is_refused(tmp_path, closed):
     assert isinstance(entry.error, UploadSourceError)
 
 
-def test_a_folder_that_breaks_off_is_an_error(tmp_path, monkeypatch):
-    """A disk that fails in the middle of a folder gives no half of it."""
+def test_a_folder_that_fails_while_it_is_read_is_an_error(tmp_path, monkeypatch):
+    """None of its files are yielded."""
 
     class Failing:
         def __init__(self, path):
@@ -412,8 +412,8 @@ def test_a_folder_that_breaks_off_is_an_error(tmp_path, monkeypatch):
     assert "Input/output error" in errors(tmp_path)["a"]
 
 
-def test_what_vanishes_during_the_walk_is_an_error(tmp_path):
-    """Files and folders; what is excluded may come and go."""
+def test_a_file_that_is_deleted_during_the_walk_is_an_error(tmp_path):
+    """So is a folder; excluded ones may come and go."""
     plant(tmp_path, "a", "b", "c/1", "d.tmp", "e")
     found = walk(tmp_path, exclude=["*.tmp"])
     assert next(found).filename == "a"
@@ -428,8 +428,8 @@ def test_what_vanishes_during_the_walk_is_an_error(tmp_path):
     assert rest[2].size == 1
 
 
-def test_errors_are_small_and_travel(tmp_path):
-    """They hold no frames of the walk, and survive pickling."""
+def test_errors_are_small_and_can_be_pickled(tmp_path):
+    """They do not refer to the frames of the walk."""
     (tmp_path / "gone").symlink_to("nothing")
     [entry] = walk(tmp_path, follow_symlinks=True)
     assert entry.error.__traceback__ is None
@@ -439,8 +439,8 @@ def test_errors_are_small_and_travel(tmp_path):
 # Large trees
 
 
-def test_folders_may_be_deeper_than_calls(tmp_path):
-    """Down to where the system itself gives up, and that is told."""
+def test_folders_may_be_deeper_than_the_recursion_limit(tmp_path):
+    """Down to the limit of the operating system, which is reported."""
     top = os.open(tmp_path, os.O_RDONLY)
     try:
         for _ in range(2100):
@@ -462,12 +462,12 @@ def test_folders_may_be_deeper_than_calls(tmp_path):
 
 
 def remove_deep(path):
-    """As shutil cannot: in older Pythons it calls itself once for each folder."""
+    """Remove deep folders; `shutil.rmtree` is recursive in older Pythons."""
     os.system(f"rm -rf '{path}'")
 
 
 def test_many_files_are_found_quickly_and_in_little_memory(tmp_path):
-    """Ten thousand; what is held is one folder's names."""
+    """Ten thousand; only one folder's names are in memory."""
     for folder in range(100):
         (tmp_path / str(folder)).mkdir()
         for file in range(100):

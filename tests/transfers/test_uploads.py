@@ -1,4 +1,4 @@
-"""Bulk uploads: one outcome for each source, and each file at the service once."""
+"""Bulk uploads: one outcome for each source, and each file stored once."""
 
 import asyncio
 import hashlib
@@ -25,13 +25,13 @@ RECONCILE = RetryConfig(initial_interval=0.01, max_interval=0.02, on_ambiguous_u
 
 @pytest.fixture(autouse=True)
 def _short_grace(monkeypatch):
-    """The emulator is done with a request long before its sender has gone for two seconds."""
+    """The emulator has finished a request long before two seconds are over."""
     monkeypatch.setattr(_uploads, "_GRACE", 0.05)
 
 
 @pytest.fixture
 def tree(tmp_path):
-    """Makes files of different contents: ``tree("a.txt", "b/c.txt")``."""
+    """Create files with different contents: ``tree("a.txt", "b/c.txt")``."""
     root = tmp_path / "tree"
     root.mkdir()
 
@@ -58,14 +58,14 @@ async def gathered(outcomes):
 
 
 async def read(outcomes, into):
-    """For a run that ends in an error: what came before it."""
+    """Collect the outcomes of a run that ends in an error."""
     async with aclosing(outcomes):
         async for outcome in outcomes:
             into.append(outcome)
 
 
 def stored(emulator):
-    """The names and hashes of what the emulator keeps, from its own side."""
+    """Return the names and hashes of the uploads that the emulator has received."""
     uploads = [r["upload"] for r in emulator.requests() if r["operation"] == "upload_file"]
     return Counter((u["filename"], u["sha256"]) for u in uploads if u)
 
@@ -75,7 +75,7 @@ async def names(client):
 
 
 async def test_each_source_has_one_outcome(client, tree):
-    """Whatever the order in which they end."""
+    """In any order."""
     paths = tree(*numbered(40))
     outcomes = await gathered(client.files.upload_many(paths, concurrency=7))
     assert sorted(outcome.source for outcome in outcomes) == paths
@@ -85,8 +85,8 @@ async def test_each_source_has_one_outcome(client, tree):
     assert await names(client) == numbered(40)
 
 
-async def test_whatever_can_be_uploaded_can_be_among_many(client, tree):
-    """Paths, bytes with a name, files, iterators and what ``walk`` finds, under a prefix."""
+async def test_sources_of_every_kind_are_uploaded(client, tree):
+    """Paths, named bytes, files, iterators and entries of ``walk``, with a prefix."""
     (path,) = tree("own.txt")
 
     async def chunks():
@@ -110,8 +110,8 @@ async def test_whatever_can_be_uploaded_can_be_among_many(client, tree):
 
 
 @pytest.mark.parametrize("kind", ["generator", "async generator", "set"])
-async def test_any_iterable_will_do(client, tree, kind):
-    """Also one that can be read once."""
+async def test_any_iterable_of_sources_is_accepted(client, tree, kind):
+    """Even one that can be read only once."""
     paths = tree(*numbered(9))
 
     async def later():
@@ -126,8 +126,8 @@ async def test_any_iterable_will_do(client, tree, kind):
     assert sorted(outcome.source for outcome in outcomes) == paths
 
 
-async def test_sources_are_pulled_as_their_turn_comes(client, tree):
-    """So that a million of them take no more memory than a thousand."""
+async def test_sources_are_pulled_lazily(client, tree):
+    """So a million sources need no more memory than a thousand."""
     (path,) = tree("same.txt")
     pulled = ended = ahead = 0
 
@@ -146,7 +146,7 @@ async def test_sources_are_pulled_as_their_turn_comes(client, tree):
     assert ahead < 60
 
 
-async def test_what_fails_does_not_hold_up_the_rest(client, tree, tmp_path):
+async def test_failures_do_not_affect_the_other_items(client, tree, tmp_path):
     """Each failure is an outcome with its error, and nothing was sent for it."""
     good = tree(*numbered(5))
     (tmp_path / "empty.txt").touch()
@@ -167,7 +167,7 @@ async def test_what_fails_does_not_hold_up_the_rest(client, tree, tmp_path):
 
 
 async def test_the_same_file_twice_is_sent_once(client, tree):
-    """Under the same name; under another name it is another file."""
+    """If it has the same name; under another name it is another file."""
     (path,) = tree("a.txt")
     path.with_name("link.txt").symlink_to(path)
     sources = [path, str(path), ("a.txt", path.with_name("link.txt")), ("b.txt", path)]
@@ -177,7 +177,7 @@ async def test_the_same_file_twice_is_sent_once(client, tree):
 
 
 async def test_a_run_can_stop_at_its_first_failure(client, tree, tmp_path):
-    """What is under way is finished, and whoever reads is told why there is no more."""
+    """Items that have started are finished, and the reason is raised."""
     sources = [*tree(*numbered(3)), tmp_path / "missing", *tree(*numbered(50)[10:])]
     outcomes = []
     run = client.files.upload_many(sources, on_error="stop", concurrency=1)
@@ -189,8 +189,8 @@ async def test_a_run_can_stop_at_its_first_failure(client, tree, tmp_path):
 
 
 @pytest.mark.parametrize("status", [401, 402, 403])
-async def test_what_concerns_all_stops_the_run_at_once(client, emulator, tree, status):
-    """No key gets better by being tried five thousand times."""
+async def test_a_refused_key_or_account_stops_the_run_at_once(client, emulator, tree, status):
+    """The other items would fail for the same reason."""
     emulator.faults({"operation": "upload_file", "status": status, "times": None, "skip": 3})
     outcomes = []
     run = client.files.upload_many(tree(*numbered(60)), concurrency=4)
@@ -203,8 +203,8 @@ async def test_what_concerns_all_stops_the_run_at_once(client, emulator, tree, s
     assert len(outcomes) <= len(sent) + 4
 
 
-async def test_an_upload_whose_answer_is_lost_is_unknown(client, emulator, tree):
-    """And the others are not concerned."""
+async def test_an_upload_whose_response_is_lost_is_unknown(client, emulator, tree):
+    """And the other items are not affected."""
     emulator.faults({"operation": "upload_file", "drop_answer": True, "times": 2})
     outcomes = await gathered(client.files.upload_many(tree(*numbered(6)), concurrency=1))
     assert Counter(o.status for o in outcomes) == {"unknown": 2, "uploaded": 4}
@@ -224,8 +224,10 @@ async def test_an_upload_whose_answer_is_lost_is_unknown(client, emulator, tree)
     ],
     ids=str,
 )
-async def test_lost_uploads_are_looked_for_when_all_else_is_done(client, emulator, tree, fault):
-    """One listing finds all of them; those that are not there are sent again, once."""
+async def test_lost_uploads_are_searched_for_when_all_others_are_done(
+    client, emulator, tree, fault
+):
+    """One listing finds all of them; those that are not there are sent once more."""
     emulator.faults({"operation": "upload_file", "times": 5, **fault})
     paths = tree(*numbered(12))
     outcomes = await gathered(client.files.upload_many(paths, retries=RECONCILE))
@@ -236,8 +238,8 @@ async def test_lost_uploads_are_looked_for_when_all_else_is_done(client, emulato
     assert len(listings) <= 2 + 1  # one of them is this test's own
 
 
-async def test_what_stays_lost_is_told_in_the_end(client, emulator, tree):
-    """Even when the service cannot be asked."""
+async def test_uploads_that_stay_lost_are_reported_as_unknown(client, emulator, tree):
+    """Even if the service cannot list its files."""
     emulator.faults(
         {"operation": "upload_file", "drop_answer": True, "times": None},
         {"operation": "list_files", "status": 500, "times": None},
@@ -248,8 +250,8 @@ async def test_what_stays_lost_is_told_in_the_end(client, emulator, tree):
     assert {outcome.status for outcome in outcomes} == {"unknown"}
 
 
-async def test_what_can_be_read_once_is_never_sent_twice(client, emulator):
-    """A stream whose upload was lost, and not found, stays unknown."""
+async def test_content_that_can_be_read_once_is_never_sent_twice(client, emulator):
+    """A lost stream that is not found stays unknown."""
 
     async def chunks():
         yield b"only once"
@@ -262,8 +264,10 @@ async def test_what_can_be_read_once_is_never_sent_twice(client, emulator):
 
 
 @pytest.mark.parametrize("content", [[b"one, ", b"two"], memoryview(b"12345678").cast("I")])
-async def test_what_is_in_memory_is_looked_for_by_its_size_in_bytes(client, emulator, content):
-    """Of all its chunks together, however wide their items are."""
+async def test_lost_content_in_memory_is_searched_for_by_its_size_in_bytes(
+    client, emulator, content
+):
+    """The total of its chunks, whatever their item size."""
     emulator.faults({"operation": "upload_file", "truncate": 10, "times": 1})
     sources = [("memory.txt", content)]
     (outcome,) = await gathered(client.files.upload_many(sources, retries=RECONCILE))
@@ -271,8 +275,10 @@ async def test_what_is_in_memory_is_looked_for_by_its_size_in_bytes(client, emul
     assert await names(client) == ["memory.txt"]
 
 
-async def test_of_two_alike_nobody_can_tell_which_has_arrived(client, emulator, tree, tmp_path):
-    """One is there and one is not: to guess would lose one and double the other."""
+async def test_two_lost_uploads_with_one_name_stay_unknown_if_one_has_arrived(
+    client, emulator, tree, tmp_path
+):
+    """A guess could lose one of them and store the other twice."""
     paths = tree("x/same.txt", "y/same.txt")
     emulator.faults(
         {"operation": "upload_file", "close_after_bytes": 1_000_000, "times": 1},
@@ -287,8 +293,8 @@ async def test_of_two_alike_nobody_can_tell_which_has_arrived(client, emulator, 
     assert await names(client) == ["same.txt"]
 
 
-async def test_another_file_with_the_number_of_one_that_is_gone_is_another(client, tmp_path):
-    """Systems give a file's number to the next one."""
+async def test_a_new_file_with_the_inode_number_of_a_deleted_one_is_uploaded(client, tmp_path):
+    """Operating systems reuse inode numbers."""
 
     def spooled():
         for number in range(5):
@@ -302,8 +308,8 @@ async def test_another_file_with_the_number_of_one_that_is_gone_is_another(clien
     assert "skipped" not in statuses
 
 
-async def test_failures_hold_no_content(client, emulator, tree):
-    """An error's frames would hold what was sent, of each file that failed."""
+async def test_errors_of_failed_items_do_not_keep_content_in_memory(client, emulator, tree):
+    """The frames of their tracebacks would."""
     emulator.faults({"operation": "upload_file", "status": 400, "times": None})
     outcomes = await gathered(client.files.upload_many([*tree(*numbered(3)), "missing"]))
     for outcome in outcomes:
@@ -313,8 +319,8 @@ async def test_failures_hold_no_content(client, emulator, tree):
             error = error.__cause__ or error.__context__
 
 
-async def test_a_stopped_run_waits_for_no_more_items(emulator, tree):
-    """A source that waits for something would otherwise keep it for ever."""
+async def test_a_stopped_run_does_not_wait_for_more_items(emulator, tree):
+    """Otherwise an iterator that blocks would keep it running for ever."""
     (path,) = tree("a.txt")
 
     async def waiting():
@@ -327,8 +333,8 @@ async def test_a_stopped_run_waits_for_no_more_items(emulator, tree):
                 await gathered(client.files.upload_many(waiting()))
 
 
-async def test_a_run_to_a_service_that_is_gone_ends(make_client, tree, monkeypatch):
-    """It would crawl on otherwise, at the pace of the retries' quota."""
+async def test_a_run_ends_if_the_service_cannot_be_reached(make_client, tree, monkeypatch):
+    """Otherwise it would crawl on at the pace of the retry budget."""
     monkeypatch.setattr(_engine, "_MAX_UNREACHABLE", 0.5)
     outcomes = []
     with socket.socket() as nobody:
@@ -343,8 +349,10 @@ async def test_a_run_to_a_service_that_is_gone_ends(make_client, tree, monkeypat
     assert 1 < len(outcomes) < 500
 
 
-async def test_a_sign_of_life_keeps_a_run_going(client, emulator, tree, monkeypatch):
-    """A response of any kind is one; a file that cannot be read says nothing."""
+async def test_a_run_goes_on_as_long_as_the_service_responds_sometimes(
+    client, emulator, tree, monkeypatch
+):
+    """Any response counts."""
     monkeypatch.setattr(_engine, "_MAX_UNREACHABLE", 0.5)
     # Two requests in three break before they are whole; the third is refused.
     broken = {"operation": "upload_file", "close_after_bytes": 10, "times": None}
@@ -366,7 +374,7 @@ async def test_a_sign_of_life_keeps_a_run_going(client, emulator, tree, monkeypa
 
 
 async def test_a_cancellation_while_a_run_ends_is_not_lost(emulator, tree):
-    """Whoever closes a run and is cancelled meanwhile is cancelled."""
+    """A task that is cancelled while it closes a run is cancelled."""
     emulator.faults({"operation": "upload_file", "delay": 0.3, "times": None, "skip": 1})
 
     async def close_early(client):
@@ -381,8 +389,8 @@ async def test_a_cancellation_while_a_run_ends_is_not_lost(emulator, tree):
             await task
 
 
-async def test_a_pause_is_no_part_of_the_time_that_a_call_may_take(client, emulator, tree):
-    """An item that was never sent has not run out of time."""
+async def test_a_pause_does_not_count_against_the_timeout(client, emulator, tree):
+    """An item that waits in a pause has not been sent yet."""
     emulator.faults({"operation": "upload_file", "status": 429, "retry_after": 2, "times": 1})
     run = client.files.upload_many(tree(*numbered(8)), concurrency=2, timeout=1.2)
     outcomes = await gathered(run)
@@ -392,8 +400,8 @@ async def test_a_pause_is_no_part_of_the_time_that_a_call_may_take(client, emula
 # The journal
 
 
-async def test_a_journal_among_the_files_is_no_file_to_upload(client, tree):
-    """It changes while it is uploaded."""
+async def test_the_journal_is_not_uploaded_if_it_is_among_the_files(client, tree):
+    """It changes during the run."""
     tree("a.txt")
     journal = tree.root / "run.jsonl"
     first = await client.files.upload_tree(tree.root, journal=journal)
@@ -403,8 +411,8 @@ async def test_a_journal_among_the_files_is_no_file_to_upload(client, tree):
     assert await names(client) == ["a.txt"]
 
 
-async def test_runs_with_and_without_checksums_know_each_others_files(client, tree, tmp_path):
-    """By the time, where one of them has no checksum."""
+async def test_runs_with_and_without_checksums_recognize_each_others_files(client, tree, tmp_path):
+    """By modification time, if one of them has no checksum."""
     paths = tree(*numbered(3))
     for first in (True, False):
         journal = tmp_path / f"{first}.jsonl"
@@ -416,8 +424,8 @@ async def test_runs_with_and_without_checksums_know_each_others_files(client, tr
     assert len(await names(client)) == 6
 
 
-async def test_a_journal_of_the_future_is_not_waited_for(client, emulator, tree, tmp_path):
-    """The clock was set back, perhaps."""
+async def test_the_wait_before_the_search_is_limited(client, emulator, tree, tmp_path):
+    """A journal may be from the future, if the clock was set back."""
     emulator.faults({"operation": "upload_file", "drop_answer": True, "times": 1})
     journal = tmp_path / "run.jsonl"
     await gathered(client.files.upload_many(tree("a.txt"), journal=journal))
@@ -427,8 +435,8 @@ async def test_a_journal_of_the_future_is_not_waited_for(client, emulator, tree,
     assert outcome.status == "uploaded"
 
 
-async def test_a_second_run_skips_what_the_first_has_done(client, emulator, tree, tmp_path):
-    """And gives what it knows of it; what changed in between is another file."""
+async def test_a_second_run_skips_what_the_first_has_uploaded(client, emulator, tree, tmp_path):
+    """And returns their metadata; a file that was changed is uploaded."""
     paths = tree(*numbered(10))
     journal = tmp_path / "run.jsonl"
     first = await gathered(client.files.upload_many(paths, journal=journal))
@@ -443,8 +451,8 @@ async def test_a_second_run_skips_what_the_first_has_done(client, emulator, tree
     assert await names(client) == sorted([*numbered(10), "000.txt", "extra.txt"])
 
 
-async def test_a_second_run_tries_again_what_failed(client, emulator, tree, tmp_path):
-    """A failure is no outcome to rest on."""
+async def test_a_second_run_uploads_what_failed(client, emulator, tree, tmp_path):
+    """Only uploaded files are skipped."""
     emulator.faults({"operation": "upload_file", "status": 400, "times": 3})
     paths = tree(*numbered(6))
     journal = tmp_path / "run.jsonl"
@@ -456,8 +464,8 @@ async def test_a_second_run_tries_again_what_failed(client, emulator, tree, tmp_
 
 
 @pytest.mark.parametrize("fault", [{"drop_answer": True}, {"close_after_bytes": 1_000_000}])
-async def test_a_second_run_settles_what_the_first_lost(client, emulator, tree, tmp_path, fault):
-    """It looks first, and sends only what is not there."""
+async def test_a_second_run_finds_out_about_lost_uploads(client, emulator, tree, tmp_path, fault):
+    """It searches first, and sends only what is not there."""
     emulator.faults({"operation": "upload_file", "times": 4, **fault})
     paths = tree(*numbered(9))
     journal = tmp_path / "run.jsonl"
@@ -469,11 +477,13 @@ async def test_a_second_run_settles_what_the_first_lost(client, emulator, tree, 
     assert await names(client) == numbered(9)
 
 
-async def test_somebody_elses_file_is_not_taken_for_a_lost_one(client, emulator, tree, tmp_path):
-    """Neither one of another size, nor one that was there before."""
+async def test_another_clients_file_is_not_taken_for_a_lost_upload(
+    client, emulator, tree, tmp_path
+):
+    """Neither a file with another size nor an older one."""
     (path,) = tree("a.txt")
     await client.files.upload(b"x" * 20, filename="a.txt")
-    await asyncio.sleep(2.2)  # the service tells its time in seconds, and a second late
+    await asyncio.sleep(2.2)  # the service's times are in seconds, and a second late
     emulator.faults({"operation": "upload_file", "close_after_bytes": 1_000_000, "times": 1})
     journal = tmp_path / "run.jsonl"
     (first,) = await gathered(client.files.upload_many([path], journal=journal))
@@ -483,8 +493,8 @@ async def test_somebody_elses_file_is_not_taken_for_a_lost_one(client, emulator,
     assert len(await names(client)) == 3
 
 
-async def test_a_cancelled_run_leaves_a_true_journal(emulator, tree, tmp_path):
-    """And no task; run again, it uploads the rest, each file once."""
+async def test_a_cancelled_run_leaves_a_correct_journal(emulator, tree, tmp_path):
+    """And no tasks; the next run uploads the rest, each file once."""
     paths = tree(*numbered(90), size=3000)
     journal = tmp_path / "run.jsonl"
     emulator.faults({"operation": "upload_file", "delay": 0.1, "times": None})
@@ -508,8 +518,8 @@ async def test_a_cancelled_run_leaves_a_true_journal(emulator, tree, tmp_path):
     assert len(uploaded) == 90
 
 
-async def test_a_run_whose_reader_goes_away_ends(emulator, tree):
-    """Closing the generator cancels what is under way."""
+async def test_closing_the_generator_ends_the_run(emulator, tree):
+    """Its tasks are cancelled."""
     before = asyncio.all_tasks()
     async with AsyncOpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
         async with aclosing(client.files.upload_many(tree(*numbered(50)))) as outcomes:
@@ -518,8 +528,8 @@ async def test_a_run_whose_reader_goes_away_ends(emulator, tree):
         assert asyncio.all_tasks() == before
 
 
-async def test_checksums_know_a_file_that_was_only_touched(client, tree, tmp_path):
-    """Its time has changed and its content has not."""
+async def test_with_checksums_a_touched_file_is_recognized(client, tree, tmp_path):
+    """Its modification time has changed, its content has not."""
     (path,) = tree("a.txt")
     journal = tmp_path / "run.jsonl"
     sources = [path, ("b.txt", b"bytes")]
@@ -532,15 +542,15 @@ async def test_checksums_know_a_file_that_was_only_touched(client, tree, tmp_pat
     assert Counter(o.status for o in changed) == {"skipped": 1, "uploaded": 1}
 
 
-async def test_a_journal_takes_only_what_it_can_know_again(client, tmp_path):
-    """A stream has nothing to be known by."""
+async def test_with_a_journal_streams_are_refused(client, tmp_path):
+    """A later run could not recognize them."""
     sources = [("stream.txt", iter([b"x"]))]
     (outcome,) = await gathered(client.files.upload_many(sources, journal=tmp_path / "run.jsonl"))
     assert outcome.status == "failed"
     assert "paths and bytes" in str(outcome.error)
 
 
-async def test_a_journal_of_another_destination_is_refused(client, tree, tmp_path):
+async def test_a_journal_for_another_destination_is_refused(client, tree, tmp_path):
     """Before anything is sent."""
     journal = tmp_path / "run.jsonl"
     await gathered(client.files.upload_many(tree("a.txt"), journal=journal))
@@ -552,7 +562,7 @@ async def test_a_journal_of_another_destination_is_refused(client, tree, tmp_pat
 
 
 async def test_a_journal_in_use_is_refused(client, emulator, tree, tmp_path):
-    """Two runs would both send what neither has done."""
+    """Two runs at once would upload the same files."""
     paths = tree(*numbered(30))
     journal = tmp_path / "run.jsonl"
     async with aclosing(client.files.upload_many(paths, journal=journal)) as outcomes:
@@ -566,7 +576,7 @@ async def test_a_journal_in_use_is_refused(client, emulator, tree, tmp_path):
 
 
 async def test_a_check_finds_all_problems_before_anything_is_sent(client, emulator, tree, tmp_path):
-    """All of them at once."""
+    """And reports them together."""
     (tmp_path / "empty.txt").touch()
     (tmp_path / "binary.bin").write_bytes(bytes(range(256)))
     bad = [tmp_path / "empty.txt", tmp_path / "binary.bin", tmp_path / "missing.txt"]
@@ -580,7 +590,7 @@ async def test_a_check_finds_all_problems_before_anything_is_sent(client, emulat
 
 
 async def test_progress_never_runs_backwards(client, emulator, tree):
-    """Also when half of the uploads are sent twice; and it ends with everything."""
+    """Not even if half of the uploads are sent twice; and it ends at the totals."""
     emulator.faults(
         {"operation": "upload_file", "status": 503, "retry_after": "0", "times": 3},
         {"operation": "upload_file", "drop_answer": True, "times": 2},
@@ -613,8 +623,8 @@ async def test_progress_never_runs_backwards(client, emulator, tree):
     ],
     ids=str,
 )
-async def test_arguments_that_cannot_be_right_are_refused(make_client, options):
-    """At the call, before a source is pulled."""
+async def test_invalid_arguments_are_refused(make_client, options):
+    """By the call itself, before a source is pulled."""
     async with make_client("sk-test") as client:
         with pytest.raises(errors.InvalidRequestError):
             client.files.upload_many(["a"], **options)
@@ -627,8 +637,8 @@ async def test_an_option_that_does_not_exist_is_refused(make_client):
             client.files.upload_many(["a"], concurency=3)
 
 
-async def test_what_a_callback_raises_ends_the_run(client, tree):
-    """It is the caller's own mistake, and hidden from nobody."""
+async def test_an_error_in_a_callback_ends_the_run(client, tree):
+    """It is raised to the caller."""
 
     def broken(_):
         raise ZeroDivisionError
@@ -637,8 +647,8 @@ async def test_what_a_callback_raises_ends_the_run(client, tree):
         await gathered(client.files.upload_many(tree(*numbered(30)), progress=broken))
 
 
-async def test_what_an_iterator_raises_ends_the_run(client, tree):
-    """What had an outcome by then has it."""
+async def test_an_error_in_the_iterator_ends_the_run(client, tree):
+    """After the outcomes of the items before it."""
     paths = tree(*numbered(3))
 
     def sources():
@@ -652,8 +662,10 @@ async def test_what_an_iterator_raises_ends_the_run(client, tree):
     assert len(outcomes) == 3
 
 
-async def test_what_is_under_way_is_told_before_an_iterators_failure(client, emulator, tree):
-    """Else nobody would know that it was sent."""
+async def test_running_items_are_finished_before_an_iterators_error_is_raised(
+    client, emulator, tree
+):
+    """Otherwise the caller would not know what was sent."""
     emulator.faults({"operation": "upload_file", "delay": 0.2, "times": None})
     paths = tree(*numbered(3))
 
@@ -668,8 +680,8 @@ async def test_what_is_under_way_is_told_before_an_iterators_failure(client, emu
     assert sorted(outcome.source for outcome in outcomes) == paths
 
 
-async def test_progress_of_what_is_skipped_ends_at_its_total(client, tree, tmp_path):
-    """What need not be sent is no part of what there is to send."""
+async def test_skipped_items_are_subtracted_from_the_total_bytes(client, tree, tmp_path):
+    """So the progress ends at its total."""
     tree(*numbered(5), size=100)
     journal = tmp_path / "run.jsonl"
     await client.files.upload_tree(tree.root, journal=journal)
@@ -683,8 +695,8 @@ async def test_progress_of_what_is_skipped_ends_at_its_total(client, tree, tmp_p
 # Trees
 
 
-async def test_a_tree_is_uploaded_under_its_paths(client, emulator, tree):
-    """With what is excluded left out, and a report of what became of the rest."""
+async def test_a_tree_is_uploaded_under_its_relative_paths(client, emulator, tree):
+    """Except excluded files; the report counts the others."""
     tree("a.txt", "b/c.txt", "b/d.tmp", "e/f/g.txt", ".git/config")
     seen = []
     report = await client.files.upload_tree(
@@ -698,8 +710,8 @@ async def test_a_tree_is_uploaded_under_its_paths(client, emulator, tree):
     assert (seen[-1].items_total, seen[-1].bytes_total) == (3, 60)
 
 
-async def test_a_report_keeps_what_needs_a_look(client, emulator, tree, tmp_path):
-    """And says why the run ended early, instead of raising."""
+async def test_a_report_keeps_the_problems(client, emulator, tree, tmp_path):
+    """And the reason if the run was stopped, instead of raising it."""
     tree("good.txt", "bad:name.txt")
     report = await client.files.upload_tree(tree.root, include=["**/*.txt"])
     assert (report.ok, report.counts) == (False, {"uploaded": 1, "failed": 1})
@@ -710,8 +722,8 @@ async def test_a_report_keeps_what_needs_a_look(client, emulator, tree, tmp_path
     assert not stopped.ok
 
 
-async def test_a_tree_is_continued_by_its_journal(client, emulator, tree, tmp_path):
-    """As a list is."""
+async def test_a_tree_is_resumed_from_its_journal(client, emulator, tree, tmp_path):
+    """As a list of paths is."""
     tree(*numbered(5), "deep/er/file.txt")
     journal = tmp_path / "run.jsonl"
     first = await client.files.upload_tree(tree.root, journal=journal)
@@ -720,7 +732,7 @@ async def test_a_tree_is_continued_by_its_journal(client, emulator, tree, tmp_pa
 
 
 async def test_links_are_not_followed_unless_asked(client, tree, tmp_path):
-    """And those that lead out of the tree not even then."""
+    """Links out of the tree fail even then."""
     (path,) = tree("real/a.txt")
     outside = tmp_path / "outside.txt"
     outside.write_text("secret")
@@ -735,15 +747,15 @@ async def test_links_are_not_followed_unless_asked(client, tree, tmp_path):
 
 
 async def test_a_missing_root_is_refused(client, tmp_path):
-    """As what it is."""
+    """With the path in the message."""
     with pytest.raises(errors.UploadSourceError, match="nowhere"):
         await client.files.upload_tree(tmp_path / "nowhere")
     with pytest.raises(errors.UploadSourceError):
         list(walk(tmp_path / "nowhere"))
 
 
-async def test_contents_arrive_as_they_are(client, emulator, tree):
-    """Small, large, and of the size of a chunk."""
+async def test_contents_arrive_unchanged(client, emulator, tree):
+    """Small, large, and exactly one chunk."""
     sizes = [1, 524_288, 524_289, 1_500_000]
     paths = [tree(f"{size}.txt", size=size)[0] for size in sizes[1:]] + tree("1.txt", size=1)
     await gathered(client.files.upload_many(paths))
@@ -751,8 +763,8 @@ async def test_contents_arrive_as_they_are(client, emulator, tree):
     assert stored(emulator) == expected
 
 
-def test_an_interrupted_run_is_over_when_the_interrupt_is_seen(emulator, tree, tmp_path):
-    """On the sync client: its journal can be used again at once, and nothing more is sent."""
+def test_an_interrupted_run_has_ended_when_the_interrupt_is_raised(emulator, tree, tmp_path):
+    """On the sync client: the journal can be used again at once, and nothing more is sent."""
     emulator.faults({"operation": "upload_file", "delay": 0.2, "times": None})
     journal = tmp_path / "run.jsonl"
     code = f"""
@@ -778,8 +790,8 @@ with OpenRouter({emulator.api_key!r}, server_url={emulator.base_url!r}) as clien
     assert len(sent) == 40
 
 
-async def test_a_run_says_how_it_ended_in_one_line(client, emulator, tree, caplog):
-    """At INFO, for whoever runs it in a service; and why it stopped, if it did."""
+async def test_a_run_logs_its_summary(client, emulator, tree, caplog):
+    """In one line at INFO; and the reason if it was stopped."""
     caplog.set_level("INFO", logger="openrouter_async")
     await gathered(client.files.upload_many([*tree(*numbered(3)), "missing"]))
     assert [r.getMessage().partition(" in ")[0] for r in caplog.records] == [
