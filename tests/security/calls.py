@@ -1,7 +1,7 @@
-"""Every operation that the clients offer, found by looking, and a service that answers them all.
+"""Every method that the clients offer, sample calls of all, and a service that responds to them.
 
-Nothing here lists operations or their parameters: a new one is in all tables at once, or the tests
-fail until somebody has said what it is called with and what its response looks like.
+Nothing here lists operations: a new one is in all tables at once. The tests fail until there is a
+sample value for each of its parameters.
 """
 
 import inspect
@@ -12,69 +12,47 @@ import typing
 from contextlib import aclosing
 from urllib.parse import parse_qsl, unquote
 
-from attrs import field, frozen
+from attrs import frozen
 from support.forms import parse_form
-from support.samples import BUDGET, FILE, MEMBER, WORKSPACE
+from support.samples import FILE, WORKSPACE, sample_response
 from support.servers import http_response
+from support.surface import METHODS, OPERATIONS, Method
 
-from openrouter_async import errors, models
-from openrouter_async.namespaces import Files, Workspaces
-from openrouter_async.operations import files, workspaces
-from openrouter_async.transfers import Entry
+from openrouter_async import errors
 
-ENDPOINTS = {
-    name: value
-    for module in (files, workspaces)
-    for name, value in vars(module).items()
-    if name.isupper() and isinstance(value, files.Operation)
-}
-"""The descriptions of all endpoints by their names."""
+ENDPOINTS = {name.upper(): operation for name, operation in OPERATIONS.items()}
+"""The descriptions of all endpoints by their constants' names."""
 
 
-# What is called
+# Calls
 
 
 @frozen
-class Call:
-    """An operation of a client's namespace."""
-
-    namespace: str
-    name: str
-    function: typing.Any = field(repr=False)
-
-    def __str__(self):
-        return f"{self.namespace}.{self.name}"
-
-    def parameters(self):
-        """Its parameters and what may be given for them, options and all."""
-        named = {**self.function.__globals__, "Entry": Entry}
-        hints = typing.get_type_hints(self.function, globalns=named)
-        found = {}
-        for parameter in inspect.signature(self.function).parameters.values():
-            hint = hints[parameter.name]
-            if parameter.kind is parameter.VAR_KEYWORD:
-                found |= typing.get_type_hints(typing.get_args(hint)[0])
-            elif parameter.name != "transport":
-                found[parameter.name] = hint
-        return found
+class Call(Method):
+    """A method of a client's namespace, and how it is called."""
 
     def strings(self):
-        """The names of those that take strings, be it among others or in a list."""
+        """Return the parameters that take strings, among other types or in a list."""
         return [name for name, hint in self.parameters().items() if takes_strings(hint)]
 
     def arguments(self, folder, **changed):
-        """What makes it work, with changes."""
+        """Return arguments with which it succeeds, with changes.
+
+        A parameter that no sample is known for fails whatever test asks: add one to `_arguments`.
+        """
         usual = _arguments(folder)
         signature = inspect.signature(self.function).parameters.values()
         needed = {p.name for p in signature if p.default is p.empty and p.kind < p.VAR_KEYWORD}
         needed |= EITHER.get(self.name, set())
         for name in changed:
             needed -= INSTEAD.get((self.name, name), set())
-        return {name: usual[name] for name in needed - {"transport"}} | changed
+        needed -= {"transport"}
+        assert needed <= usual.keys(), f"{self}: no sample for {sorted(needed - usual.keys())}"
+        return {name: usual[name] for name in needed} | changed
 
     async def __call__(self, client, **arguments):
-        """Carry it out to its end: read what is to be read, and give it all."""
-        given = getattr(getattr(client, self.namespace), self.name)(**arguments)
+        """Call it, read all that it returns, and return that."""
+        given = self.of(client)(**arguments)
         if hasattr(given, "page"):
             return await given.page()
         if hasattr(type(given), "read"):  # a download
@@ -95,12 +73,7 @@ def takes_strings(hint):
     return hint is str or any(map(takes_strings, typing.get_args(hint)))
 
 
-CALLS = [
-    Call(namespace, name, reference.__wrapped__)
-    for namespace, cls in (("files", Files), ("workspaces", Workspaces))
-    for name, reference in vars(cls).items()
-    if not name.startswith("_")
-]
+CALLS = [Call(method.namespace, method.name, method.function) for method in METHODS]
 
 EITHER = {"download_to": {"path"}, "delete_many": {"files"}}
 """Needed, though none of several parameters is by itself."""
@@ -154,24 +127,9 @@ async def outcome_of(call, client, **arguments):
     return result, failures_of(result)
 
 
-# What answers
+# Responses
 
-BY_RETURN = {
-    models.FilePage: {"data": [FILE], "has_more": False, "cursor": None},
-    models.FileDeleteResponse: {"id": FILE["id"], "type": "file_deleted"},
-    models.WorkspacePage: {"data": [WORKSPACE], "total_count": 1},
-    models.Workspace: {"data": WORKSPACE},
-    models.DeleteWorkspaceResponse: {"deleted": True},
-    models.ListWorkspaceBudgetsResponse: {"data": [BUDGET]},
-    models.GetWorkspaceBudgetResponse: {"data": BUDGET},
-    models.UpsertWorkspaceBudgetResponse: {"data": BUDGET},
-    models.DeleteWorkspaceBudgetResponse: {"deleted": True},
-    models.WorkspaceMemberPage: {"data": [MEMBER], "total_count": 1},
-    models.BulkAddWorkspaceMembersResponse: {"data": [MEMBER], "added_count": 1},
-    models.BulkRemoveWorkspaceMembersResponse: {"removed_count": 1},
-    models.FileMetadata: FILE,
-    object: b"content",
-}
+BY_RETURN = {operation.returns: sample_response(operation) for operation in OPERATIONS.values()}
 """A good response for whatever an operation returns."""
 
 
@@ -192,7 +150,7 @@ def endpoint_of(request):
 
 
 async def service(request, _):
-    """Response any operation, as a service does in which all is well."""
+    """Respond to any operation with success."""
     name = endpoint_of(request)
     body = BY_RETURN[ENDPOINTS[name].returns]
     if name == "UPLOAD_FILE":
@@ -201,7 +159,7 @@ async def service(request, _):
     return http_response(200, body)
 
 
-# What came
+# Requests
 
 _HEADERS = {
     b"host",

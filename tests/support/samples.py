@@ -1,5 +1,11 @@
 """Sample values: a key, quick retries, and one document of each kind that the service returns."""
 
+import typing
+from collections.abc import Mapping
+from datetime import datetime
+
+import attrs
+
 from openrouter_async import RetryConfig
 
 KEY = "sk-or-v1-0123456789-not-to-be-seen"
@@ -49,3 +55,34 @@ FILE = {
     "downloadable": False,
 }
 """The document's own example."""
+
+
+_BY_TYPE = {
+    bool: False,
+    datetime: "2025-01-01T00:00:00Z",
+    float: 1.5,
+    int: 1,
+    object: b"content",
+    str: "x",
+}
+
+
+def sample_response(operation):
+    """Return a good response for an operation: a JSON document, or bytes for content."""
+    document = _sample(operation.returns)
+    return {"data": document} if operation.unwrap else document
+
+
+def _sample(hint):
+    """Return the JSON of a value of this type, without the fields that can be left out."""
+    if attrs.has(hint):
+        fields = attrs.fields(attrs.resolve_types(hint))
+        return {f.name: _sample(f.type) for f in fields if f.default is attrs.NOTHING}
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return args[0]
+    if type(None) in args:
+        return _sample(next(arg for arg in args if arg is not type(None)))
+    if hint is dict or origin in {dict, Mapping}:
+        return {}
+    return [_sample(args[0])] if origin else _BY_TYPE[hint]
