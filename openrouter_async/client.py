@@ -1,4 +1,4 @@
-"""The two clients: options in, transport and namespaces out."""
+"""The async and the sync client: they check their options and set up transport and namespaces."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
@@ -6,7 +6,7 @@ from typing import Self, Unpack
 
 import anyio.to_thread
 
-from ._core.api_key import Secret, conceal
+from ._core.api_key import Secret, to_secret
 from ._core.call import Settings
 from ._core.codec import prepare
 from ._core.headers import check_headers
@@ -28,7 +28,7 @@ APIKeySource = str | Callable[[], str | Awaitable[str]]
 
 
 class _Client(Namespaces[Mode]):
-    """What the two clients share; the signature is written here, once."""
+    """What both clients share, including the signature of their constructors."""
 
     def __init__(
         self,
@@ -45,34 +45,34 @@ class _Client(Namespaces[Mode]):
         hooks: Hooks | None = None,
         http_transport: HTTPTransport | None = None,
     ) -> None:
-        """Check the options; nothing is opened before the first call.
+        """Set up a client; no connection is opened before the first call.
 
         Args:
-            api_key: A key, or a callable (plain or async) that is asked for one before each
-                request; ``OPENROUTER_API_KEY`` if omitted.
-            server_url: Where the service is; ``OPENROUTER_BASE_URL`` if omitted, else
-                ``https://openrouter.ai/api/v1``. https, unless the host is loopback.
+            api_key: A key, or a callable (sync or async) that returns one for each request;
+                ``OPENROUTER_API_KEY`` if omitted.
+            server_url: The service's base URL; if omitted, ``OPENROUTER_BASE_URL`` or
+                ``https://openrouter.ai/api/v1``. Must be https, unless the host is loopback.
             http_referer: Your app's URL, which identifies it in OpenRouter's rankings.
             x_open_router_title: Your app's display name.
             x_open_router_categories: Your app's categories, comma-separated.
-            timeout: Seconds for a whole call, or a `Timeout`.
-            retries: When to try again.
-            max_connections: Connections open at the same time; further calls wait.
+            timeout: Seconds for an entire call, or a `Timeout`.
+            retries: When and how often to retry.
+            max_connections: Maximum of open connections; further calls wait for one.
             default_headers: Headers for every request.
-            hooks: What to call on each request, response and retry.
-            http_transport: An ``httpx.AsyncBaseTransport`` or ``httpx.AsyncClient`` of your own to
-                send through; it stays yours to close.
+            hooks: Callables that observe each call, request, response and retry.
+            http_transport: An ``httpx.AsyncBaseTransport`` or ``httpx.AsyncClient`` to send
+                through; the client does not close it.
 
         Raises:
-            InvalidRequestError: An argument cannot be right. No message contains a key.
+            InvalidRequestError: An argument is invalid. No message contains a key.
         """
-        concealed = conceal(api_key)
-        api_key = None  # a traceback shows local variables
+        key = to_secret(api_key)
+        api_key = None  # tracebacks may show local variables
         if type(max_connections) is not int or max_connections < 1:
-            msg = f"max_connections is a whole number from 1 on, not {max_connections!r}"
+            msg = f"max_connections must be an integer of at least 1, not {max_connections!r:.100}"
             raise InvalidRequestError(msg)
         settings = Settings(
-            api_key=concealed.checked() if isinstance(concealed, Secret) else concealed,
+            api_key=key.checked() if isinstance(key, Secret) else key,
             server_url=parse_server_url(server_url),
             headers={
                 "user-agent": f"openrouter-async/{__version__}",
@@ -101,14 +101,14 @@ class _Client(Namespaces[Mode]):
             setattr(self, name, namespace(transport, portal))
 
     def __repr__(self) -> str:
-        # A traceback with local variables shows a client whose construction failed, too.
+        # A traceback with local variables may show a client whose construction has failed.
         transport = getattr(self, "transport", None)
         return f"<{type(self).__name__} {transport and transport.settings.server_url}>"
 
     def with_options(self, **options: Unpack[CallOptions]) -> Self:
-        """Return a client with other defaults that shares this one's connections.
+        """Return a client with other defaults that shares this client's connections.
 
-        Closing either closes both.
+        Closing either of them closes both.
 
         Example:
             ```python
@@ -135,7 +135,7 @@ class AsyncOpenRouter(_Client[Async]):
         return None
 
     async def aclose(self) -> None:
-        """Close the connections; a call after this raises `ClientClosedError`.
+        """Close the connections; later calls raise `ClientClosedError`.
 
         Example:
             ```python
@@ -161,7 +161,7 @@ class AsyncOpenRouter(_Client[Async]):
 
 
 class OpenRouter(_Client[Sync]):
-    """The sync client: the same operations, without ``await``, from any number of threads.
+    """The sync client for OpenRouter's Files and Workspaces APIs; it can be used from any thread.
 
     Example:
         ```python
@@ -174,7 +174,7 @@ class OpenRouter(_Client[Sync]):
         return Portal(connections.aclose)
 
     def close(self) -> None:
-        """Cancel the running calls and close the connections.
+        """Cancel running calls and close the connections; later calls raise `ClientClosedError`.
 
         Example:
             ```python

@@ -1,31 +1,31 @@
-"""Every exception the SDK raises.
+"""Every exception that the SDK raises.
 
 ```
 OpenRouterError
-├── InvalidRequestError (also ValueError)      refused here, nothing was sent
-│   ├── UploadSourceError                      the thing to upload cannot be read as promised
-│   └── PreflightError                         .problems lists all that is wrong with a bulk run
+├── InvalidRequestError (also ValueError)      an argument is invalid; nothing was sent
+│   ├── UploadSourceError                      the content to upload cannot be read or sent
+│   └── PreflightError                         .problems lists what is wrong with a bulk run
 ├── DownloadTargetError                        the file to download into cannot be written
-├── MissingAPIKeyError                         no key anywhere, nothing was sent
+├── MissingAPIKeyError                         no API key was given; nothing was sent
 ├── ClientClosedError                          the client was closed
-├── JournalError                               a bulk run's journal cannot be used as it is
+├── JournalError                               a bulk run's journal cannot be used
 ├── TransferStoppedError                       a bulk run ended before its last item; .reason
-├── NoAnswerError                              no complete response came
+├── NoAnswerError                              no complete response arrived
 │   ├── ConnectionFailedError
 │   ├── TLSError
-│   ├── RequestTimeoutError                    .limit says which
-│   └── OutcomeUnknownError                    it may have been done all the same
+│   ├── RequestTimeoutError                    .limit names the time limit
+│   └── OutcomeUnknownError                    the request may have been carried out
 │       └── UploadOutcomeUnknown               .filename, .size, .started
-├── ResponseError                              a response came, with its status
+├── ResponseError                              the response is an error; .status_code
 │   ├── BadRequestResponseError 400, UnauthorizedResponseError 401, …
 │   ├── OpenRouterDefaultError                 any other status that is not a success
-│   └── ResponseValidationError                a success that is not what was promised
+│   └── ResponseValidationError                a success without the documented form
 ├── PaginationError                            a list that would never end
 └── IntegrityError                             what arrived is not what was sent
 ```
 
-The names of the status errors are those of OpenRouter's API documents. Every error survives
-pickling, and none carries the API key.
+The status errors are named as in OpenRouter's API documentation. Every error can be pickled, and
+none contains the API key.
 
 Example:
     ```python
@@ -89,16 +89,17 @@ __all__ = [
 MAX_BODY: Final = 65_536
 """Bytes of an error's body that are read and kept."""
 
-NO_MESSAGE = "no words of the service's own"
+NO_MESSAGE: Final = "no message from the service"
+"""Beginning of `ResponseError.message` where the body has none."""
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-generation-id", "cf-ray")
 
 
 class OpenRouterError(Exception):
-    """The root of the tree; ``except OpenRouterError`` catches whatever the SDK raises."""
+    """Base class of every exception that the SDK raises."""
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        # BaseException's own would call __init__ with the message alone.
+        # BaseException's method would call __init__ with nothing but the message.
         return _restore, (type(self), self.args, self.__dict__)
 
 
@@ -112,30 +113,30 @@ def _restore(
 
 
 class InvalidRequestError(OpenRouterError, ValueError):
-    """An argument that cannot be right; nothing was sent."""
+    """An argument is invalid; nothing was sent."""
 
 
 class UploadSourceError(InvalidRequestError):
-    """What was to be uploaded is missing, read_error, empty, too large, or changed under way.
+    """The content to upload is missing, unreadable, empty, too large, or changed during the upload.
 
-    Nothing was stored: an upload that had begun was broken off before its end.
+    Nothing was stored: an upload that had started was aborted before its end.
     """
 
 
 class PreflightError(InvalidRequestError):
-    """Some of what a bulk run was to upload would be refused; nothing was sent.
+    """Some items of a bulk upload would be rejected; nothing was sent.
 
     Attributes:
-        problems: A line for each thing that is wrong.
+        problems: One line for each problem.
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join((f"{len(self.problems)} to mend first:", *self.problems)))
+        super().__init__("\n".join((f"{len(self.problems)} to fix first:", *self.problems)))
 
 
 class DownloadTargetError(OpenRouterError):
-    """The file to download into exists already, or cannot be written; it is as it was."""
+    """The file to download into exists, or cannot be written; it was not changed."""
 
 
 class MissingAPIKeyError(OpenRouterError):
@@ -143,18 +144,18 @@ class MissingAPIKeyError(OpenRouterError):
 
 
 class ClientClosedError(OpenRouterError):
-    """The client was closed before the call."""
+    """The client was closed before the call or during it."""
 
 
 class JournalError(OpenRouterError):
-    """A bulk run's journal is in use, damaged, or of another destination; it is as it was."""
+    """A bulk run's journal is in use, damaged, or for another destination; it was not changed."""
 
 
 class TransferStoppedError(OpenRouterError):
-    """A bulk run ended before its last item; what had an outcome by then has it.
+    """A bulk run ended before its last item; results that were reported by then hold.
 
     Attributes:
-        reason: The failure that ended it.
+        reason: The error that ended the run.
     """
 
     def __init__(self, reason: OpenRouterError) -> None:
@@ -163,11 +164,11 @@ class TransferStoppedError(OpenRouterError):
 
 
 class PaginationError(OpenRouterError):
-    """The service answered a list in a way that would repeat or lose rows."""
+    """The service's pages of a list would repeat rows, lose rows, or never end."""
 
 
 class IntegrityError(OpenRouterError):
-    """The bytes that arrived are not the bytes that were sent."""
+    """The number of bytes that arrived differs from the number that was sent or announced."""
 
 
 class NoAnswerError(OpenRouterError):
@@ -177,7 +178,7 @@ class NoAnswerError(OpenRouterError):
         method: The HTTP method.
         url: The URL, without its query.
         maybe_processed: Whether the service may have acted on the request.
-        answered: Whether a response had begun to arrive.
+        answered: Whether a response had started to arrive.
     """
 
     def __init__(
@@ -201,14 +202,14 @@ class ConnectionFailedError(NoAnswerError):
 
 
 class TLSError(NoAnswerError):
-    """The secure connection could not be made: a certificate is not trusted. Never retried."""
+    """The TLS connection could not be made: a certificate is not trusted. Never retried."""
 
 
 class RequestTimeoutError(NoAnswerError):
-    """A time limit of ours ran out.
+    """A time limit of the client was exceeded.
 
     Attributes:
-        limit: Which one: ``connect``, ``read``, ``write``, ``pool`` or ``total``.
+        limit: ``connect``, ``read``, ``write``, ``pool`` or ``total``.
     """
 
     def __init__(self, message: str, *, limit: str, **circumstances: Any) -> None:  # noqa: ANN401
@@ -217,10 +218,10 @@ class RequestTimeoutError(NoAnswerError):
 
 
 class OutcomeUnknownError(NoAnswerError):
-    """The request was sent whole and its response was lost: it may have been done, or not.
+    """The request was sent completely, but its response was lost: it may have been carried out.
 
     Attributes:
-        reason: The failure that lost the response.
+        reason: The error that lost the response.
     """
 
     def __init__(self, message: str, *, reason: NoAnswerError) -> None:
@@ -235,23 +236,23 @@ class OutcomeUnknownError(NoAnswerError):
 
 
 class UploadOutcomeUnknown(OutcomeUnknownError):  # noqa: N818 - the documented name
-    """The upload was sent whole and its response was lost: the file may exist.
+    """The upload was sent completely, but its response was lost: the file may exist.
 
-    ``RetryConfig(on_ambiguous_upload="reconcile")`` looks for it instead of raising.
+    With ``RetryConfig(on_ambiguous_upload="reconcile")`` the SDK looks for the file instead.
 
     Attributes:
-        filename: The name it was sent under.
-        size: Its size in bytes; None if a stream of unknown length was not read to its end.
-        started: When the attempt began (aware, by the service's clock where that is known).
-        reason: The failure that lost the response.
+        filename: The filename that was sent.
+        size: Bytes of content that were sent; None if a stream was not read to its end.
+        started: When the attempt started (aware, by the service's clock if that is known).
+        reason: The error that lost the response.
     """
 
     def __init__(
         self, *, filename: str, size: int | None, started: datetime, reason: NoAnswerError
     ) -> None:
         super().__init__(
-            f"{filename!r} was sent whole, but its response was lost ({reason}): the file may"
-            " exist. List the files before you send it again, or set"
+            f"{filename!r:.100} was sent completely, but its response was lost ({reason}): the"
+            " file may exist. List the files before you send it again, or set"
             " RetryConfig(on_ambiguous_upload='reconcile').",
             reason=reason,
         )
@@ -261,16 +262,16 @@ class UploadOutcomeUnknown(OutcomeUnknownError):  # noqa: N818 - the documented 
 
 
 class ResponseError(OpenRouterError):
-    """A response came, and it is not a success (or not the success that was promised).
+    """The response is not a success, or not a success of the documented form.
 
     Attributes:
         status_code: The HTTP status.
         code: The body's ``error.code``, if it is a number.
-        message: The service's own words, or the status in words.
+        message: The service's message, or a description of the response.
         metadata: The body's ``error.metadata``, if it is an object.
         headers: The response's headers, names in lower case.
         body: At most 64 KiB of the response's body.
-        request_id: What the response calls the request, if any header does.
+        request_id: The service's id for the request, or None.
         retry_after: Seconds that the service asked to wait, or None.
         method: The HTTP method.
         url: The URL, without its query.
@@ -279,7 +280,7 @@ class ResponseError(OpenRouterError):
     advice = ""
     """What to do next."""
     advice_if = ""
-    """What the service's message has to mention for the advice to fit."""
+    """Text that the service's message must contain for the advice to apply."""
 
     def __init__(
         self,
@@ -293,8 +294,8 @@ class ResponseError(OpenRouterError):
         method: str = "",
         url: str = "",
     ) -> None:
-        fits = self.advice and (self.advice_if in message.lower() or message.startswith(NO_MESSAGE))
-        advice = f" ({self.advice})" if fits else ""
+        applies = self.advice_if in message.lower() or message.startswith(NO_MESSAGE)
+        advice = f" ({self.advice})" if self.advice and applies else ""
         super().__init__(f"{status_code} for {method} {url}: {message}{advice}")
         self.status_code = status_code
         self.code = code
@@ -307,23 +308,23 @@ class ResponseError(OpenRouterError):
 
     @property
     def request_id(self) -> str | None:
-        """What the response calls the request, to quote to OpenRouter's support."""
+        """The service's id for the request, to quote to OpenRouter's support."""
         return next(
             (self.headers[name] for name in _REQUEST_ID_HEADERS if name in self.headers), None
         )
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the service asked to wait; None if it did not, or wrote nonsense."""
+        """Seconds that the service asked to wait; None if it did not, or not in a valid form."""
         return parse_retry_after(self.headers.get("retry-after"))
 
 
 class BadRequestResponseError(ResponseError):
-    """400: the service found the request malformed, or refuses it as it is."""
+    """400: the request is malformed, or breaks a rule of the service."""
 
 
 class UnauthorizedResponseError(ResponseError):
-    """401: no API key, or not a valid one."""
+    """401: the API key is missing or invalid."""
 
     advice = "pass api_key=, or set OPENROUTER_API_KEY, to a valid key"
 
@@ -333,36 +334,36 @@ class PaymentRequiredResponseError(ResponseError):
 
 
 class ForbiddenResponseError(ResponseError):
-    """403: the key may not do this; workspaces need a management key."""
+    """403: the key has no permission for this; workspaces need a management key."""
 
     advice = "workspaces need a management key: create one in OpenRouter's settings"
     advice_if = "management"
 
 
 class NotFoundResponseError(ResponseError):
-    """404: no such thing, or not in this workspace."""
+    """404: not found, or not in this workspace."""
 
 
 class RequestTimeoutResponseError(ResponseError):
-    """408: the service waited too long for the request."""
+    """408: the service did not receive the request in time."""
 
 
 class ConflictResponseError(ResponseError):
-    """409: it would contradict what is there already."""
+    """409: the request conflicts with the current state."""
 
 
 class PayloadTooLargeResponseError(ResponseError):
-    """413: over 100 MiB (104,857,600 bytes)."""
+    """413: the file exceeds 100 MiB (104,857,600 bytes)."""
 
-    advice = "a file may have 104857600 bytes (100 MiB) at most"
+    advice = "the limit for a file is 104857600 bytes (100 MiB)"
 
 
 class TooManyRequestsResponseError(ResponseError):
-    """429: too many requests; ``retry_after`` says when to come back, if the service did."""
+    """429: too many requests; ``retry_after`` has the wait, if the service named one."""
 
 
 class ClientClosedRequestResponseError(ResponseError):
-    """499: the service saw the request broken off."""
+    """499: the connection was closed before the service could respond."""
 
 
 class InternalServerResponseError(ResponseError):
@@ -370,15 +371,15 @@ class InternalServerResponseError(ResponseError):
 
 
 class BadGatewayResponseError(ResponseError):
-    """502: something behind the service failed."""
+    """502: a server behind the service failed."""
 
 
 class ServiceUnavailableResponseError(ResponseError):
-    """503: the service is not available for the moment."""
+    """503: the service is temporarily unavailable."""
 
 
 class GatewayTimeoutResponseError(ResponseError):
-    """504: something behind the service did not response in time."""
+    """504: a server behind the service did not respond in time."""
 
 
 class OpenRouterDefaultError(ResponseError):
@@ -386,15 +387,15 @@ class OpenRouterDefaultError(ResponseError):
 
 
 class ResponseValidationError(ResponseError):
-    """A success that is not what the documents promise.
+    """A success whose body does not have the documented form.
 
     Attributes:
-        path: The field that is wrong, like ``data[3].created_at``; empty for the whole response.
+        path: The invalid field, like ``data[3].created_at``; empty for the entire response.
     """
 
     def __init__(self, message: str, *, path: str = "", **response: Any) -> None:  # noqa: ANN401
         where = f"{path}: " if path else ""
-        super().__init__(f"not the promised response: {where}{message}", **response)
+        super().__init__(f"unexpected response: {where}{message}", **response)
         self.path = path
 
 

@@ -1,8 +1,7 @@
-"""What the service returns: frozen values, sizes in bytes, times as aware datetimes.
+"""Models of responses: frozen, with sizes in bytes and times as aware datetimes.
 
-A field that an older or newer service leaves out is None where it has a default here; a field
-that is not listed here is kept in ``extra``. Source: the Files and Workspaces sections of
-OpenRouter's OpenAPI document.
+A field with a default may be missing in a response; a field that is not listed here is kept in
+``extra``. Source: the Files and Workspaces sections of OpenRouter's OpenAPI document.
 
 Example:
     ```python
@@ -44,7 +43,7 @@ Row = TypeVar("Row")
 
 
 class _Nothing(Mapping[str, Any]):
-    """No fields; it can be pickled, as an empty ``MappingProxyType`` cannot."""
+    """An immutable empty mapping; unlike ``MappingProxyType`` it can be pickled."""
 
     __slots__ = ()
 
@@ -63,36 +62,36 @@ class _Nothing(Mapping[str, Any]):
 
 @frozen(kw_only=True)
 class Model:
-    """What all models share."""
+    """Base class of all models."""
 
     extra: Mapping[str, Any] = field(default=_Nothing(), repr=False, hash=False)
-    """Fields of the response that this version does not know, as they came."""
+    """Fields of the response that this version does not know, unchanged."""
 
 
 @frozen(kw_only=True)
 class FileMetadata(Model):
-    """A stored file, whichever provider's shape the service described it in."""
+    """A stored file; fields of the providers' shapes are renamed to OpenRouter's."""
 
     id: str
     filename: str
     size_bytes: int
     created_at: datetime
     mime_type: str | None = None
-    """The type that the service found in the content; OpenAI's shape has none."""
+    """The media type that the service detected in the content; None in OpenAI's shape."""
     downloadable: bool | None = None
     """Whether `Files.download` works: only for files that the service itself created."""
     type: str = "file"
     purpose: str | None = None
-    """Of files stored at OpenAI: ``assistants``, ``batch``, ``user_data``, …"""
+    """For files stored at OpenAI: ``assistants``, ``batch``, ``user_data``, …"""
     status: str | None = None
-    """Of files stored at OpenAI."""
+    """For files stored at OpenAI."""
     shape: str | None = None
-    """``openrouter``, ``openai`` or ``anthropic``, where the service says so."""
+    """``openrouter``, ``openai`` or ``anthropic``, if the response names it."""
 
 
 @frozen(kw_only=True)
 class FileDeleteResponse(Model):
-    """The confirmation that a file is gone."""
+    """Confirmation that a file was deleted."""
 
     id: str
     type: Literal["file_deleted"]
@@ -108,12 +107,12 @@ class FilePage(Model):
     first_id: str | None = None
     last_id: str | None = None
     cursor: str | None = None
-    """Opaque; None on the last page, and where the shape has none."""
+    """Opaque; None on the last page, and in shapes without a cursor."""
     shape: str = "openrouter"
-    """The shape that the page came in, which decides what its successor is called."""
+    """The page's shape, which determines how the next page is requested."""
 
     def after(self, query: Query) -> Query | None:
-        """The query for the next page, or None on the last one."""
+        """Return the query for the next page; None on the last page."""
         if not self.has_more and self.cursor is None:
             return None
         name, value = {
@@ -121,7 +120,7 @@ class FilePage(Model):
             "anthropic": ("after_id", self.last_id),
         }.get(self.shape, ("cursor", self.cursor))
         if value is None:
-            msg = f"the service says that more files follow, but gives no {name} to ask for them"
+            msg = f"the service announced more files, but sent no {name} to request them with"
             raise PaginationError(msg)
         rest = {k: v for k, v in query.items() if k not in {"cursor", "after", "after_id"}}
         return {**rest, name: value}
@@ -133,9 +132,9 @@ class _OffsetPage(Model, Generic[Row]):
     total_count: int
 
     def after(self, query: Query) -> Query | None:
-        """The query for the next page, or None on the last one.
+        """Return the query for the next page; None on the last page.
 
-        Counts rows, not pages: the service may give fewer than ``limit`` of them.
+        It counts rows, not pages: a page may have fewer rows than ``limit``.
         """
         offset = int(query.get("offset", 0)) + len(self.data)
         return {**query, "offset": offset} if self.data and offset < self.total_count else None
@@ -156,16 +155,16 @@ class Workspace(Model):
     """``price``, ``throughput``, ``latency`` or ``exacto``."""
     default_guardrail_id: str | None = None
     io_logging_api_key_ids: Sequence[int] | None = None
-    """The API keys whose traffic is logged; None logs all."""
+    """Ids of the API keys whose traffic is logged; None means all."""
     io_logging_sampling_rate: float | None = None
-    """Share of requests that are logged, 0.0001 to 1."""
+    """Fraction of requests that are logged, 0.0001 to 1."""
     is_data_discount_logging_enabled: bool | None = None
     is_observability_broadcast_enabled: bool | None = None
     is_observability_io_logging_enabled: bool | None = None
     include_byok_in_budgets: bool | None = None
-    """Whether spend on the caller's own provider keys counts toward the budgets."""
+    """Whether spending with your own provider keys counts towards the budgets."""
     disabled_server_tools: Sequence[str] | None = None
-    """Server tools that requests here may not invoke; None disables none."""
+    """Server tools that requests in the workspace may not use; None means no restriction."""
     created_by: str | None = None
     updated_at: datetime | None = None
 
@@ -179,7 +178,7 @@ class WorkspacePage(_OffsetPage[Workspace]):
 
 @frozen(kw_only=True)
 class WorkspaceBudget(Model):
-    """What a workspace may spend in one interval."""
+    """A workspace's spending limit for one interval."""
 
     id: str
     workspace_id: str
@@ -208,7 +207,7 @@ class GetWorkspaceBudgetResponse(Model):
 
 @frozen(kw_only=True)
 class UpsertWorkspaceBudgetResponse(Model):
-    """The budget as it was set."""
+    """The budget that was created or updated."""
 
     data: WorkspaceBudget
     include_byok_in_budgets: bool | None = None
@@ -243,20 +242,20 @@ class BulkAddWorkspaceMembersResponse(Model):
 
 @frozen(kw_only=True)
 class BulkRemoveWorkspaceMembersResponse(Model):
-    """How many members were removed."""
+    """The number of members that were removed."""
 
     removed_count: int
 
 
 @frozen(kw_only=True)
 class DeleteWorkspaceResponse(Model):
-    """The confirmation that a workspace is gone."""
+    """Confirmation that a workspace was deleted."""
 
     deleted: Literal[True]
 
 
 @frozen(kw_only=True)
 class DeleteWorkspaceBudgetResponse(Model):
-    """The confirmation that a budget is gone, or was never there."""
+    """Confirmation that a budget was deleted or did not exist."""
 
     deleted: Literal[True]

@@ -1,4 +1,4 @@
-"""What ``client.files`` and ``client.workspaces`` offer, on both clients."""
+"""The namespaces ``client.files`` and ``client.workspaces``, for both clients."""
 
 from typing import Any, Final, Generic, cast, get_origin
 
@@ -10,7 +10,7 @@ __all__ = ["NAMESPACES", "Files", "Namespaces", "Workspaces"]
 
 
 class Files(Namespace[Mode]):
-    """``client.files``: the files of a workspace.
+    """``client.files``: upload, list, download and delete the files of a workspace.
 
     Example:
         ```python
@@ -34,7 +34,7 @@ class Files(Namespace[Mode]):
 
 
 class Workspaces(Namespace[Mode]):
-    """``client.workspaces``: workspaces, their budgets and members. Needs a management key.
+    """``client.workspaces``: manage workspaces, their budgets and members with a management key.
 
     Example:
         ```python
@@ -59,7 +59,7 @@ class Workspaces(Namespace[Mode]):
 
 
 class Namespaces(Generic[Mode]):
-    """The namespaces of a client: each attribute that is declared here is there on both clients."""
+    """A client's namespaces: both clients have every attribute that is declared here."""
 
     files: Files[Mode]
     workspaces: Workspaces[Mode]
@@ -69,4 +69,4 @@ NAMESPACES: Final[dict[str, type[Namespace[Any]]]] = {
     name: cast("type[Namespace[Any]]", get_origin(kind))
     for name, kind in Namespaces.__annotations__.items()
 }
-"""The namespaces by their attributes' names."""
+"""The namespaces by attribute name."""

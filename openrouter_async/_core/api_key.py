@@ -1,4 +1,4 @@
-"""TODO openrouter_async._core.api_key."""
+"""API keys: where a request's key comes from, and how it is kept out of reprs and tracebacks."""
 
 import inspect
 import os
@@ -11,73 +11,73 @@ from ..errors import InvalidRequestError, MissingAPIKeyError
 __all__ = [
     "APIKey",
     "Secret",
-    "conceal",
     "resolve_api_key",
+    "to_secret",
 ]
 
-_LEAST_HIDDEN: Final = 8
+_SHORTEST_REDACTED: Final = 8
 
 
 class Secret:
     """A string that no repr, log line or traceback with local variables shows."""
 
-    # No attrs class: rich and attrs.asdict would look into its fields, whatever its repr is.
+    # Not an attrs class: rich and attrs.asdict would show its fields despite its repr.
     __slots__ = ("_value",)
 
-    def __init__(self, value: Any) -> None:  # noqa: ANN401 - a wrong one is not to be shown either
+    def __init__(self, value: Any) -> None:  # noqa: ANN401 - an invalid key must not be shown either
         self._value = value
 
     def __repr__(self) -> str:
         return "Secret('***')"
 
     def __reduce__(self) -> str:
-        msg = "an API key is not pickled"
+        msg = "an API key cannot be pickled"
         raise TypeError(msg)
 
     def checked(self) -> "Secret":
-        """The key without the white space around it.
+        """Return the key, stripped of white space, once it is known to be usable.
 
         Raises:
-            InvalidRequestError: It cannot stand in a header.
+            InvalidRequestError: The key cannot be sent in a header.
         """
         if not isinstance(self._value, str):
-            msg = f"an API key is a string, not {type(self._value).__name__}"
+            msg = f"the API key must be a string, not {type(self._value).__name__}"
             raise InvalidRequestError(msg)
         self._value = self._value.strip()
         if not self._value:
             msg = "the API key is empty"
             raise InvalidRequestError(msg)
         if not re.fullmatch("[!-~]+", self._value):
-            msg = "the API key holds characters that cannot stand in a header (is it complete?)"
+            msg = "the API key contains characters that cannot be sent in a header"
             raise InvalidRequestError(msg)
         return self
 
     def bearer(self) -> str:
-        """The value of the ``Authorization`` header."""
+        """Return the value of the ``Authorization`` header."""
         return f"Bearer {self._value}"
 
     def redact(self, text: str) -> str:
-        """The text without the key, which some servers and proxies echo."""
-        # What is as short as a word stands in other words, and is no key of the service's.
-        return text.replace(self._value, "***") if len(self._value) >= _LEAST_HIDDEN else text
+        """Return the text without the key, which some servers and proxies echo."""
+        # A shorter one is not a key of the service, and may occur in ordinary words.
+        return text.replace(self._value, "***") if len(self._value) >= _SHORTEST_REDACTED else text
 
 
 APIKey = Secret | Callable[[], str | Awaitable[str]] | None
 
 
-def conceal(api_key: object) -> APIKey:
-    """What may be a key as a `Secret`, so that no traceback shows it; a callable as it is."""
+def to_secret(api_key: object) -> APIKey:
+    """Return a key as a `Secret`, so that no traceback shows it; return a callable as it is."""
     if api_key is None or callable(api_key):
         return cast("APIKey", api_key)
     return Secret(api_key)
 
 
 async def resolve_api_key(api_key: APIKey) -> Secret:
-    """The key for one request: the string, or the callable's, or the environment's.
+    """Return the key for one request: the given one, or the callable's, or the environment's.
 
     Raises:
-        MissingAPIKeyError: There is none.
-        InvalidRequestError: What the callable gave is not a key.
+        MissingAPIKeyError: No key was given and ``OPENROUTER_API_KEY`` is not set.
+        InvalidRequestError: The callable's result, or the variable, is not a valid key.
     """
     if isinstance(api_key, Secret):
         return api_key

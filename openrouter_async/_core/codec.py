@@ -1,7 +1,8 @@
-"""Bytes to models, and the only door to cattrs.
+"""Decode JSON responses into models.
 
-Wrong types are refused rather than coerced, unknown fields are kept in ``extra``. The hot path
-decodes without bookkeeping; when it fails, a second, detailed decoding finds the field's path.
+Wrong types are rejected rather than coerced; unknown fields are kept in ``extra``. Responses are
+decoded without tracking the field's path; if that fails, a second, detailed pass finds it. cattrs
+is imported only here and in `fast_decode`.
 """
 
 import functools
@@ -17,7 +18,7 @@ from .. import models
 from .fast_decode import ModelHook, sequence_hook
 from .shapes import parse_time, strict, strict_true
 
-if TYPE_CHECKING:  # cattrs takes long to import, and only the first response needs it
+if TYPE_CHECKING:  # cattrs is slow to import, and not needed before the first response
     import cattrs
 
 __all__ = [
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 
 class DecodeError(ValueError):
-    """The response is not what was promised; ``path`` names the field."""
+    """The response does not have the documented form; ``path`` names the field."""
 
     def __init__(self, message: str, path: str = "") -> None:
         super().__init__(message)
@@ -38,19 +39,19 @@ class DecodeError(ValueError):
 
 
 def prepare() -> None:
-    """Import what decoding needs, which takes a while and free descriptors."""
+    """Import what decoding needs, which takes time and file descriptors."""
     _converter(detailed=False)
 
 
 def decode(body: bytes, returns: type[T], *, unwrap: bool = False) -> T:
-    """Read a response's body as ``returns``; its ``data`` alone if ``unwrap``.
+    """Return a response's body, or just its ``data`` if ``unwrap``, as an instance of ``returns``.
 
     Raises:
-        DecodeError: It is not JSON, or not of that form.
+        DecodeError: The body is not JSON, or does not have that form.
     """
     payload = _parse(body)
     if isinstance(payload, dict) and payload.get("error"):
-        msg = "an error with the status of a success"
+        msg = "an error object in a response with a success status"
         raise DecodeError(msg, "error")
     if unwrap:
         if not isinstance(payload, dict) or "data" not in payload:
@@ -61,7 +62,7 @@ def decode(body: bytes, returns: type[T], *, unwrap: bool = False) -> T:
         return _untyped(payload, returns)
     try:
         return cast("T", _converter(detailed=False).structure(payload, returns))
-    except Exception:  # noqa: BLE001 - whatever it was, the detailed decoding names it
+    except Exception:  # noqa: BLE001 - the detailed pass finds the reason
         raise _explain(payload, returns, "data" if unwrap else "") from None
 
 
@@ -69,30 +70,30 @@ def _parse(body: bytes) -> Any:  # noqa: ANN401
     try:
         return _loads(body)
     except (ValueError, RecursionError) as error:
-        reason = "nested too deep" if isinstance(error, RecursionError) else "not JSON"
+        reason = "nested too deeply" if isinstance(error, RecursionError) else "not JSON"
         raise DecodeError(reason if body else "empty") from None
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    msg = f"{name} is no number of JSON's"
+def _reject_constant(name: str) -> NoReturn:
+    msg = f"not a JSON number: {name}"
     raise ValueError(msg)
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        _refuse_constant(text)
+        _reject_constant(text)
     return number
 
 
-_JSON = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+_JSON = json.JSONDecoder(parse_constant=_reject_constant, parse_float=_finite)
 
 
-def _loads_plainly(body: bytes) -> Any:  # noqa: ANN401
+def _loads_stdlib(body: bytes) -> Any:  # noqa: ANN401
     return _JSON.decode(body.decode())
 
 
-_loads: Callable[[bytes], Any] = _loads_plainly
+_loads: Callable[[bytes], Any] = _loads_stdlib
 
 try:  # the extra ``speed``
     import orjson
@@ -100,13 +101,13 @@ except ImportError:
     pass
 else:
 
-    def _loads_quickly(body: bytes) -> Any:  # noqa: ANN401
+    def _loads_orjson(body: bytes) -> Any:  # noqa: ANN401
         try:
             return orjson.loads(body)
         except ValueError:
-            return _loads_plainly(body)  # the escape of a lone surrogate is JSON, too
+            return _loads_stdlib(body)  # orjson rejects escaped lone surrogates, which are JSON
 
-    _loads = _loads_quickly
+    _loads = _loads_orjson
 
 
 def _untyped(payload: object, returns: type[T]) -> T:
@@ -125,7 +126,7 @@ def _explain(payload: object, returns: type[Any], prefix: str) -> DecodeError:
         text = cattrs.transform_error(error, path="$", format_exception=_format)[0]
         reason, _, path = text.rpartition(" @ $")
         return DecodeError(reason, f"{prefix}{path}".lstrip("."))
-    return DecodeError("not of the promised form", prefix)
+    return DecodeError("not of the documented form", prefix)
 
 
 def _format(error: BaseException, _type: type | None) -> str:

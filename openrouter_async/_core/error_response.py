@@ -1,4 +1,4 @@
-"""The error for a response that is not a success."""
+"""Errors made from responses that are not a success."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -25,9 +25,9 @@ def error_from_response(
     envelope = _envelope(body, redact)
     code, message, metadata = (envelope.get(key) for key in ("code", "message", "metadata"))
     # A lone surrogate is valid JSON but cannot be printed.
-    said = message.encode(errors="replace").decode() if isinstance(message, str) else ""
+    text = message.encode(errors="replace").decode() if isinstance(message, str) else ""
     return BY_STATUS.get(status_code, OpenRouterDefaultError)(
-        said or _words(status_code, headers),
+        text or _describe(status_code, headers),
         status_code=status_code,
         **redacted_parts(headers, body, redact),
         code=code if isinstance(code, int) and not isinstance(code, bool) else None,
@@ -50,7 +50,7 @@ def redacted_parts(
 
 
 def _envelope(body: bytes, redact: Callable[[str], str]) -> dict[str, Any]:
-    """The body's ``error`` object; a string counts as its message."""
+    """Return the body's ``error`` object; a string counts as its message."""
     try:
         # Redacted after parsing, as JSON can spell one string in many ways.
         error = json.loads(body[:MAX_BODY])["error"]
@@ -60,7 +60,7 @@ def _envelope(body: bytes, redact: Callable[[str], str]) -> dict[str, Any]:
     return error if isinstance(error, dict) else {"message": error}
 
 
-def _words(status_code: int, headers: Mapping[str, str]) -> str:
-    kind = headers.get("content-type", "no content type").partition(";")[0]
-    family = "a redirect, which is never followed" if 300 <= status_code < 400 else "an error"  # noqa: PLR2004
-    return f"{NO_MESSAGE}: {family} ({kind})"
+def _describe(status_code: int, headers: Mapping[str, str]) -> str:
+    media_type = headers.get("content-type", "no content type").partition(";")[0]
+    note = ": redirects are not followed" if 300 <= status_code < 400 else ""  # noqa: PLR2004
+    return f"{NO_MESSAGE} ({media_type:.100}){note}"

@@ -1,4 +1,19 @@
-"""TODO openrouter_async._core.fast_decode."""
+"""Compiled decoders for models, used for rows of large pages.
+
+A page may have 1,000 rows. With cattrs alone, most of the time for a row goes into one hook call
+for each string and number, and into the call of ``object.__setattr__`` for each field in attrs'
+``__init__`` of a frozen class.
+
+So the first object with a given set of keys is decoded by cattrs. If it is valid and has no
+unknown fields, a function is compiled for exactly these keys. Like cattrs' own functions it is
+generated from source, but it compares the types of strings and numbers inline, and sets the
+fields on an instance of a mutable class of the same layout, whose ``__class__`` is then changed
+to the model. It decodes rows until one does not fit (other keys or another type); cattrs decodes
+that row, or raises the error. The results are the same.
+
+At most 16 decoders are kept for a model, so that a service that keeps sending new keys cannot
+fill the memory. The detailed pass, which looks for the reason of an error, compiles none.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -10,18 +25,21 @@ import attrs
 
 from .shapes import EXTRA_KEY, RENAMED_FIELDS, RESHAPERS, Hook, parse_time
 
-if TYPE_CHECKING:  # cattrs takes long to import, and only the first response needs it
+if TYPE_CHECKING:  # cattrs is slow to import, and not needed before the first response
     import cattrs
 
-_Maker = Callable[[Iterable[Any], list[Any]], None]
+__all__ = ["ModelHook", "sequence_hook"]
 
-_PLAIN = {str, int, float, bool, NoneType}
+_Decoder = Callable[[Iterable[Any], list[Any]], None]
+"""Appends a model for each object, and returns at the first that does not fit."""
 
-_MAX_MAKERS = 16
+_SCALARS = {str, int, float, bool, NoneType}
+
+_MAX_DECODERS = 16
 
 
 class ModelHook:
-    """Structures a model from an object, its unknown fields going into ``extra``."""
+    """Structure hook for one model; unknown fields go into ``extra``."""
 
     def __init__(self, cls: type[Any], converter: "cattrs.Converter") -> None:
         from cattrs.gen import make_dict_structure_fn, override
@@ -37,47 +55,43 @@ class ModelHook:
             shape=override(rename="_shape"),
             extra=override(rename=EXTRA_KEY, struct_hook=lambda value, _: value),
         )
-        self._makers: dict[tuple[str, ...], _Maker] = {}
+        self._decoders: dict[tuple[str, ...], _Decoder] = {}
 
     def __call__(self, payload: Any, _: Any) -> Any:  # noqa: ANN401
         if type(payload) is not dict:
             msg = f"expected an object, got {type(payload).__name__}"
             raise ValueError(msg)
-        make = self._makers.get(tuple(payload))
-        if make:
-            made: list[Any] = []
-            make((payload,), made)
-            if made:
-                return made[0]
+        decode = self._decoders.get(tuple(payload))
+        if decode:
+            decoded: list[Any] = []
+            decode((payload,), decoded)
+            if decoded:
+                return decoded[0]
         if self._reshape:
             payload = self._reshape(payload)
         unknown = {k: v for k, v in payload.items() if k not in self._known}
         model = self._structure({**payload, EXTRA_KEY: unknown} if unknown else payload, self._cls)
-        if not (make or unknown or self._converter.detailed_validation):
-            self._learn(tuple(payload))
+        if not (decode or unknown or self._converter.detailed_validation):
+            self._add_decoder(tuple(payload))
         return model
 
     def rows(self, payload: Sequence[Any]) -> list[Any]:
-        """As many models as objects: those with the keys of the one before by the same maker."""
+        """Decode rows, reusing the compiled decoder while the keys repeat."""
         models: list[Any] = []
         while len(models) < len(payload):
             row = payload[len(models)]
             models.append(self(row, self._cls))
-            if make := self._makers.get(tuple(row)):
-                make(islice(payload, len(models), None), models)
+            if decode := self._decoders.get(tuple(row)):
+                decode(islice(payload, len(models), None), models)
         return models
 
-    def _learn(self, keys: tuple[str, ...]) -> None:
-        if keys and len(self._makers) < _MAX_MAKERS:
-            self._makers[keys] = _compile(self._cls, keys, self._converter)
+    def _add_decoder(self, keys: tuple[str, ...]) -> None:
+        if keys and len(self._decoders) < _MAX_DECODERS:
+            self._decoders[keys] = _compile(self._cls, keys, self._converter)
 
 
 def _mutable(cls: type[Any]) -> type[Any]:
-    """A class of the same layout whose instances can be filled, and then be made ``cls``'s.
-
-    attrs' ``__init__`` of a frozen class calls ``object.__setattr__`` for each field, which
-    takes longer than all else that is done for a row.
-    """
+    """Return a mutable class of the same layout, as which an instance of ``cls`` is filled."""
     body = {
         "__slots__": cls.__dict__["__slots__"],
         "__setattr__": object.__setattr__,
@@ -86,37 +100,33 @@ def _mutable(cls: type[Any]) -> type[Any]:
     return type(cls.__name__, (cast("type[Any]", cls.__base__),), body)
 
 
-def _compile(cls: type[Any], keys: tuple[str, ...], converter: "cattrs.Converter") -> _Maker:
-    """A function that makes models of objects with just these keys, up to one that is unlike.
-
-    As cattrs does, it is compiled from source, but with the types of strings and numbers
-    compared in place: the call of a hook for each of them takes longer than all the rest.
-    """
+def _compile(cls: type[Any], keys: tuple[str, ...], converter: "cattrs.Converter") -> _Decoder:
+    """Return a decoder for objects with exactly these keys."""
     names: dict[str, Any] = {"cls": cls, "mutable": _mutable(cls), "NoneType": NoneType}
     names |= {"new": object.__new__, "time_of": parse_time, "iso": datetime.fromisoformat}
-    takes, tests, values = [], [f"len(o) == {len(keys)}"], {}
+    reads, tests, values = [], [f"len(o) == {len(keys)}"], {}
     for number, field in enumerate(attrs.fields(cls)):
         key, kind, value = RENAMED_FIELDS.get(field.name, field.name), field.type, f"v{number}"
         parts = get_args(kind) if isinstance(kind, UnionType) else (kind,)
         if key in keys:
-            takes.append(f"{value} = o[{key!r}]")
+            reads.append(f"{value} = o[{key!r}]")
         if key not in keys:
             names[value] = field.default
-        elif all(part in _PLAIN for part in parts):
+        elif all(part in _SCALARS for part in parts):
             allowed = {*parts, int} if float in parts else parts
             tests.append("(" + " or ".join(f"type({value}) is {t.__name__}" for t in allowed) + ")")
         elif kind is datetime:
-            plainly = f"type({value}) is str and (t := iso({value})).tzinfo"
-            value = f"(t if {plainly} else time_of({value}, 0))"
+            aware = f"type({value}) is str and (t := iso({value})).tzinfo"
+            value = f"(t if {aware} else time_of({value}, 0))"
         else:
             names |= {f"hook{number}": converter.get_structure_hook(kind), f"kind{number}": kind}
             value = f"hook{number}({value}, kind{number})"
         values[field.name] = value
     lines = (
-        "def make(objects, models):",
+        "def decode(objects, models):",
         "  for o in objects:",
         "    if type(o) is not dict: return",
-        f"    try: {'; '.join(takes)}",
+        f"    try: {'; '.join(reads)}",
         "    except KeyError: return",
         f"    if not ({' and '.join(tests)}): return",
         "    m = new(mutable)",
@@ -124,12 +134,12 @@ def _compile(cls: type[Any], keys: tuple[str, ...], converter: "cattrs.Converter
         "    m.__class__ = cls",
         "    models.append(m)",
     )
-    exec("\n".join(lines), names)  # noqa: S102 - made of our own models' names alone
-    return cast("_Maker", names["make"])
+    exec("\n".join(lines), names)  # noqa: S102 - consists of our models' field names only
+    return cast("_Decoder", names["decode"])
 
 
 def sequence_hook(kind: Any, converter: "cattrs.Converter") -> Hook:  # noqa: ANN401
-    """Structure a tuple from an array, and from nothing else: a string is a sequence too."""
+    """Return a structure hook for tuples that accepts arrays only: a string is a sequence too."""
     (row,) = get_args(kind)
     structure_row = converter.get_structure_hook(row)
 

@@ -1,4 +1,4 @@
-"""TODO openrouter_async._core.headers."""
+"""A request's headers: checked before they are sent, and never shown with their values."""
 
 import re
 from collections.abc import Mapping
@@ -14,47 +14,47 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 _HEADER_VALUE = re.compile(r"([!-~]([\t -~]*[!-~])?)?")
 
-# The SDK frames the message; a second opinion on its length would let one request hide in another.
+# Set by the SDK alone: a second, differing length would allow request smuggling.
 _FRAMING = frozenset({"connection", "content-length", "content-type", "host", "transfer-encoding"})
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers, names in lower case.
+    """Return the headers with names in lower case.
 
     Raises:
-        InvalidRequestError: HTTP cannot carry one of them, two differ only in case, or it is
-            one of those that frame the message. The value is not repeated: it may be a secret.
+        InvalidRequestError: A header is not valid in HTTP, differs from another only in case, or
+            is reserved for the SDK. The message has no values, which may be secret.
     """
     if not isinstance(headers, Mapping):
-        msg = f"headers are a mapping of names to values, not {type(headers).__name__}"
+        msg = f"headers must be a mapping of names to values, not {type(headers).__name__}"
         raise InvalidRequestError(msg)
     checked: dict[str, str] = {}
     for name, value in headers.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-            msg = f"{name!r} cannot be the name of a header"
+            msg = f"not a valid header name: {name!r:.100}"
             raise InvalidRequestError(msg)
         if name.lower() in _FRAMING:
-            msg = f"the header {name!r} is the SDK's own to set"
+            msg = f"the header {name!r} is reserved for the SDK"
             raise InvalidRequestError(msg)
         if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
             msg = (
-                f"the value of the header {name!r} cannot stand in a header:"
-                " printable ASCII only, no line breaks, no white space around it"
+                f"the value of the header {name!r:.100} must be printable ASCII, without line"
+                " breaks and without white space around it"
             )
             raise InvalidRequestError(msg)
         if name.lower() in checked:
-            msg = f"the header {name!r} is given twice"
+            msg = f"the header {name!r:.100} is given twice"
             raise InvalidRequestError(msg)
         checked[name.lower()] = value
     return checked
 
 
 class Headers(dict[str, str]):
-    """A request's headers, which show no values."""
+    """A request's headers; their repr has no values."""
 
     def __repr__(self) -> str:
         return f"Headers({', '.join(self)})"
 
     def raw(self) -> list[tuple[bytes, bytes]]:
-        """As they go over the wire."""
+        """Return the headers as bytes, in order."""
         return [(name.encode(), value.encode()) for name, value in self.items()]

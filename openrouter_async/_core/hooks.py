@@ -1,4 +1,4 @@
-"""What a caller can watch: small callables that see each call, and each attempt at it."""
+"""Hooks: callables that observe each call and each attempt at it."""
 
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -25,77 +25,77 @@ Event = TypeVar("Event")
 
 @frozen(kw_only=True)
 class CallEvent:
-    """A call begins: an operation, with all attempts at it.
+    """A call starts: one operation, with all attempts at it.
 
     Example:
         ```python
         from openrouter_async import CallEvent, Hooks
 
-        def tell(event: CallEvent) -> None:
+        def show(event: CallEvent) -> None:
             print(event.method, event.path)
 
-        async with AsyncOpenRouter(hooks=Hooks(on_call=tell)) as watched:
+        async with AsyncOpenRouter(hooks=Hooks(on_call=show)) as watched:
             await watched.files.list()
         ```
     """
 
     method: str
     path: str
-    """The endpoint, its parameters in braces: ``/files/{file_id}``."""
+    """The endpoint's path, parameters in braces: ``/files/{file_id}``."""
     url: str
-    """Without its query."""
+    """The URL without its query."""
     connections: HasPoolStats = field(repr=False)
-    """The client's own; ``connections.pool_stats()`` tells how they are used."""
+    """The client's connections; ``connections.pool_stats()`` returns how they are used."""
 
 
 @frozen(kw_only=True)
 class DoneEvent(CallEvent):
-    """A call is over. Content that is streamed is still to be read.
+    """A call has ended. Streamed content is still to be read.
 
     Example:
         ```python
         from openrouter_async import DoneEvent, Hooks
 
-        def tell(event: DoneEvent) -> None:
+        def show(event: DoneEvent) -> None:
             print(event.method, event.path, event.error or f"{event.elapsed:.3f} s")
 
-        async with AsyncOpenRouter(hooks=Hooks(on_done=tell)) as watched:
+        async with AsyncOpenRouter(hooks=Hooks(on_done=show)) as watched:
             await watched.files.list()
         ```
     """
 
     error: BaseException | None
-    """What it raised; a ``CancelledError`` too."""
+    """The exception that the call raised (perhaps a ``CancelledError``), or None."""
     elapsed: float
-    """Seconds, waits between attempts and all."""
+    """Seconds, including waits between attempts."""
 
 
 @frozen(kw_only=True)
 class AttemptEvent:
-    """What the events of an attempt tell. Never holds the request's headers, so never the key.
+    """Base class of an attempt's events. It never contains the request's headers or the key.
 
     Example:
         ```python
         from openrouter_async import AttemptEvent, Hooks
 
-        def tell(event: AttemptEvent) -> None:
+        def show(event: AttemptEvent) -> None:
             print(type(event).__name__, event.method, event.url, event.attempt)
 
-        async with AsyncOpenRouter(hooks=Hooks(on_request=tell, on_response=tell)) as watched:
+        async with AsyncOpenRouter(hooks=Hooks(on_request=show, on_response=show)) as watched:
             await watched.files.list()
         ```
     """
 
     method: str
     url: str
-    """Without its query."""
+    """The URL without its query."""
     attempt: int
     """Counted from 1."""
 
 
 @frozen(kw_only=True)
 class RequestEvent(AttemptEvent):
-    """An attempt is about to be sent.
+    """An attempt's request is about to be sent.
 
     Example:
         ```python
@@ -110,12 +110,12 @@ class RequestEvent(AttemptEvent):
     """
 
     headers: MutableMapping[str, str] = field(factory=dict, repr=False)
-    """Empty: what a hook puts here is sent too, unless the request has such a header already."""
+    """Empty; headers that a hook adds are sent, unless the request already has the same one."""
 
 
 @frozen(kw_only=True)
 class ResponseEvent(AttemptEvent):
-    """An attempt was answered, with whatever status.
+    """The headers of a response have arrived, with any status.
 
     Example:
         ```python
@@ -133,8 +133,9 @@ class ResponseEvent(AttemptEvent):
     elapsed: float
     """Seconds from the attempt's start to the response's headers."""
     queue_time: float | None = None
-    """Seconds of them until there was a connection: waiting for one and opening it. None if the
-    transport does not tell, as one that the caller brought."""
+    """The part of ``elapsed`` spent waiting for a connection or opening one.
+
+    None with an ``http_transport`` of the caller, which does not measure it."""
 
     @property
     def waited(self) -> float | None:
@@ -144,51 +145,51 @@ class ResponseEvent(AttemptEvent):
 
 @frozen(kw_only=True)
 class ResultEvent(AttemptEvent):
-    """An attempt is over, in whatever way. Content that is streamed is still to be read.
+    """An attempt has ended, with any outcome. Streamed content is still to be read.
 
     Example:
         ```python
         from openrouter_async import Hooks, ResultEvent
 
-        def tell(event: ResultEvent) -> None:
+        def show(event: ResultEvent) -> None:
             print(event.status_code, event.error, event.sent, event.received)
 
-        async with AsyncOpenRouter(hooks=Hooks(on_result=tell)) as watched:
+        async with AsyncOpenRouter(hooks=Hooks(on_result=show)) as watched:
             await watched.files.list()
         ```
     """
 
     error: BaseException | None
-    """What went wrong; a ``CancelledError`` too."""
+    """The exception that ended the attempt (perhaps a ``CancelledError``), or None."""
     status_code: int | None
-    """None where no response came."""
+    """None if no response arrived."""
     elapsed: float
     """Seconds from the attempt's start to its end."""
     sent: int
-    """Bytes of the request's body that were handed out."""
+    """Bytes of the request's body that were passed to the connection."""
     received: int
-    """Bytes of the response's body that came."""
+    """Bytes of the response's body that arrived."""
 
 
 @frozen(kw_only=True)
 class RetryEvent(AttemptEvent):
-    """An attempt failed and another follows.
+    """An attempt failed, and another follows.
 
     Example:
         ```python
         from openrouter_async import Hooks, RetryEvent
 
-        def tell(event: RetryEvent) -> None:
+        def show(event: RetryEvent) -> None:
             print(f"{event.error}; again in {event.wait:.1f} s")
 
-        async with AsyncOpenRouter(hooks=Hooks(on_retry=tell)) as watched:
+        async with AsyncOpenRouter(hooks=Hooks(on_retry=show)) as watched:
             await watched.files.list()
         ```
     """
 
     error: Exception
     status_code: int | None
-    """None where no response came."""
+    """None if no response arrived."""
     elapsed: float
     """Seconds from the attempt's start to its failure."""
     wait: float
@@ -197,12 +198,12 @@ class RetryEvent(AttemptEvent):
 
 @frozen(kw_only=True)
 class Hooks:
-    """Callables, plain or async, called in the order of what happens.
+    """Sync or async callables that observe a client's calls.
 
-    All of a call's run in its own task, so a context variable that ``on_call`` sets is seen by
-    the others. An exception that one raises ends the call. A plain one must not block: on the
-    async client it runs in the event loop. Of a call that is cancelled, ``on_result`` and
-    ``on_done`` are called too, and should be plain: the next cancellation hits what they await.
+    All hooks of a call run in the call's own task, so the later ones see a context variable that
+    ``on_call`` sets. An exception in a hook ends the call. A sync hook must not block: it runs in
+    the event loop. ``on_result`` and ``on_done`` are also called for a cancelled call, and should
+    be sync: a second cancellation would interrupt what they await.
 
     Example:
         ```python
@@ -227,7 +228,7 @@ class Hooks:
 
 
 async def notify(hook: Callable[[Event], Awaitable[None] | None], event: Event) -> None:
-    """Call a hook and wait for it, if it is to be waited for."""
+    """Call a hook, and await its result if it is async."""
     result = hook(event)
     if inspect.isawaitable(result):
         await result

@@ -1,4 +1,4 @@
-"""What the SDK knows about an endpoint, as a value."""
+"""`Operation`: the description of one endpoint, as a value."""
 
 import enum
 import re
@@ -39,11 +39,11 @@ class UnsetType(enum.Enum):
 
 
 UNSET: Final = UnsetType.UNSET
-"""Stands for "leave as it is" where ``None`` means "clear"."""
+"""Leaves a setting unchanged, where ``None`` clears it."""
 
 
 class Repeat(enum.Enum):
-    """How safely a request can be sent a second time.
+    """How safe it is to send a request a second time.
 
     Example:
         ```python
@@ -58,11 +58,11 @@ class Repeat(enum.Enum):
     SAFE = "safe"
     """Changes nothing (GET)."""
     IDEMPOTENT = "idempotent"
-    """Repeating it has no further effect (PUT, DELETE, and POSTs that set a membership)."""
+    """A repetition has no further effect (PUT, DELETE, and POSTs that set a membership)."""
     RETRY_ONCE = "retry_once"
-    """Retried once at most: it may overwrite another's change (PATCH)."""
+    """Retried at most once: a repetition may overwrite a concurrent change (PATCH)."""
     NON_IDEMPOTENT = "non_idempotent"
-    """Each success creates something (POST)."""
+    """Each success creates something new (POST)."""
     CAUTIOUS = RETRY_ONCE
     """Old name of ``RETRY_ONCE``."""
     AMBIGUOUS = NON_IDEMPOTENT
@@ -80,7 +80,7 @@ _BY_METHOD = {
 
 @frozen
 class Operation(Generic[T]):
-    """One endpoint: enough to send its request and to read its response.
+    """Description of an endpoint: how to send its request and how to read its response.
 
     Example:
         ```python
@@ -95,7 +95,7 @@ class Operation(Generic[T]):
     path: str = field(validator=lambda _, __, path: _check_path(path))
     """Path below the server URL, parameters in braces: ``/files/{file_id}``."""
     returns: type[T]
-    """A model of `openrouter_async.models`, or ``dict``/``list`` for the JSON as it came."""
+    """A model of `openrouter_async.models`, or ``dict`` or ``list`` for the unchanged JSON."""
     repeat: Repeat = field(
         kw_only=True,
         default=Factory(
@@ -103,9 +103,9 @@ class Operation(Generic[T]):
             takes_self=True,
         ),
     )
-    """How safely it can be repeated; derived from the method if omitted."""
+    """How safe it is to repeat the request; derived from the method if omitted."""
     unwrap: bool = field(default=False, kw_only=True)
-    """Whether the response is an envelope that holds nothing beside ``data``."""
+    """Whether to return only the response's ``data``."""
     transfer: bool = field(default=False, kw_only=True, repr=False)
     """Old name of ``streams_content``."""
     streams_content: bool = field(
@@ -117,7 +117,7 @@ class Operation(Generic[T]):
         """Return the path with each parameter percent-encoded as one segment.
 
         Raises:
-            InvalidRequestError: A parameter is missing, empty, ``.`` or ``..``, which would
+            InvalidRequestError: A parameter is missing, or is empty, ``.`` or ``..``, which would
                 address another endpoint.
         """
         segments = {name: _segment(name, value) for name, value in params.items()}
@@ -133,23 +133,23 @@ class Operation(Generic[T]):
 
 def _check_method(method: str) -> None:
     if not isinstance(method, str) or not re.fullmatch("[A-Z]+", method):
-        msg = f"an operation's method is a word in capitals: {method!r:.100}"
+        msg = f"an operation's method must be in capital letters, not {method!r:.100}"
         raise InvalidRequestError(msg)
 
 
 def _check_path(path: str) -> None:
     if not re.fullmatch("/[!-~]*", path) or "?" in path or "#" in path:
-        msg = f"an operation's path begins with a slash and holds no query: {path!r:.100}"
+        msg = f"an operation's path must start with a slash and have no query: {path!r:.100}"
         raise InvalidRequestError(msg)
 
 
 def _segment(name: str, value: str) -> str:
     # Servers and proxies resolve dot segments even when they are percent-encoded.
     if not isinstance(value, str) or value in {"", ".", ".."}:
-        msg = f"{name} must be a non-empty string other than '.' and '..', not {value!r}"
+        msg = f"{name} must be a non-empty string other than '.' and '..', not {value!r:.100}"
         raise InvalidRequestError(msg)
     try:
         return quote(value, safe="")
     except UnicodeEncodeError:
-        msg = f"{name} holds a lone surrogate, which cannot stand in a URL"
+        msg = f"{name} contains a lone surrogate, which a URL cannot contain"
         raise InvalidRequestError(msg) from None

@@ -1,4 +1,4 @@
-"""What a caller can set, for a client or for one call, checked before anything is sent."""
+"""Options for a client or for one call, checked before anything is sent."""
 
 from collections.abc import Mapping
 from typing import Any, TypedDict
@@ -20,7 +20,7 @@ _positive: Any = validators.optional(validators.gt(0))
 
 @frozen(kw_only=True)
 class Timeout:
-    """Time limits in seconds; None is no limit.
+    """Time limits in seconds; None means unlimited.
 
     Example:
         ```python
@@ -30,10 +30,10 @@ class Timeout:
         ```
 
     Attributes:
-        connect: To make a connection.
-        read: To wait for the next bytes of a response.
-        write: To wait until the next bytes of a request are taken.
-        total: For the whole call: all attempts, the waits between them, and the response's body.
+        connect: For opening a connection.
+        read: For each wait for the next bytes of a response.
+        write: For each wait until the next bytes of a request are accepted.
+        total: For the entire call: all attempts, the waits between them, and the response's body.
     """
 
     connect: float | None = field(default=10.0, validator=_positive)
@@ -42,12 +42,12 @@ class Timeout:
     total: float | None = field(default=None, validator=_positive)
 
     def limits(self) -> dict[str, float | None]:
-        """The limits of one exchange by their names, as httpx calls them too."""
+        """Return the limits of one attempt, named as in httpx."""
         return {"connect": self.connect, "read": self.read, "write": self.write, "pool": None}
 
 
 class CallOptions(TypedDict, total=False):
-    """What every operation takes beside its own parameters; each overrides the client's.
+    """Options that every operation accepts; each overrides the client's.
 
     Example:
         ```python
@@ -61,10 +61,10 @@ class CallOptions(TypedDict, total=False):
         http_referer: The app's URL, which identifies it in OpenRouter's rankings.
         x_open_router_title: The app's display name.
         x_open_router_categories: The app's categories, comma-separated.
-        retries: When to try again.
-        server_url: Where to send the call.
-        timeout: Seconds for the whole call, or a `Timeout`.
-        http_headers: Headers to add, or to replace by name.
+        retries: When and how often to retry.
+        server_url: The base URL to send the call to.
+        timeout: Seconds for the entire call, or a `Timeout`.
+        http_headers: Headers to add; they replace the client's of the same name.
     """
 
     http_referer: str | None
@@ -77,18 +77,29 @@ class CallOptions(TypedDict, total=False):
 
 
 def check_retries(retries: RetryConfig) -> RetryConfig:
-    """Refuse what is no `RetryConfig`."""
+    """Return ``retries`` if it is a `RetryConfig`.
+
+    Raises:
+        InvalidRequestError: The value has another type.
+    """
     if not isinstance(retries, RetryConfig):
-        msg = f"retries is a RetryConfig, not {retries!r:.100}; RetryConfig.none() turns them off"
+        msg = (
+            f"retries must be a RetryConfig, not {retries!r:.100};"
+            " RetryConfig.none() turns retries off"
+        )
         raise InvalidRequestError(msg)
     return retries
 
 
 def to_timeout(timeout: float | Timeout, others: Timeout) -> Timeout:
-    """A number of seconds limits the whole call; the other limits stay as they are."""
+    """Return ``timeout`` as a `Timeout`; a number is the total, and the rest is as in ``others``.
+
+    Raises:
+        InvalidRequestError: The value is neither a `Timeout` nor a number above 0.
+    """
     if isinstance(timeout, Timeout):
         return timeout
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        msg = f"timeout must be a number of seconds above 0 or a Timeout, not {timeout!r}"
+        msg = f"timeout must be a number of seconds above 0 or a Timeout, not {timeout!r:.100}"
         raise InvalidRequestError(msg)
     return evolve(others, total=timeout)

@@ -1,4 +1,4 @@
-"""The one paginator: a page knows what follows it, the pager only follows."""
+"""The paginator of every list: each page returns the query for the next one."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing
@@ -25,16 +25,16 @@ class Page(Protocol[Row_co]):
         ...
 
     def after(self, query: Query) -> Query | None:
-        """The query for the page after this one, or None on the last."""
+        """Return the query for the next page; None on the last page."""
         ...
 
 
 class Pager(Generic[PageT, RowT]):
     """A list that is fetched as it is read.
 
-    ``async for row in pager`` visits every row, ``async for page in pager.pages()`` every page,
-    and ``await pager`` fetches the first page alone. Nothing is sent before one of them, and
-    each starts anew.
+    ``async for row in pager`` yields every row, ``async for page in pager.pages()`` every page,
+    and ``await pager`` returns the first page only. Nothing is sent before one of these, and
+    each starts again from the first page.
 
     Example:
         ```python
@@ -47,8 +47,8 @@ class Pager(Generic[PageT, RowT]):
         ```
 
     Raises:
-        PaginationError: The service named a page for the second time, or sent a hundred empty
-            ones in a row.
+        PaginationError: The service named the same page twice, or sent a hundred empty pages in
+            a row.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class Pager(Generic[PageT, RowT]):
         return self.page().__await__()
 
     async def page(self) -> PageT:
-        """The page that was asked for, without those that follow it."""
+        """Return the requested page only."""
         return await self._fetch(self._query)
 
     async def pages(self) -> AsyncGenerator[PageT, None]:
-        """That page and all that follow it."""
+        """Yield the requested page and all pages after it."""
         query: Query | None = self._query
         seen: set[frozenset[tuple[str, str | int]]] = set()
         empty = 0
@@ -76,10 +76,10 @@ class Pager(Generic[PageT, RowT]):
             yield page
             query = page.after(query)
             if query is not None and frozenset(query.items()) in seen:
-                msg = f"the service named the same next page twice: {dict(query)}"
+                msg = f"the service named the same next page twice: {dict(query)!s:.100}"
                 raise PaginationError(msg)
             if empty >= _MAX_EMPTY_PAGES:
-                msg = f"the service sent {empty} empty pages in a row and promised more"
+                msg = f"the service sent {empty} empty pages in a row and announced more"
                 raise PaginationError(msg)
 
     async def __aiter__(self) -> AsyncGenerator[RowT, None]:
@@ -89,12 +89,12 @@ class Pager(Generic[PageT, RowT]):
                     yield row
 
 
-def check_limit(limit: int | None, most: int) -> None:
-    """Refuse a page size that the service refuses.
+def check_limit(limit: int | None, maximum: int) -> None:
+    """Check a page size against the service's limit.
 
     Raises:
-        InvalidRequestError: It is not a whole number from 1 to ``most``.
+        InvalidRequestError: The value is not an integer from 1 to ``maximum``.
     """
-    if limit is not None and not (type(limit) is int and 1 <= limit <= most):
-        msg = f"limit is a whole number from 1 to {most}, not {limit!r}"
+    if limit is not None and not (type(limit) is int and 1 <= limit <= maximum):
+        msg = f"limit must be an integer from 1 to {maximum}, not {limit!r:.100}"
         raise InvalidRequestError(msg)

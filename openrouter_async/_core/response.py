@@ -45,7 +45,7 @@ class Response:
         attempt.queue_time = raw.queue_time
         self.headers = _by_name(raw.headers)
         self.codings = codings_of(self.headers.get("content-encoding", ""))
-        """How the body is compressed, if it is; its length then says little."""
+        """The content codings; with any, `size` is unknown."""
 
     @property
     def may_retry(self) -> bool:
@@ -59,12 +59,12 @@ class Response:
 
     @property
     def content_type(self) -> str | None:
-        """The media type, if the headers tell."""
+        """The media type; None if the headers do not have it."""
         return self.headers.get("content-type")
 
     @property
     def size(self) -> int | None:
-        """The length of the content in bytes, if the headers tell."""
+        """Length of the content in bytes; None if the headers do not have it."""
         length = self.headers.get("content-length", "")
         return int(length) if length.isdecimal() and not self.codings else None
 
@@ -72,8 +72,8 @@ class Response:
         """Yield the content as it arrives, decoded; stop after ``limit`` bytes on the wire.
 
         Raises:
-            IntegrityError: It has a content coding that cannot be decoded.
-            NoAnswerError: It broke off, was damaged, or took too long.
+            IntegrityError: The content coding cannot be decoded.
+            NoAnswerError: The response broke off, is damaged, or took too long.
         """
         decoder = self._decoder()
         raw = aiter(self._content)
@@ -99,7 +99,7 @@ class Response:
             return decoder_for(self.codings)
         except ValueError as error:
             msg = f"{self.attempt.method} {self.attempt.url}: the response has the {error}"
-            failure = IntegrityError(f"{msg}, which was not asked for and cannot be decoded")
+            failure = IntegrityError(f"{msg}, which was not requested and cannot be decoded")
         raise failure
 
     async def _next(self, raw: AsyncIterator[bytes]) -> bytes | None:
@@ -124,9 +124,9 @@ class Response:
             return
         raise failure
 
-    def _damaged(self, how: str) -> ConnectionFailedError:
+    def _damaged(self, defect: str) -> ConnectionFailedError:
         return ConnectionFailedError(
-            f"{self.attempt.method} {self.attempt.url}: the compressed response {how}",
+            f"{self.attempt.method} {self.attempt.url}: the compressed response {defect}",
             method=self.attempt.method,
             url=self.attempt.url,
             maybe_processed=True,
@@ -154,7 +154,7 @@ class Response:
                         if len(body) >= MAX_BODY:
                             break
             except OpenRouterError:
-                pass  # the status is known, and it is what counts
+                pass  # the status is known, which is enough for an error
         return error_from_response(
             self.status_code,
             self.headers,
@@ -185,4 +185,4 @@ class Response:
         except asyncio.CancelledError as error:
             raise error.with_traceback(None) from None
         except TRANSPORT_ERRORS:
-            pass  # the connection is gone, which is what was asked for
+            pass  # the connection is closed, as requested

@@ -1,4 +1,4 @@
-"""TODO openrouter_async._core.server_url."""
+"""Server URLs: checked before anything is sent, then split for the HTTP layer."""
 
 import functools
 import os
@@ -21,15 +21,18 @@ __all__ = [
 
 DEFAULT_SERVER_URL: Final = "https://openrouter.ai/api/v1"
 
-_MAX_LABEL: Final = 63  # of a host's name; a longer one fails in the look-up of its address
+_MAX_LABEL: Final = 63  # characters between dots in a host name, by DNS
 
 
 def parse_server_url(url: str | None) -> str:
-    """The base URL without a trailing slash; ``OPENROUTER_BASE_URL`` or the service's if None.
+    """Return a server URL without a trailing slash.
+
+    Args:
+        url: The URL; if None, ``OPENROUTER_BASE_URL``, or the service's.
 
     Raises:
-        InvalidRequestError: Not https (http is for loopback hosts), or with user info, a query
-            or a fragment.
+        InvalidRequestError: The URL is not https (http is allowed for loopback hosts), or has
+            user info, a query or a fragment.
     """
     if url is None:
         url = os.environ.get("OPENROUTER_BASE_URL") or DEFAULT_SERVER_URL
@@ -39,29 +42,29 @@ def parse_server_url(url: str | None) -> str:
         msg = "server_url must be an absolute URL such as https://openrouter.ai/api/v1"
         raise InvalidRequestError(msg)
     if "@" in parts.netloc or "?" in text or "#" in text:
-        msg = "server_url must not hold user info, a query or a fragment"
+        msg = "server_url must not contain user info, a query or a fragment"
         raise InvalidRequestError(msg)
     safe = parts.scheme == "https" or is_loopback(parts.hostname or "")
     if parts.scheme not in {"http", "https"} or not safe:
-        msg = f"server_url must be https, unless its host is loopback: {text!r}"
+        msg = f"server_url must be https, unless its host is loopback: {text!r:.100}"
         raise InvalidRequestError(msg)
     return text.rstrip("/")
 
 
 @frozen
 class Server:
-    """A server URL, taken apart for the wire."""
+    """A server URL, split into what the HTTP layer needs."""
 
     origin: Origin
     authority: str
-    """What the ``Host`` header holds."""
+    """The value of the ``Host`` header."""
     prefix: str
-    """The path that all endpoints stand below."""
+    """The path that precedes each endpoint's."""
 
 
 @functools.lru_cache(maxsize=64)
 def split_server_url(url: str) -> Server:
-    """Take a checked server URL apart; remembered, since each call needs it."""
+    """Return a checked server URL's parts; cached, since each call needs them."""
     parts = urlsplit(url)
     return Server(
         origin=(

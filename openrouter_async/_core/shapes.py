@@ -1,26 +1,38 @@
-"""TODO openrouter_async._core.shapes."""
+"""Values and dialects of responses: strict types, times, and the providers' shapes of files.
+
+The service returns a file stored at OpenAI or Anthropic as that provider describes it. Current
+responses name their shape in ``_shape``; for older ones it is derived from the other fields. The
+functions here rename a provider's fields to OpenRouter's, so that there is one model for all.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from .. import models
 
-if TYPE_CHECKING:  # cattrs takes long to import, and only the first response needs it
-    pass
+__all__ = [
+    "EXTRA_KEY",
+    "RENAMED_FIELDS",
+    "RESHAPERS",
+    "Hook",
+    "parse_time",
+    "strict",
+    "strict_true",
+]
 
 Hook = Callable[[Any, Any], Any]
 
-EXTRA_KEY = "<extra>"  # a key that no service sends
+EXTRA_KEY = "<extra>"  # not a key that a response can have
 
 RENAMED_FIELDS = {"shape": "_shape", "extra": EXTRA_KEY}
 
 
 def strict(expected: type, *also: type) -> Hook:
-    """A hook that takes instances of ``expected`` as they are and refuses all else."""
+    """Return a structure hook that accepts instances of these types only, without conversion."""
 
     def structure(value: Any, _: Any) -> Any:  # noqa: ANN401
-        kind = type(value)  # not isinstance: a bool is no int
+        kind = type(value)  # not isinstance, for which a bool is an int
         if kind is expected or kind in also:
             return value
         msg = f"expected {expected.__name__}, got {kind.__name__}"
@@ -30,7 +42,7 @@ def strict(expected: type, *also: type) -> Hook:
 
 
 def parse_time(value: Any, _: Any) -> datetime:  # noqa: ANN401
-    """ISO 8601, or epoch seconds as OpenAI's shape has them."""
+    """Return a time given in ISO 8601, or in epoch seconds as in OpenAI's shape."""
     if type(value) is int:
         return datetime.fromtimestamp(value, UTC)
     if type(value) is not str:
@@ -41,6 +53,7 @@ def parse_time(value: Any, _: Any) -> datetime:  # noqa: ANN401
 
 
 def strict_true(value: Any, _: Any) -> Literal[True]:  # noqa: ANN401
+    """Return True if that is the value; anything else is an error."""
     if value is not True:
         msg = f"expected true, got {value!r:.40}"
         raise ValueError(msg)
@@ -48,7 +61,7 @@ def strict_true(value: Any, _: Any) -> Literal[True]:  # noqa: ANN401
 
 
 def _reshape_file(payload: dict[str, Any]) -> dict[str, Any]:
-    """OpenAI's words for what the other shapes call otherwise."""
+    """Rename the fields of OpenAI's shape."""
     if "size_bytes" in payload or "bytes" not in payload:
         return payload
     reshaped = {k: v for k, v in payload.items() if k not in {"bytes", "object"}}
@@ -56,7 +69,7 @@ def _reshape_file(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reshape_page(payload: dict[str, Any]) -> dict[str, Any]:
-    """A page of before ``_shape`` shows its shape by what else it has."""
+    """Add ``_shape`` to a page that does not name its shape."""
     if "_shape" in payload or "cursor" in payload:
         return payload
     if payload.get("object") == "list":
@@ -65,7 +78,7 @@ def _reshape_page(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reshape_deletion(payload: dict[str, Any]) -> dict[str, Any]:
-    """OpenAI's ``deleted: true`` says the same as ``type: file_deleted``."""
+    """Replace OpenAI's ``deleted: true`` by the equivalent ``type: file_deleted``."""
     if payload.get("deleted") is not True or payload.get("object") != "file":
         return payload
     rest = {k: v for k, v in payload.items() if k not in {"deleted", "object"}}

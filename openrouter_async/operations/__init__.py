@@ -1,7 +1,7 @@
-"""The operations as functions that stand alone: ``await files.upload_file(transport, path)``.
+"""The operations as standalone functions: ``await files.upload_file(transport, path)``.
 
-Each takes an `AsyncTransport` first; ``client.files`` and ``client.workspaces`` are the same
-functions with the client's own transport bound.
+Each takes an `AsyncTransport` as its first argument; the methods of ``client.files`` and
+``client.workspaces`` are the same functions, bound to the client's transport.
 
 Example:
     ```python
@@ -25,10 +25,10 @@ __all__ = ["find_operations"]
 
 @functools.cache
 def find_operations() -> Mapping[str, Operation[Any]]:
-    """Return every operation of this package, by its constant's name in lower case.
+    """Return every operation in this package, by the name of its constant in lower case.
 
-    They are found in the modules, not listed: whatever has to cover all operations (the
-    emulator, its fault rules, the tests) walks this, so that a new one cannot be forgotten.
+    Operations are found in the modules rather than listed, so that the emulator, its fault rules
+    and the tests cannot miss a new one.
 
     Example:
         ```python
