@@ -1,16 +1,16 @@
-"""Spans and metrics for OpenTelemetry, by hooks alone; the extra ``otel`` brings its API.
+"""Spans and metrics for OpenTelemetry, from hooks; the extra ``otel`` installs its API.
 
-Names follow the conventions for HTTP clients:
+Names follow the semantic conventions for HTTP clients:
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/ and ``…/http-metrics/``.
 
-| metric | unit | what it holds |
+| metric | unit | value |
 |---|---|---|
-| ``http.client.request.duration`` | s | an attempt, until its answer was read |
-| ``http.client.request.body.size`` | By | what an attempt sent |
-| ``http.client.response.body.size`` | By | what it received; nothing of what is streamed |
-| ``http.client.request.time_in_queue`` | s | until an attempt had a connection |
-| ``http.client.open_connections`` | connection | those there are, by ``http.connection.state`` |
-| ``openrouter.client.queued_requests`` | request | requests that wait for a connection now |
+| ``http.client.request.duration`` | s | time of an attempt, until its response was read |
+| ``http.client.request.body.size`` | By | bytes that an attempt sent |
+| ``http.client.response.body.size`` | By | bytes that it received, without streamed content |
+| ``http.client.request.time_in_queue`` | s | time until an attempt had a connection |
+| ``http.client.open_connections`` | connection | open connections by ``http.connection.state`` |
+| ``openrouter.client.queued_requests`` | request | requests that are waiting for a connection |
 | ``openrouter.client.call.attempts`` | attempt | attempts at a call |
 """
 
@@ -50,9 +50,9 @@ E = TypeVar("E")
 
 _SCOPE: Final = "openrouter_async"
 _PORTS: Final = {"http": 80, "https": 443}
-_REFUSED: Final = 400
+_FIRST_ERROR_STATUS: Final = 400
 
-# As the conventions say, with room for what an upload takes.
+# The buckets of the conventions, and larger ones for uploads.
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _BYTES: Final = tuple(4.0**power for power in range(4, 14))
 _ATTEMPTS: Final = (1, 2, 3, 4, 5, 6, 8, 10)
@@ -68,10 +68,10 @@ def instrument(
     meter_provider: MeterProvider | None = None,
     propagate: bool = False,
 ) -> Hooks:
-    """Make hooks that trace and measure what a client does.
+    """Return hooks that trace and measure a client's calls.
 
-    A call is a span, current while it runs, and each attempt at it is a client span below. One
-    such value does for any number of clients, and more than one would count connections twice.
+    Each call is a span, which is current while the call runs, and each attempt is a client span
+    below it. Use one value for all clients: a second one would count their connections again.
 
     Example:
         ```python
@@ -82,40 +82,40 @@ def instrument(
         ```
 
     Args:
-        hooks: Hooks of your own, to be called as well, inside the spans.
-        tracer_provider: The global one if omitted.
-        meter_provider: The global one if omitted.
-        propagate: Whether to send the context along, by the global propagator: in the headers
-            ``traceparent``, ``tracestate`` and ``baggage``, unless it was set otherwise.
+        hooks: Hooks to call as well, inside the spans.
+        tracer_provider: The global provider if omitted.
+        meter_provider: The global provider if omitted.
+        propagate: Whether to send the context with the global propagator, by default in the
+            headers ``traceparent``, ``tracestate`` and ``baggage``.
 
     Returns:
         Hooks for ``AsyncOpenRouter(hooks=…)`` or ``OpenRouter(hooks=…)``.
     """
-    watch = _Watch(
+    recorder = _Recorder(
         trace.get_tracer(_SCOPE, __version__, tracer_provider),
         metrics.get_meter(_SCOPE, __version__, meter_provider),
         propagates=propagate,
     )
     others = hooks or Hooks()
-    # What begins is told to the tracer first, what ends last: so others run inside the spans.
+    # The recorder comes first at starts and last at ends, so that the others run inside the spans.
     return Hooks(
-        on_call=_in_turn(watch.call, others.on_call),
-        on_request=_in_turn(watch.request, others.on_request),
-        on_response=_in_turn(watch.response, others.on_response),
-        on_result=_in_turn(others.on_result, watch.result),
+        on_call=_in_order(recorder.call, others.on_call),
+        on_request=_in_order(recorder.request, others.on_request),
+        on_response=_in_order(recorder.response, others.on_response),
+        on_result=_in_order(others.on_result, recorder.result),
         on_retry=others.on_retry,
-        on_done=_in_turn(others.on_done, watch.done),
+        on_done=_in_order(others.on_done, recorder.done),
     )
 
 
-def _in_turn(first: Hook[E] | None, second: Hook[E] | None) -> Hook[E] | None:
+def _in_order(first: Hook[E] | None, second: Hook[E] | None) -> Hook[E] | None:
     if first is None or second is None:
         return first or second
 
     async def both(event: E) -> None:
         try:
             await notify(first, event)
-        finally:  # a span ends even if somebody else's hook fails
+        finally:  # a span ends even if the caller's hook fails
             await notify(second, event)
 
     return both
@@ -123,7 +123,7 @@ def _in_turn(first: Hook[E] | None, second: Hook[E] | None) -> Hook[E] | None:
 
 @define(eq=False)
 class _Call:
-    """A call that runs."""
+    """A running call."""
 
     path: str
     span: Span
@@ -131,20 +131,20 @@ class _Call:
     attempts: int = 0
     attempt: Span | None = None
     began: float = 0.0
-    """When its last attempt did."""
+    """When the latest attempt started."""
 
-    def named(self, event: AttemptEvent) -> Attributes:
-        """What spans and metrics of an attempt have in common."""
-        return _named(event.method, event.url, self.path)
+    def attributes(self, event: AttemptEvent) -> Attributes:
+        """Return the attributes that spans and metrics of an attempt share."""
+        return _attributes(event.method, event.url, self.path)
 
 
-class _Watch:
-    """Makes spans and measurements of events."""
+class _Recorder:
+    """Records events as spans and metrics."""
 
     def __init__(self, tracer: trace.Tracer, meter: metrics.Meter, *, propagates: bool) -> None:
         self._tracer = tracer
         self._propagates = propagates
-        # The running call is in the context, where it is its task's own, and its children's.
+        # The running call is kept in the context, which its task and child tasks share.
         self._key = context.create_key(_SCOPE)
         self._pools: WeakSet[HasPoolStats] = WeakSet()
         self._lock = threading.Lock()
@@ -171,22 +171,22 @@ class _Watch:
     # Events
 
     def call(self, event: CallEvent) -> None:
-        """A call begins: from now on its span is the current one."""
+        """Start a call's span and make it the current one."""
         if event.connections not in self._pools:
             with self._lock:
                 self._pools.add(event.connections)
         span = self._tracer.start_span(
             f"OpenRouter {event.method} {event.path}",
-            attributes=_named(event.method, event.url, event.path),
+            attributes=_attributes(event.method, event.url, event.path),
         )
         running = _Call(event.path, span)
         here = context.set_value(self._key, running, trace.set_span_in_context(span))
         running.token = context.attach(here)
 
     def request(self, event: RequestEvent) -> None:
-        """An attempt begins."""
+        """Start an attempt's span."""
         call = self._current()
-        attributes = {**call.named(event), "url.full": event.url}
+        attributes = {**call.attributes(event), "url.full": event.url}
         if event.attempt > 1:
             attributes["http.request.resend_count"] = event.attempt - 1
         call.attempts = event.attempt
@@ -201,18 +201,18 @@ class _Watch:
         call.began = time.perf_counter()
 
     def response(self, event: ResponseEvent) -> None:
-        """The headers of an answer are there."""
-        if event.waited is not None:
-            self._queued.record(event.waited, self._current().named(event))
+        """Record the time that an attempt was queued."""
+        if event.queue_time is not None:
+            self._queued.record(event.queue_time, self._current().attributes(event))
 
     def result(self, event: ResultEvent) -> None:
-        """An attempt is over."""
+        """Record an attempt and end its span."""
         call = self._current()
         span, call.attempt = call.attempt, None
         if span is None:  # it ended before it was sent
             return
         outcome = _outcome(event.error, event.status_code)
-        attributes = {**call.named(event), **outcome}
+        attributes = {**call.attributes(event), **outcome}
         self._duration.record(time.perf_counter() - call.began, attributes)
         self._sent.record(event.sent, attributes)
         self._received.record(event.received, attributes)
@@ -226,40 +226,40 @@ class _Watch:
         _end(span, outcome, event.error if event.status_code is None else None)
 
     def done(self, event: DoneEvent) -> None:
-        """A call is over."""
+        """Record a call and end its span."""
         call = self._current()
         context.detach(call.token)
         outcome = _outcome(event.error, getattr(event.error, "status_code", None))
-        outcome.pop("http.response.status_code", None)  # which is an attempt's
-        named = _named(event.method, event.url, event.path)
-        self._attempts.record(call.attempts, {**named, **outcome})
+        outcome.pop("http.response.status_code", None)  # an attribute of attempts
+        attributes = _attributes(event.method, event.url, event.path)
+        self._attempts.record(call.attempts, {**attributes, **outcome})
         call.span.set_attributes(outcome)
         if event.error is not None:
             call.span.record_exception(event.error)
         _end(call.span, outcome, event.error)
 
     def _current(self) -> _Call:
-        return context.get_value(self._key)  # type: ignore[return-value] # what `call` put there
+        return context.get_value(self._key)  # type: ignore[return-value] # set by `call`
 
-    # Connections, as the reader of the metrics asks for them, in a thread of its own
+    # Connections: observed by the metrics reader, in its own thread
 
-    def _occupancies(self) -> list[PoolStats]:
+    def _pool_stats(self) -> list[PoolStats]:
         with self._lock:
             pools = list(self._pools)
         return [pool.pool_stats() for pool in pools]
 
     def _open(self, _: CallbackOptions) -> Iterable[Observation]:
-        found = self._occupancies()
-        idle = sum(pool.idle for pool in found)
-        active = sum(pool.open for pool in found) - idle
+        pools = self._pool_stats()
+        idle = sum(pool.idle for pool in pools)
+        active = sum(pool.open for pool in pools) - idle
         yield Observation(idle, {"http.connection.state": "idle"})
         yield Observation(active, {"http.connection.state": "active"})
 
     def _waiting(self, _: CallbackOptions) -> Iterable[Observation]:
-        yield Observation(sum(pool.waiting for pool in self._occupancies()))
+        yield Observation(sum(pool.waiting for pool in self._pool_stats()))
 
 
-def _named(method: str, url: str, path: str) -> Attributes:
+def _attributes(method: str, url: str, path: str) -> Attributes:
     parts = urlsplit(url)
     return {
         "http.request.method": method,
@@ -270,14 +270,14 @@ def _named(method: str, url: str, path: str) -> Attributes:
 
 
 def _outcome(error: BaseException | None, status: int | None) -> Attributes:
-    found: Attributes = {}
+    outcome: Attributes = {}
     if status is not None:
-        found["http.response.status_code"] = status
-    if status is not None and status >= _REFUSED:
-        found["error.type"] = str(status)
+        outcome["http.response.status_code"] = status
+    if status is not None and status >= _FIRST_ERROR_STATUS:
+        outcome["error.type"] = str(status)
     elif error is not None:
-        found["error.type"] = f"{type(error).__module__}.{type(error).__qualname__}"
-    return found
+        outcome["error.type"] = f"{type(error).__module__}.{type(error).__qualname__}"
+    return outcome
 
 
 def _end(span: Span, outcome: Attributes, error: BaseException | None) -> None:

@@ -1,7 +1,7 @@
-"""Fixtures for your own tests: a local OpenRouter, and clients that speak to it.
+"""pytest fixtures for your own tests: an emulator of OpenRouter, and clients for it.
 
-They are there when the package is installed with the extra ``emulator``; nothing is imported, and
-nothing started, before a test asks for one. Each test has an emulator of its own, on a free port.
+They work if the package is installed with the extra ``emulator``. Nothing is imported or started
+before a test requests a fixture. Each test gets a new emulator on a free port.
 
 Example:
     ```python
@@ -9,26 +9,26 @@ Example:
     from openrouter_async import OpenRouter
 
 
-    def save(words):  # your own code, which makes its own client
+    def save(content):  # your own code, which creates its own client
         with OpenRouter() as client:
-            return client.files.upload(words, filename="words.txt").id
+            return client.files.upload(content, filename="words.txt").id
 
 
-    def test_a_busy_service_is_waited_for(openrouter_environment):
+    def test_a_busy_service_is_retried(openrouter_environment):
         emulator = openrouter_environment
         emulator.faults({"operation": "upload_file", "status": 429, "retry_after": "0"})
         assert save(b"hello").startswith("or_file_")
         assert [request["status"] for request in emulator.requests()] == [429, 200]
 
 
-    def test_a_file_is_found_again(openrouter_client):
+    def test_a_file_can_be_retrieved(openrouter_client):
         file = openrouter_client.files.upload(b"hello", filename="words.txt")
         assert openrouter_client.files.retrieve(file.id).size_bytes == 5
     ```
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -43,17 +43,17 @@ __all__ = [
     "openrouter_environment",
 ]
 
-EXTRA_KEY = ("python_multipart", "starlette", "uvicorn")
+_DEPENDENCIES: Final = ("python_multipart", "starlette", "uvicorn")
 
 
 @pytest.fixture
 def openrouter_emulator() -> "Iterator[Emulator]":
-    """A local OpenRouter on a real socket, with a fresh store."""
+    """An emulator of OpenRouter on a local port, with an empty store."""
     try:
         from .emulator import run_emulator
     except ModuleNotFoundError as error:
         missing = str(error.name).partition(".")[0]
-        if missing not in EXTRA_KEY:
+        if missing not in _DEPENDENCIES:
             raise
         pytest.fail(
             f"openrouter_emulator needs {missing}: pip install 'openrouter_async[emulator]'",
@@ -67,7 +67,7 @@ def openrouter_emulator() -> "Iterator[Emulator]":
 def openrouter_environment(
     openrouter_emulator: "Emulator", monkeypatch: pytest.MonkeyPatch
 ) -> "Emulator":
-    """The emulator, which clients speak to that are made without arguments."""
+    """The emulator, with environment variables set so that clients without arguments use it."""
     monkeypatch.setenv("OPENROUTER_API_KEY", openrouter_emulator.management_key)
     monkeypatch.setenv("OPENROUTER_BASE_URL", openrouter_emulator.base_url)
     return openrouter_emulator
@@ -91,8 +91,8 @@ def async_openrouter_client(openrouter_emulator: "Emulator") -> "AsyncOpenRouter
     from . import AsyncOpenRouter
 
     emulator = openrouter_emulator
-    # No async fixture, as pytest-asyncio and anyio's plugin would each want another kind. By its
-    # end their loops are gone, so no connection may be left open in one.
+    # A sync fixture, as pytest-asyncio and anyio's plugin need different kinds of async ones. The
+    # test's loop has ended when it is torn down, so no connection may stay open.
     transport = httpx.AsyncHTTPTransport(
         verify=False,
         limits=httpx.Limits(max_keepalive_connections=0),

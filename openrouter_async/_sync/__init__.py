@@ -1,1 +1,1 @@
-"""The synchronous client: a loop thread, and synchronous views of the async operations."""
+"""The sync client: an event loop in a thread, and sync views of the async operations."""

@@ -1,4 +1,25 @@
-"""TODO openrouter_async._sync.portal."""
+"""`Portal`: an event loop in a thread, through which the sync client calls async functions.
+
+anyio's portal and asyncio's ``run_coroutine_threadsafe`` do the same in principle. A sync client
+also has to get these cases right, for which everything here exists:
+
+- Ctrl-C. The interrupt hits the calling thread while the call runs in the loop's. The call is
+  cancelled and its end awaited, so that nothing is sent after ``KeyboardInterrupt`` was raised.
+- Closing from another thread. Running calls are cancelled and raise `ClientClosedError`; a lock
+  makes sure that a call either started before the end or is refused, and never waits forever.
+- A client that is never closed. Daemon threads are not enough: worker threads, which read files,
+  are not daemons, and the interpreter joins them before ``atexit`` handlers run. So one more
+  thread waits for the end of the main thread and then ends all loops. A finalizer does the same
+  for a client that is garbage collected.
+- Fork. The child inherits the portal but not its thread, so it starts a new loop on its first
+  call. The inherited loop object is kept alive: collecting it would close file descriptors that
+  the parent's loop uses.
+- The garbage collector. In the middle of a call it may close another call's iterator, in the same
+  thread, which is why the lock is reentrant.
+- Hooks. A hook runs in the loop's thread; a sync call there would wait for itself, so it raises.
+- Other async libraries. A call brings its caller's context, in which sniffio may name trio as the
+  running library; in the loop's thread that is overridden.
+"""
 
 import asyncio
 import concurrent.futures
@@ -17,17 +38,17 @@ from attrs import define, field
 
 from ..errors import ClientClosedError, ConnectionFailedError
 
-__all__ = [
-    "Portal",
-]
-
+__all__ = ["Portal"]
 
 T = TypeVar("T")
+
+_CLOSED = "the client is closed"
+_OWN_THREAD = "a hook cannot call its own sync client: the call would wait for the hook to end"
 
 
 @define(eq=False)
 class _Loop:
-    """A running event loop, as other threads hold it; made in its own thread."""
+    """Handle on a running event loop for other threads; created in the loop's own thread."""
 
     loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
     thread: threading.Thread = field(factory=threading.current_thread)
@@ -35,40 +56,39 @@ class _Loop:
     ending: anyio.Event = field(factory=anyio.Event)
     ended: bool = False
     calls: set[asyncio.Task[Any]] = field(factory=set)
-    # Reentrant: in the midst of a call, the garbage collector may close an iterator by another.
+    # Reentrant, as the garbage collector may close another call's iterator in this thread.
     lock: AbstractContextManager[Any] = field(factory=threading.RLock)
 
     def start(
-        self, function: Callable[[], Awaitable[T]], begun: list[asyncio.Task[Any]]
+        self, function: Callable[[], Awaitable[T]], started: list[asyncio.Task[Any]]
     ) -> "concurrent.futures.Future[T]":
-        """Start a coroutine function in the caller's context; from any other thread.
+        """Return the future result of an async function, called in the current context.
 
-        Its task is put into ``begun`` when it runs.
+        Its task is appended to ``started`` as soon as it runs.
         """
         if self.thread is threading.current_thread():
             raise RuntimeError(_OWN_THREAD)
-        with self.lock:  # a call that came after the end would never be answered
+        with self.lock:  # without it a call could be scheduled on an ended loop, and wait forever
             if self.ended:
                 raise ClientClosedError(_CLOSED)
-            return asyncio.run_coroutine_threadsafe(self._run(function, begun), self.loop)
+            return asyncio.run_coroutine_threadsafe(self._run(function, started), self.loop)
 
     def interrupt(
-        self, future: "concurrent.futures.Future[Any]", begun: list[asyncio.Task[Any]]
+        self, future: "concurrent.futures.Future[Any]", started: list[asyncio.Task[Any]]
     ) -> None:
-        """Cancel a call and wait for its end, so that it does nothing behind its caller's back.
-
-        Who interrupts the wait, too, need not wait.
-        """
-        if not begun:
+        """Cancel a call and wait for its end. A second interrupt stops waiting."""
+        if not started:
             future.cancel()
             return
         with contextlib.suppress(RuntimeError):  # the loop has ended, and the call with it
-            self.loop.call_soon_threadsafe(begun[0].cancel)
+            self.loop.call_soon_threadsafe(started[0].cancel)
             concurrent.futures.wait([future])
 
-    async def _run(self, function: Callable[[], Awaitable[T]], begun: list[asyncio.Task[Any]]) -> T:
+    async def _run(
+        self, function: Callable[[], Awaitable[T]], started: list[asyncio.Task[Any]]
+    ) -> T:
         task = cast("asyncio.Task[T]", asyncio.current_task())
-        begun.append(task)
+        started.append(task)
         self.calls.add(task)
         try:
             return await function()
@@ -76,7 +96,7 @@ class _Loop:
             self.calls.remove(task)
 
     async def serve(self) -> None:
-        """Let calls come until the end is asked for, then cancel what runs."""
+        """Accept calls until `end` is called, then cancel those that are running."""
         try:
             await self.ending.wait()
         finally:
@@ -87,60 +107,59 @@ class _Loop:
         await asyncio.gather(*self.calls, return_exceptions=True)
 
     def end(self) -> None:
-        """Ask it to cancel what runs and to end; from any thread, at any time."""
-        with contextlib.suppress(RuntimeError):  # it has ended already
+        """Request the end of the loop and of its calls; from any thread, at any time."""
+        with contextlib.suppress(RuntimeError):  # it has already ended
             self.loop.call_soon_threadsafe(self.ending.set)
 
 
 class Portal:
-    """An event loop in a thread of its own, started by the first call that needs it.
+    """An event loop in its own thread, started by the first call.
 
-    It ends when it is closed, when its client is garbage, and when the main thread does: an
+    It ends when the portal is closed or garbage collected, and when the main thread ends: an
     unclosed client never keeps the interpreter alive.
     """
 
-    def __init__(self, farewell: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._farewell = farewell
+    def __init__(self, cleanup: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._cleanup = cleanup
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._running: _Loop | None = None
         self._closed = False
 
     def call(self, function: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401
-        """Run a coroutine function in the loop and wait; an interrupt cancels what runs.
+        """Return the result of an async function, run in the loop; an interrupt cancels it.
 
         Raises:
             ClientClosedError: The client was closed, before the call or during it.
         """
-        if sys.is_finalizing():  # the loop's thread stands still already
+        if sys.is_finalizing():  # daemon threads, such as the loop's, no longer run
             raise ClientClosedError(_CLOSED)
-        running, begun = self._started(), list[asyncio.Task[Any]]()
-        future = running.start(functools.partial(function, *args, **kwargs), begun)
+        running, started = self._running_loop(), list[asyncio.Task[Any]]()
+        future = running.start(functools.partial(function, *args, **kwargs), started)
         try:
             return future.result()
         except concurrent.futures.CancelledError:
             raise ClientClosedError(_CLOSED) from None
         except BaseException:
-            if not future.done():  # an interrupt, and no failure of the call's own
-                running.interrupt(future, begun)
+            if not future.done():  # an interrupt, not a failure of the call
+                running.interrupt(future, started)
             raise
 
-    def _started(self) -> _Loop:
+    def _running_loop(self) -> _Loop:
         if self._pid != os.getpid():
-            # A fork copies the lock and the loop, but not the thread that runs it. The copy is
-            # kept: a loop that is garbage closes itself, and the parent's with it.
+            # Kept alive, as collecting it would close descriptors that the parent's loop uses.
             _inherited.append(self._running)
             self._lock, self._running, self._pid = threading.Lock(), None, os.getpid()
         with self._lock:
             if self._closed:
                 raise ClientClosedError(_CLOSED)
             if self._running is None:
-                self._running = _start_loop(self._farewell)
+                self._running = _start_loop(self._cleanup)
                 weakref.finalize(self, self._running.end).atexit = False
             return self._running
 
     def close(self) -> None:
-        """Cancel what runs, close the connections and end the loop."""
+        """Cancel running calls, close the connections and end the loop."""
         with self._lock:
             self._closed = True
             running, self._running = self._running, None
@@ -150,26 +169,22 @@ class Portal:
                 running.thread.join()
 
 
-_CLOSED = "the client is closed"
-
-_OWN_THREAD = "a hook cannot call its own sync client, which would wait for the hook"
-
 _inherited: list[_Loop | None] = []
 
 
-def _start_loop(farewell: Callable[[], Coroutine[Any, Any, None]]) -> _Loop:
+def _start_loop(cleanup: Callable[[], Coroutine[Any, Any, None]]) -> _Loop:
     ready: concurrent.futures.Future[_Loop] = concurrent.futures.Future()
 
     def run() -> None:
         try:
-            anyio.run(_serve, ready, farewell)
+            anyio.run(_serve, ready, cleanup)
         except OSError as error:
             if ready.done():
                 raise
             msg = f"the client's event loop cannot be started: {error}"
             ready.set_exception(ConnectionFailedError(msg))
         except RuntimeError:
-            # A loop joins its workers in one more thread, which Python 3.12 refuses at its end.
+            # To join its workers the loop starts a thread, which Python 3.12 refuses at its exit.
             if threading.main_thread().is_alive():
                 raise
 
@@ -180,23 +195,19 @@ def _start_loop(farewell: Callable[[], Coroutine[Any, Any, None]]) -> _Loop:
 
 
 async def _serve(
-    ready: "concurrent.futures.Future[_Loop]", farewell: Callable[[], Coroutine[Any, Any, None]]
+    ready: "concurrent.futures.Future[_Loop]", cleanup: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
-    # Calls bring their callers' contexts, which may name another library's loop as the running one.
+    # The caller's context may name another async library as the running one.
     if sniffio := sys.modules.get("sniffio"):
         sniffio.thread_local.name = "asyncio"
     running = _Loop()
     ready.set_result(running)
     await running.serve()
-    await farewell()
+    await cleanup()
 
 
-# Worker threads are not daemons: the interpreter waits for them, and they for the loop that
-# they serve. So the loops have to end when the main thread does, which is before ``atexit``.
 _running_loops: "weakref.WeakSet[_Loop]" = weakref.WeakSet()
-
 _watch_lock = threading.Lock()
-
 _watcher: threading.Thread | None = None
 
 
@@ -204,7 +215,7 @@ def _end_with_main_thread(running: _Loop) -> None:
     global _watcher  # noqa: PLW0603 - one thread serves all clients of a process
     with _watch_lock:
         _running_loops.add(running)
-        if _watcher is None or not _watcher.is_alive():  # none outlives a fork
+        if _watcher is None or not _watcher.is_alive():  # a forked process has no copy of it
             _watcher = threading.Thread(target=_watch, name="openrouter_async exit", daemon=True)
             _watcher.start()
 
