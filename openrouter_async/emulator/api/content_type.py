@@ -15,6 +15,8 @@ __all__ = ["detect"]
 # to parse, and the first lines of a table show as much as all of them.
 _SAMPLE = 1024 * 1024
 _LINES = 1000
+_JSON_LINE_END = re.compile(r"\r?\n")
+_CSV_LINE_END = re.compile(r"\r\n?|\n")
 # Each alternative takes linear time, also for a MiB of brackets or empty lines.
 _MARKDOWN = re.compile(
     r"""\A\s*\#{1,6}[ \t]+\S                    # a heading at the top,
@@ -43,14 +45,23 @@ def detect(path: Path) -> str | None:
 
 
 def _text_type(sample: str, *, whole: bool) -> str:
-    lines = sample.splitlines() if whole else sample.splitlines()[:-1]
-    if _is_ndjson(lines[:_LINES]):
+    if _is_ndjson(_lines(_JSON_LINE_END, sample, whole=whole)):
         return "application/x-ndjson"
     if _is_json(sample) if whole else sample.lstrip().startswith(("{", "[")):
         return "application/json"
-    if _is_csv(lines[:_LINES]):
+    if _is_csv(_lines(_CSV_LINE_END, sample, whole=whole)):
         return "text/csv"
     return "text/markdown" if _MARKDOWN.search(sample) else TEXT
+
+
+def _lines(line_end: re.Pattern[str], sample: str, *, whole: bool) -> list[str]:
+    """Return the sample's first complete lines.
+
+    `str.splitlines` would also split at characters that JSON and CSV allow inside a value, such as
+    U+2028.
+    """
+    lines = line_end.split(sample, _LINES)
+    return lines if whole and len(lines) <= _LINES else lines[:-1]
 
 
 def _is_json(text: str) -> bool:

@@ -1,6 +1,8 @@
 """Reading the one part of an upload's multipart body, chunk by chunk."""
 
+import contextlib
 import re
+from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
 from attrs import frozen
@@ -12,8 +14,9 @@ from .errors import ApiError
 __all__ = ["Part", "PartReader"]
 
 _PARAMETER = re.compile(rb';\s*([^=;\s]+)\s*=\s*(?:"([^"]*)"|([^;\s]*))')
-# The WHATWG form rules escape the characters that would end a quoted name, and no others.
-_ESCAPE = re.compile(rb"%(?:22|0D|0A)", re.IGNORECASE)
+_EXTENDED_VALUE = re.compile(rb"([\w.-]+)'[\w-]*'(.*)")
+_CHARSETS = frozenset({b"utf-8", b"iso-8859-1", b"us-ascii"})
+_MAX_PREAMBLE = 64 * 1024
 
 
 @frozen
@@ -41,9 +44,16 @@ class PartReader:
         self._part: Part | None = None
         self._chunks: list[bytes] = []
         self._ended = False
+        self._preamble: bytes | None = b""
+        """What was received so far, None from the first boundary on."""
+        boundary = options[b"boundary"]
+        self._delimiter = b"--" + boundary
+        self._first_delimiter = re.compile(
+            rb"(?:\A|\r\n)" + re.escape(self._delimiter) + rb"(?:[ \t]*(?=\r\n)|(?=--))"
+        )
         try:
             self._parser = MultipartParser(
-                options[b"boundary"],
+                boundary,
                 {
                     "on_part_begin": self._on_part_begin,
                     "on_header_field": self._on_header_field,
@@ -61,7 +71,7 @@ class PartReader:
         """Parse a chunk of the body; return the file's bytes in it."""
         self._chunks.clear()
         try:
-            self._parser.write(data)
+            self._parser.write(self._skip_preamble(data))
         except FormParserError as error:
             raise _malformed(error) from None
         return b"".join(self._chunks)
@@ -73,6 +83,21 @@ class PartReader:
         if self._part is None:
             raise ApiError(400, "file: is required")
         return self._part
+
+    def _skip_preamble(self, data: bytes) -> bytes:
+        """Return a chunk without the preamble that RFC 2046 allows, which the parser refuses."""
+        if self._preamble is None:
+            return data
+        start = max(0, len(self._preamble) - len(self._delimiter) - 100)
+        self._preamble += data
+        found = self._first_delimiter.search(self._preamble, start)
+        if found is None:
+            if len(self._preamble) > _MAX_PREAMBLE:
+                message = f"Malformed multipart body: no boundary in {_MAX_PREAMBLE} bytes"
+                raise ApiError(400, message)
+            return b""
+        rest, self._preamble = self._preamble[found.end() :], None
+        return self._delimiter + rest
 
     def _on_part_begin(self) -> None:
         if self._part is not None:
@@ -94,12 +119,7 @@ class PartReader:
         parameters = _parameters(disposition)
         if parameters.get(b"name") != b"file":
             raise ApiError(400, "Only one part is allowed: file")
-        if b"filename" not in parameters:
-            raise ApiError(400, "file: must be a file, with a filename")
-        try:
-            filename = parameters[b"filename"].decode()
-        except UnicodeDecodeError:
-            raise ApiError(400, "filename: must be UTF-8") from None
+        filename = _filename(parameters)
         headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in self._headers]
         self._part = Part(filename, headers)
 
@@ -111,18 +131,37 @@ class PartReader:
 
 
 def _parameters(disposition: bytes) -> dict[bytes, bytes]:
-    """Return the parameters, parsed by the WHATWG form rules.
+    """Return the parameters as sent.
 
     `parse_options_header` strips folders from names that look like Windows paths, so that names
     would pass that the service refuses.
     """
     return {
-        match[1].lower(): _ESCAPE.sub(
-            lambda escape: unquote_to_bytes(escape[0]),
-            match[2] if match[2] is not None else match[3],
-        )
+        match[1].lower(): match[2] if match[2] is not None else match[3]
         for match in _PARAMETER.finditer(disposition)
     }
+
+
+def _filename(parameters: Mapping[bytes, bytes]) -> str:
+    """Return ``filename*`` (RFC 8187) if it can be decoded, otherwise ``filename``.
+
+    The form rules of HTML write ``"``, CR and LF as %22, %0D and %0A, but leave ``%`` as it is. The
+    service allows none of the three in a name, so only a name that has the escape itself is legal.
+    """
+    extended = parameters.get(b"filename*", b"")
+    match = _EXTENDED_VALUE.fullmatch(extended)
+    if match is not None and match[1].lower() in _CHARSETS:
+        with contextlib.suppress(UnicodeDecodeError):
+            return unquote_to_bytes(match[2]).decode(match[1].decode())
+    if b"filename" not in parameters:
+        problem = (
+            "filename*: cannot be decoded" if extended else "file: must be a file, with a filename"
+        )
+        raise ApiError(400, problem)
+    try:
+        return parameters[b"filename"].decode()
+    except UnicodeDecodeError:
+        raise ApiError(400, "filename: must be UTF-8") from None
 
 
 def _malformed(error: FormParserError) -> ApiError:
