@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from support.calls import BY_RETURN, ENDPOINTS
 from support.terminal import Terminal
 
-from .calls import BY_RETURN, ENDPOINTS
 from .conftest import COMMAND, TERMINAL
 
 KEY = "sk-or-v1-0123456789-not-to-be-seen"

@@ -12,11 +12,10 @@ from contextlib import closing, suppress
 from urllib.parse import quote, urlsplit
 
 import pytest
+from support.calls import ENDPOINTS
 
 from openrouter_async.emulator import run_emulator
 from openrouter_async.emulator.control.admin import ADMIN_ROUTES
-
-from .calls import ENDPOINTS
 
 KEY = "sk-or-v1-0123456789-not-to-be-seen"
 PART = "not-to-be-seen"

@@ -1,146 +1,28 @@
-"""What a caller passes stays what it is: no second header, no other path, no other part."""
+"""What a caller passes stays in its place: no second header, no other path, no other part."""
 
-import re
 import typing
 from urllib.parse import unquote_plus
 
 import pytest
+from support.calls import CALLS, endpoint_of, outcome_of, places, service, takes_strings
 from support.forms import form_of
+from support.hostile import FEW, HOSTILE, MARK, check_strings
 from support.samples import FILE, KEY, QUICK
 from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, Operation
-from openrouter_async.errors import InvalidRequestError, NoAnswerError
-from openrouter_async.transfers import BulkOptions, UploadManyOptions
+from openrouter_async.errors import InvalidRequestError
 
-from .calls import CALLS, endpoint_of, outcome_of, places, refill, service, takes_strings
-
-MARK = "X-Injected"
 DELETE_MANY = next(call for call in CALLS if call.name == "delete_many")
-FEW = [
-    f"a\r\n{MARK}: 1",
-    f"a\n{MARK}: 1",
-    "a\0b",
-    "../workspaces/x",
-    "a?limit=1#b",
-    'a"; filename="b',
-    "a; name=other",
-]
-"""What would do most harm; tried everywhere, where it is the same code that takes the others."""
-
-HOSTILE = [
-    *FEW,
-    # Another header, another request.
-    f"a\r{MARK}: 1",
-    f"a\r\n\r\nGET /{MARK} HTTP/1.1\r\nHost: x\r\n\r\n",
-    f"a%0d%0a{MARK}: 1",
-    f"\u560d\u560a{MARK}: 1",  # CR and LF are its last bytes, for who cuts off the others
-    f"a\u2028{MARK}: 1",
-    f"a\x85{MARK}: 1",
-    "a\x1b[2J",
-    "a\ud800",
-    "\u2013",
-    # Another path.
-    "..",
-    "/workspaces/x",
-    "//evil.example/x",
-    "%2e%2e",
-    "..%2Fx",
-    "..\\x",
-    "@evil.example",
-    # Another parameter, another part.
-    "a&limit=1;b",
-    "",
-]
-
-PATHS = {"root", "path", "directory", "journal"}
-LOCAL = PATHS | {"include", "exclude", "match", "on_error"}
-"""What means something on this machine alone."""
-
-SHARED = BulkOptions.__annotations__.keys() | UploadManyOptions.__annotations__.keys()
-"""What many operations take, which have one chunk of code look at it."""
-
-NEVER = {
-    "workspaces.create": {"slug"},
-    "workspaces.update": {"slug"},
-    "workspaces.get_budget": {"interval"},
-    "workspaces.set_budget": {"interval"},
-    "workspaces.delete_budget": {"interval"},
-}
-"""What has a grammar that none of the texts fits."""
-
-
-def given(name, text, folder, server):
-    """The ways to pass a text as a parameter."""
-    match name:
-        case "http_headers":
-            return [{"X-Own": text}, {f"x-own{text}": "1"}]
-        case "file":
-            return [(text, b"words"), ("a.txt", b"words", text)]
-        case "sources":
-            return [[(text, b"words")], [("a.txt", b"words", text)]]
-        case "files" | "user_ids" | "disabled_server_tools" | "include" | "exclude":
-            return [[text]]
-        case "server_url":
-            there = f"127.0.0.1:{server.port}/api/v1"
-            inside = [f"http://{there}/{text}"] if re.search(r"[^!-~]|[?#\\]", text) else []
-            return inside + [f"http://{text}{there}"] * bool(text)
-        case _:
-            return [f"{folder}/down/{text}" if name in PATHS else text]
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
 async def test_no_string_of_a_caller_leaves_its_place(make_client, raw_server, tmp_path, call):
-    """In every parameter that takes one: it is refused unsent, or arrives as it is, once.
-
-    The server's own bytes tell: each request is one line of a known path, headers of known names,
-    and a body of one document or one part; and there are no more of them than there should be.
-    """
+    """In every parameter that takes one."""
     server = await raw_server(service)
-    taken = set()
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
-        for name in call.strings():
-            harmless = {"match": "*", "directory": tmp_path / "down", "journal": tmp_path / "j"}
-            others = {name: harmless[name]} if name in harmless else {}
-            usual = await _sent(call, client, server, tmp_path, **others)
-            thorough = name not in SHARED | LOCAL and make_client is AsyncOpenRouter
-            for text in HOSTILE if thorough else FEW:
-                for value in given(name, text, tmp_path, server):
-                    came = await _sent(call, client, server, tmp_path, **{name: value})
-                    _check(name, text, came, usual)
-                    if came:
-                        taken.add(name)
-    # Where each and every one is refused, nothing was tried.
-    never = LOCAL | NEVER.get(str(call), set()) | {"server_url"}
-    assert taken >= set(call.strings()) - never
-
-
-async def _sent(call, client, server, folder, **changed):
-    """The requests that a call makes: the endpoint of each, and what is where in it.
-
-    A call that makes none has failed by an error that says so.
-    """
-    refill(folder)
-    server.requests.clear()
-    _, failures = await outcome_of(call, client, **call.arguments(folder, **changed))
-    assert not any(isinstance(failure, NoAnswerError) for failure in failures), failures
-    assert server.requests or failures or changed.keys() & LOCAL, changed
-    return [(endpoint_of(request), places(request)) for request in server.requests]
-
-
-def _check(name, text, came, usual):
-    """Whether a text is where it belongs, or nowhere."""
-    endpoints = [endpoint for endpoint, _ in came]
-    if name == "server_url":
-        assert came == []
-    elif name in LOCAL:
-        assert set(endpoints) <= {endpoint for endpoint, _ in usual}
-        assert len(endpoints) <= len(usual)
-        assert not [place for _, found in came for place in found if MARK in place]
-    elif came:
-        assert endpoints == [endpoint for endpoint, _ in usual]
-        for _, found in came:
-            assert any(text.lower() in place.lower() for place in found), found
+        thorough = make_client is AsyncOpenRouter
+        await check_strings(call, client, server, tmp_path, thorough=thorough)
 
 
 # What no operation passes on, but clients and transports take

@@ -17,6 +17,7 @@ import pytest
 from rich.pretty import pretty_repr
 from rich.traceback import Traceback
 from support import reference
+from support.calls import CALLS, outcome_of, refill, service
 from support.clients import CLIENTS
 from support.failures import raised, texts
 from support.samples import FILE, KEY, QUICK
@@ -26,8 +27,6 @@ from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, RetryConfig, er
 from openrouter_async._core.call import Settings
 from openrouter_async.emulator import Fault, run_emulator
 from openrouter_async.transfers import walk
-
-from .calls import CALLS, outcome_of, refill, service
 
 PART = "not-to-be-seen"
 HOOKS = [field.name for field in attrs.fields(Hooks)]

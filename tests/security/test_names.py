@@ -7,12 +7,11 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 import pytest
+from support.calls import endpoint_of
 from support.samples import FILE, KEY, QUICK
 from support.servers import http_response
 
 from openrouter_async import FileMetadata, errors
-
-from .calls import endpoint_of
 
 CONTENT = b"from the service"
 NAMES = {

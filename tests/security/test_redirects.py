@@ -4,6 +4,7 @@ import itertools
 
 import httpx
 import pytest
+from support.calls import CALLS, outcome_of, refill, service
 from support.failures import raised, shown
 from support.handlers import respond_with
 from support.samples import KEY, QUICK
@@ -12,8 +13,6 @@ from support.tls import server_context, trusted
 
 from openrouter_async import AsyncOpenRouter, OpenRouter, RetryConfig
 from openrouter_async.errors import InvalidRequestError, OpenRouterDefaultError
-
-from .calls import CALLS, outcome_of, refill, service
 
 TARGETS = [
     "{other}/files/x",

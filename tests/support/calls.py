@@ -13,12 +13,13 @@ from contextlib import aclosing
 from urllib.parse import parse_qsl, unquote
 
 from attrs import frozen
-from support.forms import parse_form
-from support.samples import FILE, WORKSPACE, sample_response
-from support.servers import http_response
-from support.surface import METHODS, OPERATIONS, Method
 
 from openrouter_async import errors
+
+from .forms import parse_form
+from .samples import FILE, WORKSPACE, sample_response
+from .servers import http_response
+from .surface import METHODS, OPERATIONS, Method
 
 ENDPOINTS = {name.upper(): operation for name, operation in OPERATIONS.items()}
 """The descriptions of all endpoints by their constants' names."""
