@@ -1,6 +1,5 @@
 """What all commands share: options, error handling, exit status, and the client."""
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -13,7 +12,6 @@ import typer
 from .. import AsyncOpenRouter, OpenRouterError, Pager, RetryConfig
 from ._errors import (
     FAILED,
-    INTERRUPTED,
     UNAUTHENTICATED,
     DeclinedError,
     OutputError,
@@ -21,6 +19,7 @@ from ._errors import (
     exit_status_of,
 )
 from ._output import Output, to_row
+from ._signals import Interrupted, run_interruptible, signals_raised
 
 __all__ = [
     "Concurrency",
@@ -127,11 +126,13 @@ def command(function: Callable[..., Any]) -> Callable[..., None]:
 
 def _run(call: Callable[[], Any], output: Output, *, debug: bool) -> int:
     try:
-        result = call()
-        return (asyncio.run(result) if inspect.iscoroutine(result) else result) or 0
-    except KeyboardInterrupt:
-        output.error("interrupted")
-        return INTERRUPTED
+        with signals_raised():
+            result = call()
+            return (run_interruptible(result) if inspect.iscoroutine(result) else result) or 0
+    except KeyboardInterrupt as error:
+        interrupted = error if isinstance(error, Interrupted) else Interrupted()
+        output.error(str(interrupted))
+        return interrupted.exit_status
     except (OpenRouterError, UsageError, DeclinedError, OutputError) as error:
         if debug:
             output.print_traceback()

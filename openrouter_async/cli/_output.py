@@ -7,13 +7,12 @@ before they reach a terminal.
 
 import json
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 import attrs
 from rich.box import SIMPLE_HEAD
@@ -23,6 +22,7 @@ from rich.text import Text
 
 from ..errors import ConnectionFailedError, TLSError
 from ._errors import DeclinedError, OutputError, UsageError, exit_status_of, explain
+from ._signals import interruptible
 
 __all__ = ["Output", "Row", "Terminal", "human_size", "table", "to_row", "visible"]
 
@@ -35,11 +35,38 @@ _UP_TO_MINUTES: Final = len("2026-11-21T10:00")
 _WIDE: Final = 100
 
 
+class _Stream:
+    """A standard stream whose other end may be gone: a closed pipe, or a terminal that hung up."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._failing():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._failing():
+            self._stream.flush()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise BrokenPipeError from error  # `Console` handles this one
+
+
 class Terminal(Console):
-    """A rich console without markup, which ignores a closed pipe."""
+    """A rich console without markup, which ignores a closed stream."""
 
     def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, markup=False, highlight=False, emoji=False)
+        stream = sys.stderr if stderr else sys.stdout
+        file = cast("IO[str] | None", stream and _Stream(stream))
+        super().__init__(file=file, stderr=stderr, markup=False, highlight=False, emoji=False)
 
     def on_broken_pipe(self) -> None:
         """Print nothing more, and let the command continue."""
@@ -176,22 +203,12 @@ class Output:
         if not self.can_ask:
             msg = f"{question} There is no terminal to ask on: add --yes if you are sure"
             raise UsageError(msg)
-        with _interruptible():
+        with interruptible():
             self.err.print(Text(f"{visible(question)} [y/N] ", "bold"), end="", soft_wrap=True)
             response = sys.stdin.readline()
         if response.strip().lower() not in {"y", "yes"}:
             msg = "not confirmed; nothing was deleted"
             raise DeclinedError(msg)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end a blocking read; asyncio's handler only cancels the task after it."""
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def to_row(model: attrs.AttrsInstance) -> dict[str, Any]:

@@ -82,5 +82,6 @@ def _options(
 
     The API key and the server are read from OPENROUTER_API_KEY and OPENROUTER_BASE_URL.
 
-    Exit status: 0 success, 1 failure, 2 usage error, 3 authentication failed, 4 interrupted.
+    Exit status: 0 success, 1 failure, 2 usage error, 3 authentication failed, 4 interrupted
+    by Ctrl-C, 128 + n by signal n.
     """

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from .. import FileMetadata
-from ..transfers import Outcome
+from ..transfers import OnProgress, Outcome
 from ._bulk import Totals, file_bars, outcome_row, run_bulk
 from ._command import Concurrency, FileIds, Workspace, command, new_client, resolve_workspace
 from ._errors import UsageError
@@ -105,16 +105,20 @@ async def _to_directory(
             calls = (client.files.retrieve(file_id, workspace_id=workspace_id) for file_id in ids)
             found = await asyncio.gather(*calls, return_exceptions=True)
             totals.size = sum(file.size_bytes for file in found if isinstance(file, FileMetadata))
-        return await run_bulk(
-            output,
-            lambda progress: client.files.download_many(
+
+        def start(progress: OnProgress | None) -> AsyncGenerator[Outcome, None]:
+            return client.files.download_many(
                 ids,
                 directory,
                 overwrite=overwrite,
                 concurrency=concurrency,
                 progress=progress,
                 workspace_id=workspace_id,
-            ),
-            totals,
-            *_COLUMNS,
-        )
+            )
+
+        try:
+            return await run_bulk(output, start, totals, *_COLUMNS)
+        except asyncio.CancelledError:
+            if not overwrite:
+                output.note("to resume, run the same command again: finished files are skipped")
+            raise

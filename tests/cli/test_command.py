@@ -309,3 +309,54 @@ def test_printable_text_is_unchanged():
     text = "Bericht für 2026, 報告 🎉.pdf"
     assert visible(text) == text
     assert visible("a\tb\udc80") == "a\\tb\\udc80"
+
+
+def test_signals_that_are_ignored_stay_ignored(invoke):
+    """As with ``nohup``."""
+
+    async def body(output: Output) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0.1)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert invoke(body).exit_code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("kind", ["async", "sync", "question"])
+def test_signal_ends_a_command_with_its_own_status(invoke, monkeypatch, kind, number):
+    """A second one, as the shell sends after the kernel, does not interrupt the clean-up."""
+    monkeypatch.setattr(Output, "can_ask", True)
+    cleaned = []
+
+    async def wait(output: Output) -> None:
+        threading.Timer(0.1, os.kill, (os.getpid(), number)).start()
+        try:
+            await asyncio.sleep(30)
+        finally:
+            os.kill(os.getpid(), number)
+            await asyncio.sleep(0.1)
+            cleaned.append(True)
+
+    def block(output: Output) -> None:
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            os.kill(os.getpid(), number)
+            cleaned.append(True)
+
+    async def ask(output: Output) -> None:
+        monkeypatch.setattr(sys.stdin, "readline", lambda: os.kill(os.getpid(), number))
+        try:
+            output.confirm("Delete?", yes=False)
+        finally:
+            cleaned.append(True)
+
+    result = invoke({"async": wait, "sync": block, "question": ask}[kind])
+    assert result.exit_code == 128 + number
+    assert result.stderr.endswith(f"openrouter-async: interrupted by {number.name}\n")
+    assert cleaned == [True]
+    assert signal.getsignal(number) is signal.SIG_DFL

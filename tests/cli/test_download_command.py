@@ -1,7 +1,11 @@
+import asyncio
 import json
 import re
+import signal
 
 import pytest
+from support.samples import FILE, KEY
+from support.servers import http_response
 
 from openrouter_async import OpenRouter
 
@@ -116,3 +120,33 @@ def test_download_to_a_closed_pipe_ends_without_an_error(start, emulator, monkey
     process.stdout.close()
     assert process.wait(timeout=20) == 0
     assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("options", [["-o", "x.bin"], []])
+async def test_signal_leaves_no_partial_file(
+    start, raw_server, tmp_path, monkeypatch, number, options
+):
+    """A bulk run says how to resume; the status tells which signal it was."""
+
+    async def handler(request, _):
+        whole = http_response(200, CONTENT if b"/content" in request.head else FILE)
+        if b"/content" in request.head:
+            request.writer.write(whole[:5000])
+            await asyncio.sleep(30)
+        return whole
+
+    server = await raw_server(handler)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENROUTER_BASE_URL", server.url)
+    monkeypatch.setenv("OPENROUTER_API_KEY", KEY)
+    process = start("-m", "openrouter_async", "files", "download", FILE["id"], *options)
+    async with asyncio.timeout(20):
+        while not list(tmp_path.glob(".*.part")):
+            await asyncio.sleep(0.02)
+    process.send_signal(number)
+    _, errors = await asyncio.to_thread(process.communicate, timeout=20)
+    assert process.returncode == (4 if number == signal.SIGINT else 128 + number)
+    assert list(tmp_path.glob(".*.part")) == []
+    assert errors.splitlines()[-1].startswith("openrouter-async: interrupted")
+    assert ("to resume, run the same command again" in errors) is (options == [])

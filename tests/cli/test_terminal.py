@@ -99,3 +99,20 @@ def test_list_on_a_terminal_respects_no_color(terminal, files, monkeypatch):
     assert shown.wait() == 0
     assert "filename" in shown.plain
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", shown.shown)
+
+
+def test_terminal_that_hangs_up_ends_the_run_cleanly(terminal, emulator, files, tmp_path):
+    """The journal is complete, although nothing more can be printed."""
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_text(f"file {number}\n" * 1000)
+    emulator.faults({"operation": "upload_file", "skip": 2, "delay": 60, "early": True})
+    command = ["files", "upload", "-r", str(tmp_path / "."), "--journal", str(tmp_path / "j")]
+    shown = terminal(*command)
+    while len(list(files.list())) < 2:
+        shown.read_until("all files")
+    time.sleep(0.5)
+    assert shown.hang_up(seconds=10) == 129
+    emulator.faults()
+    second = terminal(*command, "--resume")
+    assert second.wait() == 0, second.plain
+    assert len(list(files.list())) == 3

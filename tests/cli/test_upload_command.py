@@ -397,17 +397,27 @@ def test_counting_a_huge_folder_can_be_interrupted(cli, emulator, monkeypatch, f
     assert "interrupted" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("number", "status", "words"),
+    [
+        (signal.SIGINT, 4, "interrupted"),
+        (signal.SIGTERM, 143, "interrupted by SIGTERM"),
+        (signal.SIGHUP, 129, "interrupted by SIGHUP"),
+    ],
+)
 @pytest.mark.parametrize("journal", [True, False])
-def test_interrupted_upload_says_how_to_resume(cli, emulator, monkeypatch, folder, journal):
-    """Status 4, the summary, and the command or a hint."""
+def test_interrupted_upload_says_how_to_resume(
+    cli, emulator, monkeypatch, folder, journal, number, status, words
+):
+    """The signal's status, the summary, and the command or a hint."""
     args = ["files", "upload", "docs/a.txt", *(["--journal", "run.jsonl"] if journal else [])]
     monkeypatch.setattr(sys, "argv", ["openrouter-async", *args])
     emulator.faults({"operation": "upload_file", "delay": 10})
-    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    threading.Timer(1, os.kill, (os.getpid(), number)).start()
     result = cli(*args)
-    assert result.exit_code == 4
+    assert result.exit_code == status
     assert "0 files in" in result.stderr
-    assert result.stderr.endswith("openrouter-async: interrupted\n")
+    assert result.stderr.endswith(f"openrouter-async: {words}\n")
     if journal:
         assert (
             "to resume: openrouter-async files upload docs/a.txt --journal run.jsonl --resume\n"

@@ -24,7 +24,7 @@ class Terminal:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._theirs = theirs
+        self._ends = self._ours, theirs
         self.shown = ""
 
     @property
@@ -52,6 +52,16 @@ class Terminal:
             pass
         return self._process.returncode
 
+    def hang_up(self, seconds=30):
+        """Close the terminal, as its window does, and return the exit status."""
+        self._close_ends()
+        return self._process.wait(seconds)
+
+    def _close_ends(self):
+        for end in self._ends:
+            os.close(end)
+        self._ends = ()
+
     def _read(self):
         ready, _, _ = select.select([self._ours], [], [], 0.05)
         chunk = os.read(self._ours, 65536) if ready else b""
@@ -61,5 +71,4 @@ class Terminal:
     def close(self):
         self._process.kill()
         self._process.wait()
-        os.close(self._ours)
-        os.close(self._theirs)
+        self._close_ends()
