@@ -1,8 +1,8 @@
 """Asyncio-first SDK for OpenRouter's Files and Workspaces APIs.
 
-`AsyncOpenRouter` and `OpenRouter` are the two clients; what they do is listed in
-`openrouter_async.namespaces`, what they return in `openrouter_async.models`, and what they raise in
-`openrouter_async.errors`.
+`AsyncOpenRouter` is the async client and `OpenRouter` the sync client. Their methods are listed in
+`openrouter_async.namespaces`, the models they return in `openrouter_async.models`, and the
+exceptions they raise in `openrouter_async.errors`.
 
 Example:
     ```python
@@ -18,6 +18,7 @@ Example:
     ```
 """
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -107,13 +108,23 @@ _HOMES = (
     "operations.workspaces",
 )
 _MODULES = frozenset({"client", "errors", "models", "namespaces", "operations", "transfers"})
+_RENAMED = {
+    "BlockingDownload": "SyncDownload",
+    "BlockingPager": "SyncPager",
+    "Occupancy": "PoolStats",
+}
 
 
 def __getattr__(name: str) -> object:
-    """Import all of it when the first of it is asked for.
+    """Return a public name; the first one that is used imports all modules.
 
-    Every pytest in the environment imports the package, for the fixtures that it has.
+    Importing the package has to be fast, as every pytest run in the environment does it, because
+    of the package's pytest plugin.
     """
+    if name in _RENAMED:
+        msg = f"openrouter_async.{name} is now called {_RENAMED[name]}"
+        warnings.warn(msg, DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name not in _MODULES and name not in __all__:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

@@ -12,6 +12,7 @@ import pytest
 from support import reference
 
 from openrouter_async import AsyncOpenRouter, OpenRouter, Operation
+from openrouter_async.namespaces import NAMESPACES
 from openrouter_async.transfers import walk
 
 DOCS = list(reference.docs())
@@ -105,6 +106,27 @@ async def test_an_example_runs(surroundings, code):
         result = eval(compile(code, "docstring", "exec", flags=flags), names)
         if inspect.isawaitable(result):
             await result
+
+
+def sync_examples():
+    """The examples of each method of the sync client, derived from the async function's."""
+    client = OpenRouter("sk-or-v1-x")
+    for namespace in map(client.__getattribute__, NAMESPACES):
+        for name in dir(namespace):
+            method = getattr(namespace, name)
+            if name[0] != "_":
+                doc = reference.Doc("", name, method, method.__doc__ or "")
+                yield pytest.param("".join(doc.examples), id=method.__qualname__)
+
+
+@pytest.mark.parametrize("code", list(sync_examples()))
+def test_an_example_of_a_sync_method_runs(surroundings, code):
+    """As plain Python, with a sync client."""
+    assert code
+    assert not re.search(r"\b(await|async|asyncio|aclosing)\b", code)
+    file_id = surroundings.create_file("made.bin", b"made by the service")["id"]
+    with OpenRouter() as client:
+        exec(code, {"OpenRouter": OpenRouter, "client": client, "file_id": file_id})
 
 
 def programs():

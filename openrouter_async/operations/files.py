@@ -45,16 +45,16 @@ LIST_FILES = Operation("GET", "/files", FilePage)
 UPLOAD_FILE = Operation("POST", "/files", FileMetadata, streams_content=True)
 DELETE_FILE = Operation("DELETE", "/files/{file_id}", FileDeleteResponse)
 RETRIEVE_FILE = Operation("GET", "/files/{file_id}", FileMetadata)
-# What it returns depends on who receives the content: memory, a stream or a file.
+# What the call returns depends on its ``parse``: bytes, a stream or a path.
 DOWNLOAD_FILE: Operation[Any] = Operation(
     "GET", "/files/{file_id}/content", object, streams_content=True
 )
 
 FileProvider = Literal["openai", "anthropic"]
-"""Where to store or read a file with the caller's own key at that provider."""
+"""The provider that stores a file, with your own key there."""
 
 _MAX_LIMIT = 1000
-# Compressed content could not be told from broken content by its length.
+# Without compression, so that the announced length is that of the content.
 _RAW = {"accept": "application/octet-stream", "accept-encoding": "identity"}
 
 
@@ -71,7 +71,7 @@ def list_files(
     order: Literal["asc", "desc"] | None = None,
     **options: Unpack[CallOptions],
 ) -> Pager[FilePage, FileMetadata]:
-    """List the files of a workspace, oldest first.
+    """Return the files of a workspace, oldest first.
 
     Example:
         ```python
@@ -81,28 +81,28 @@ def list_files(
         ```
 
     Args:
-        limit: Files a page, 1 to 1000; the service gives 100 if omitted.
-        cursor: The ``cursor`` of the page before.
-        workspace_id: The workspace (UUID); the key's own if omitted.
-        provider: List what is stored at that provider with your own key.
-        after: The id to list after, as OpenAI names it; not together with ``cursor``.
-        after_id: The id to list after, as Anthropic names it.
-        before_id: The id to list before; OpenRouter's own storage refuses it.
-        order: ``asc`` or ``desc``; OpenRouter's own storage takes only ``asc``.
+        limit: Files per page, 1 to 1000; the service's default is 100.
+        cursor: The ``cursor`` of the previous page.
+        workspace_id: The workspace (UUID); the API key's workspace if omitted.
+        provider: List the files stored at this provider with your own key.
+        after: Id of the file to list after, as OpenAI names it; cannot be used with ``cursor``.
+        after_id: Id of the file to list after, as Anthropic names it.
+        before_id: Id of the file to list before; OpenRouter's own storage rejects it.
+        order: ``asc`` or ``desc``; OpenRouter's own storage accepts only ``asc``.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
-        A pager over `FilePage` and `FileMetadata`; nothing is sent before it is read.
+        A pager over `FilePage` and `FileMetadata`; nothing is sent before it is iterated.
 
     Raises:
         InvalidRequestError: The limit is out of range, or ``cursor`` and ``after`` are both given.
-        PaginationError: The service named a page twice.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        PaginationError: The service named the same page twice.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     check_limit(limit, _MAX_LIMIT)
     if cursor is not None and after is not None:
-        msg = "cursor and after do not go together"
+        msg = "cursor and after cannot be given together"
         raise InvalidRequestError(msg)
     transport = transport.with_options(**options)
 
@@ -134,11 +134,11 @@ async def upload_file(
     check_size: bool = True,
     **options: Unpack[CallOptions],
 ) -> FileMetadata:
-    """Upload a file, to be referenced in later calls.
+    """Upload a file and return its metadata.
 
-    It is read chunk by chunk in worker threads: the event loop never waits for a disk, and
-    memory stays flat. An attempt that is repeated sends the same bytes from the start; what can
-    be read only once is never sent twice.
+    The content is read in chunks, in worker threads: the event loop never waits for a disk, and
+    memory use does not grow with the file. A retry sends the same bytes from the start; content
+    that can be read only once is never sent twice.
 
     Example:
         ```python
@@ -148,32 +148,33 @@ async def upload_file(
         ```
 
     Args:
-        file: A path, bytes, a binary file object (sent from its present position), an iterator
-            of bytes, plain or async, or a tuple ``(filename, content[, content_type])``.
-        filename: Name to store it under, 1 to 255 characters; ``/`` makes folders. The
-            file's own if omitted.
-        content_type: Media type to declare; guessed from the name if omitted. The service goes
-            by the content: PDF, PNG, JPEG, GIF, WebP, DOCX, XLSX, PPTX, MP3, WAV, FLAC, OGG or
-            UTF-8 text.
-        workspace_id: Workspace to store it in (UUID); the key's own if omitted.
-        provider: Store it at that provider with your own key.
-        progress: Called with the bytes sent and the bytes in all (None if unknown).
-        check_size: Whether to refuse 0 bytes and over 104,857,600 before anything is sent,
-            where the size is known; otherwise the service decides.
+        file: A path, bytes, a binary file object (sent from its current position), an
+            iterator of bytes (sync or async), or a tuple ``(filename, content[, content_type])``.
+        filename: Name to store the file under, 1 to 255 characters; ``/`` separates folders. The
+            content's own filename if omitted.
+        content_type: Media type to declare; guessed from the filename if omitted. The service
+            decides by the content: PDF, PNG, JPEG, GIF, WebP, DOCX, XLSX, PPTX, MP3, WAV, FLAC,
+            OGG or UTF-8 text.
+        workspace_id: Workspace to store the file in (UUID); the API key's workspace if omitted.
+        provider: Store the file at this provider with your own key.
+        progress: Called with the bytes sent and the total (None if unknown).
+        check_size: Whether to reject files of 0 or more than 104,857,600 bytes before anything is
+            sent, if the size is known; otherwise the service decides.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
-        The stored file's metadata, its size in bytes, its time as an aware datetime.
+        The stored file's metadata.
 
     Raises:
-        UploadSourceError: It cannot be read, is empty or too large, or changed while it was
-            read. Nothing was stored.
-        InvalidRequestError: Its name breaks the service's rules. Nothing was sent.
-        PayloadTooLargeResponseError: The service found it larger than 100 MiB.
-        UploadOutcomeUnknown: It was sent whole and the response was lost: it may exist.
-        IntegrityError: The service stored another number of bytes than were sent.
-        ResponseError: The service refused.
-        NoAnswerError: No response came, and nothing was stored.
+        UploadSourceError: The content cannot be read, is empty or too large, or changed during
+            the upload. Nothing was stored.
+        InvalidRequestError: The filename breaks the service's rules. Nothing was sent.
+        PayloadTooLargeResponseError: The service found the file larger than 100 MiB.
+        UploadOutcomeUnknown: The upload was sent completely, but its response was lost: the file
+            may exist.
+        IntegrityError: The number of bytes stored differs from the number sent.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived, and nothing was stored.
     """
     transport = transport.with_options(**options)
     source = await open_source(file, filename, content_type, check_size=check_size)
@@ -201,7 +202,7 @@ async def upload_file(
     transport.uploads_seen.add(stored.id)
     if stored.size_bytes != body.sent:
         counts = f"{body.sent} bytes were sent, {stored.size_bytes} stored"
-        msg = f"{source.filename!r} differs as {stored.id}: {counts}"
+        msg = f"the upload of {source.filename!r:.100} is damaged (stored as {stored.id}): {counts}"
         raise IntegrityError(msg)
     return stored
 
@@ -216,7 +217,7 @@ async def _find_upload(
     """Return the file that a lost upload has become, by the rule of `uploads_seen`.
 
     Raises:
-        LookupError: There are fewer files than uploads they could be.
+        LookupError: There are fewer candidates than uploads that may have created them.
     """
     key, clock, seen = key_of(filename, size), transport.clock, transport.uploads_seen
     async with aclosing(aiter(listing)) as files:
@@ -224,13 +225,13 @@ async def _find_upload(
             file
             async for file in files
             if key_of(file.filename, file.size_bytes) == key
-            # The listing's own responses have told the service's time by now.
+            # By now the listing's responses have set the service's clock.
             and file.created_at >= clock.time_at(began) - clock.margin
             and file.id not in seen
         ]
     if not candidates:
         return None
-    # No await from here on: of two uploads that look at once, each takes another file.
+    # No await from here on, so that two concurrent uploads never take the same file.
     since = began - clock.margin.total_seconds()
     found = assign(
         [file for file in candidates if file.id not in seen], seen.open_uploads(key, since)
@@ -249,7 +250,7 @@ async def delete_file(
     provider: FileProvider | None = None,
     **options: Unpack[CallOptions],
 ) -> FileDeleteResponse:
-    """Delete a file, for good.
+    """Delete a file permanently.
 
     Example:
         ```python
@@ -259,17 +260,17 @@ async def delete_file(
 
     Args:
         file_id: The file's id.
-        workspace_id: The workspace it is in (UUID); the key's own if omitted.
-        provider: Delete it at that provider with your own key.
+        workspace_id: The file's workspace (UUID); the API key's workspace if omitted.
+        provider: Delete the file at this provider with your own key.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
-        The confirmation; the same if a repeated attempt finds that an earlier one had deleted it.
+        The confirmation, also if a retry finds that an earlier attempt has deleted the file.
 
     Raises:
-        NotFoundResponseError: There is no such file in the workspace.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        NotFoundResponseError: The workspace has no such file.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     return await transport.call(
         DELETE_FILE,
@@ -288,7 +289,7 @@ async def retrieve_file(
     provider: FileProvider | None = None,
     **options: Unpack[CallOptions],
 ) -> FileMetadata:
-    """Retrieve a file's metadata.
+    """Return a file's metadata.
 
     Example:
         ```python
@@ -298,17 +299,17 @@ async def retrieve_file(
 
     Args:
         file_id: The file's id.
-        workspace_id: The workspace it is in (UUID); the key's own if omitted.
-        provider: Look at that provider with your own key.
+        workspace_id: The file's workspace (UUID); the API key's workspace if omitted.
+        provider: Look the file up at this provider with your own key.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
-        The metadata, its size in bytes, its time as an aware datetime.
+        The metadata.
 
     Raises:
-        NotFoundResponseError: There is no such file in the workspace.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        NotFoundResponseError: The workspace has no such file.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     query = {"workspace_id": workspace_id, "provider": provider}
     return await transport.call(RETRIEVE_FILE, {"file_id": file_id}, query=query, **options)
@@ -322,34 +323,34 @@ def download_file(
     provider: FileProvider | None = None,
     **options: Unpack[CallOptions],
 ) -> Download:
-    """Download a file's content as a stream.
+    """Return a file's content as a stream.
 
     Example:
         ```python
         async with client.files.download(file_id) as download:
             print(download.size, download.content_type)
-            async for chunk in download:  # or all at once: await download.read()
+            async for chunk in download:  # or: content = await download.read()
                 print(len(chunk))
         ```
 
     Args:
         file_id: The file's id.
-        workspace_id: The workspace it is in (UUID); the key's own if omitted.
-        provider: Read it at that provider with your own key.
+        workspace_id: The file's workspace (UUID); the API key's workspace if omitted.
+        provider: Read the file at this provider with your own key.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
-        The download, which is requested when its block is entered.
+        The download; its request is sent when the ``with`` block is entered.
 
     Raises:
-        BadRequestResponseError: The file was uploaded: only those that the service itself
-            created are downloadable.
-        NotFoundResponseError: There is no such file in the workspace.
-        ResponseError: The service refused.
-        NoAnswerError: No response came, or it broke off.
+        BadRequestResponseError: The file was uploaded: only files that the service itself
+            created can be downloaded.
+        NotFoundResponseError: The workspace has no such file.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     query = {"workspace_id": workspace_id, "provider": provider}
-    # A wrong id or option is an error of this call, not of the block.
+    # So that an invalid id or option raises here, not when the block is entered.
     DOWNLOAD_FILE.expand({"file_id": file_id})
     transport = transport.with_options(**options)
 
@@ -375,10 +376,10 @@ async def download_file_to(
     provider: FileProvider | None = None,
     **options: Unpack[CallOptions],
 ) -> Path:
-    """Download a file's content into a file.
+    """Download a file's content into a local file and return its path.
 
-    It is written beside the target and renamed when it is complete: no partial file is ever
-    seen under the final name. Content that breaks off is fetched again from its start.
+    The content is written to a temporary file beside the target, which is renamed when complete:
+    the target is never a partial file. A download that breaks off starts again.
 
     Example:
         ```python
@@ -389,12 +390,12 @@ async def download_file_to(
     Args:
         file_id: The file's id.
         path: The file to write.
-        directory: Instead of ``path``: the directory to write into, under the last part of the
-            name that the service has for the file.
-        overwrite: Whether to replace a file that is there already.
-        progress: Called with the bytes received and the bytes in all (None if unknown).
-        workspace_id: The workspace it is in (UUID); the key's own if omitted.
-        provider: Read it at that provider with your own key.
+        directory: Instead of ``path``, the directory to write into; the local filename is the
+            last segment of the file's name at the service.
+        overwrite: Whether to replace an existing file.
+        progress: Called with the bytes received and the total (None if unknown).
+        workspace_id: The file's workspace (UUID); the API key's workspace if omitted.
+        provider: Read the file at this provider with your own key.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
@@ -402,9 +403,9 @@ async def download_file_to(
 
     Raises:
         DownloadTargetError: The target exists, cannot be written, or would have an unsafe name.
-        IntegrityError: The content is not as long as it was announced.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        IntegrityError: The content does not have the announced length.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     where = {"workspace_id": workspace_id, "provider": provider}
     if path is not None and directory is None:

@@ -1,7 +1,7 @@
 """The Workspaces API: one function per operation, over `AsyncTransport`.
 
-All of it needs a management key. Wherever a ``workspace_id`` is taken, a slug will do. Source
-of limits and rules: the Workspaces section of OpenRouter's OpenAPI document.
+Every operation needs a management key. A ``workspace_id`` may be a UUID or a slug. Source of
+limits and rules: the Workspaces section of OpenRouter's OpenAPI document.
 """
 
 import re
@@ -73,7 +73,7 @@ REMOVE_MEMBERS = Operation(
 )
 
 BudgetInterval = Literal["daily", "weekly", "monthly", "lifetime"]
-"""When a budget's spend starts anew; a lifetime budget's never does."""
+"""The interval after which a budget is reset; a lifetime budget never is."""
 
 _MAX_LIMIT = 100
 _MAX_USERS = 100
@@ -81,9 +81,9 @@ _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
 class WorkspaceSettings(CallOptions, total=False):
-    """What a workspace is created or updated with, and the options of the call.
+    """Settings for creating or updating a workspace, and options of the call.
 
-    `UNSET` (or leaving it out) leaves a setting as it is; None clears it, where None is allowed.
+    A setting that is omitted or `UNSET` stays unchanged; None clears it, if None is allowed.
 
     Example:
         ```python
@@ -95,12 +95,12 @@ class WorkspaceSettings(CallOptions, total=False):
 
     Attributes:
         description: At most 500 characters.
-        default_text_model: Slug of the model for text.
-        default_image_model: Slug of the model for images.
+        default_text_model: Slug of the default model for text.
+        default_image_model: Slug of the default model for images.
         default_provider_sort: ``price``, ``throughput``, ``latency`` or ``exacto``.
-        disabled_server_tools: Server tools that requests in the workspace may not invoke.
-        io_logging_api_key_ids: The API keys whose traffic is logged; None logs all.
-        io_logging_sampling_rate: Share of requests that are logged, 0.0001 to 1.
+        disabled_server_tools: Server tools that requests in the workspace may not use.
+        io_logging_api_key_ids: Ids of the API keys whose traffic is logged; None means all.
+        io_logging_sampling_rate: Fraction of requests that are logged, 0.0001 to 1.
         is_data_discount_logging_enabled: Whether prompts are logged for a discount.
         is_observability_broadcast_enabled: Whether traces are broadcast.
         is_observability_io_logging_enabled: Whether inputs and outputs are logged privately.
@@ -125,7 +125,7 @@ def list_workspaces(
     limit: int | None = None,
     **options: Unpack[CallOptions],
 ) -> Pager[models.WorkspacePage, models.Workspace]:
-    """List the workspaces.
+    """Return the workspaces of the account.
 
     Example:
         ```python
@@ -134,19 +134,19 @@ def list_workspaces(
         ```
 
     Args:
-        offset: Workspaces to pass over, 0 or more.
-        limit: Workspaces a page, 1 to 100; the service gives 50 if omitted.
+        offset: Number of workspaces to skip.
+        limit: Workspaces per page, 1 to 100; the service's default is 50.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
-        A pager over `WorkspacePage` and `Workspace`; nothing is sent before it is read.
+        A pager over `WorkspacePage` and `Workspace`; nothing is sent before it is iterated.
 
     Raises:
         InvalidRequestError: The limit or the offset is out of range.
-        UnauthorizedResponseError: The key is missing or wrong.
-        ForbiddenResponseError: It is no management key.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        UnauthorizedResponseError: The key is invalid.
+        ForbiddenResponseError: The key is not a management key.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     _check_window(offset, limit)
     transport = transport.with_options(**options)
@@ -164,7 +164,7 @@ async def create_workspace(
     slug: str,
     **settings: Unpack[WorkspaceSettings],
 ) -> models.Workspace:
-    """Create a workspace.
+    """Create a workspace and return it.
 
     Example:
         ```python
@@ -175,20 +175,20 @@ async def create_workspace(
 
     Args:
         name: 1 to 100 characters.
-        slug: 1 to 50 characters: lower-case letters and digits, in groups joined by hyphens.
-        **settings: Its settings (`WorkspaceSettings`) and overrides of the client's options.
+        slug: 1 to 50 lower-case letters and digits, in groups joined by single hyphens.
+        **settings: Further settings (`WorkspaceSettings`) and overrides of the client's options.
 
     Returns:
-        The workspace as it was created.
+        The new workspace.
 
     Raises:
-        InvalidRequestError: A value breaks a documented limit. Nothing was sent.
-        BadRequestResponseError: The service refused, for instance a slug that is taken.
+        InvalidRequestError: A value is outside its documented limits. Nothing was sent.
+        BadRequestResponseError: The service rejected a value, such as a slug already in use.
         OutcomeUnknownError: The response was lost: the workspace may exist. With
-            ``on_ambiguous_upload="reconcile"`` it is looked up by its slug instead.
-        ForbiddenResponseError: The key is no management key.
-        ResponseError: The service refused.
-        NoAnswerError: No response came, and nothing was created.
+            ``on_ambiguous_upload="reconcile"`` the workspace is looked up by its slug instead.
+        ForbiddenResponseError: The key is not a management key.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived, and nothing was created.
     """
     document, options = _split(settings, name=name, slug=slug)
 
@@ -208,7 +208,7 @@ async def create_workspace(
 async def get_workspace(
     transport: AsyncTransport, workspace_id: str, **options: Unpack[CallOptions]
 ) -> models.Workspace:
-    """Get a workspace.
+    """Return a workspace.
 
     Example:
         ```python
@@ -217,16 +217,16 @@ async def get_workspace(
         ```
 
     Args:
-        workspace_id: Its UUID or slug.
+        workspace_id: The workspace's UUID or slug.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
         The workspace.
 
     Raises:
-        NotFoundResponseError: There is no such workspace.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        NotFoundResponseError: The workspace does not exist.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     return await transport.call(GET_WORKSPACE, {"workspace_id": workspace_id}, **options)
 
@@ -239,7 +239,7 @@ async def update_workspace(
     slug: str | UnsetType = UNSET,
     **settings: Unpack[WorkspaceSettings],
 ) -> models.Workspace:
-    """Update a workspace: what is left out stays as it is, None clears.
+    """Update a workspace and return it; omitted settings stay unchanged, None clears one.
 
     Example:
         ```python
@@ -247,19 +247,19 @@ async def update_workspace(
         ```
 
     Args:
-        workspace_id: Its UUID or slug.
+        workspace_id: The workspace's UUID or slug.
         name: 1 to 100 characters.
-        slug: 1 to 50 characters: lower-case letters and digits, in groups joined by hyphens.
-        **settings: Its settings (`WorkspaceSettings`) and overrides of the client's options.
+        slug: 1 to 50 lower-case letters and digits, in groups joined by single hyphens.
+        **settings: Further settings (`WorkspaceSettings`) and overrides of the client's options.
 
     Returns:
-        The workspace as it is now.
+        The updated workspace.
 
     Raises:
-        InvalidRequestError: A value breaks a documented limit. Nothing was sent.
-        NotFoundResponseError: There is no such workspace.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        InvalidRequestError: A value is outside its documented limits. Nothing was sent.
+        NotFoundResponseError: The workspace does not exist.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     document, options = _split(settings, name=name, slug=slug)
     return await transport.call(
@@ -274,7 +274,7 @@ async def delete_workspace(
     confirm_default_workspace_deletion: bool | None = None,
     **options: Unpack[CallOptions],
 ) -> models.DeleteWorkspaceResponse:
-    """Delete a workspace with its budgets and guardrails, for good.
+    """Delete a workspace permanently, with its budgets and guardrails.
 
     Example:
         ```python
@@ -282,19 +282,19 @@ async def delete_workspace(
         ```
 
     Args:
-        workspace_id: Its UUID or slug.
-        confirm_default_workspace_deletion: Needed for the default workspace, where the account
-            is enabled for that at all; ignored for others.
+        workspace_id: The workspace's UUID or slug.
+        confirm_default_workspace_deletion: Must be True to delete the default workspace, which
+            the account has to be enabled for; ignored for other workspaces.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
-        The confirmation; the same if a repeated attempt finds that an earlier one had deleted it.
+        The confirmation, also if a retry finds that an earlier attempt has deleted the workspace.
 
     Raises:
-        BadRequestResponseError: It has active API keys, or it is the default workspace.
-        NotFoundResponseError: There is no such workspace.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        BadRequestResponseError: The workspace has active API keys, or is the default workspace.
+        NotFoundResponseError: The workspace does not exist.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     return await transport.call(
         DELETE_WORKSPACE,
@@ -308,7 +308,7 @@ async def delete_workspace(
 async def list_budgets(
     transport: AsyncTransport, workspace_id: str, **options: Unpack[CallOptions]
 ) -> models.ListWorkspaceBudgetsResponse:
-    """List a workspace's budgets, four at most.
+    """Return a workspace's budgets, at most four.
 
     Example:
         ```python
@@ -318,16 +318,16 @@ async def list_budgets(
         ```
 
     Args:
-        workspace_id: Its UUID or slug.
+        workspace_id: The workspace's UUID or slug.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
         The budgets in ``data``.
 
     Raises:
-        NotFoundResponseError: There is no such workspace.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        NotFoundResponseError: The workspace does not exist.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     return await transport.call(LIST_BUDGETS, {"workspace_id": workspace_id}, **options)
 
@@ -338,7 +338,7 @@ async def get_budget(
     interval: BudgetInterval,
     **options: Unpack[CallOptions],
 ) -> models.GetWorkspaceBudgetResponse:
-    """Get a workspace's budget for one interval.
+    """Return a workspace's budget for one interval.
 
     Example:
         ```python
@@ -348,18 +348,18 @@ async def get_budget(
         ```
 
     Args:
-        workspace_id: Its UUID or slug.
+        workspace_id: The workspace's UUID or slug.
         interval: ``daily``, ``weekly``, ``monthly`` or ``lifetime``.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
-        The budget in ``data``, its limit in US dollars.
+        The budget in ``data``; its limit is in US dollars.
 
     Raises:
-        InvalidRequestError: There is no such interval. Nothing was sent.
-        NotFoundResponseError: There is no such workspace, or no such budget.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        InvalidRequestError: The interval is invalid. Nothing was sent.
+        NotFoundResponseError: The workspace does not exist, or has no such budget.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     return await transport.call(GET_BUDGET, _budget(workspace_id, interval), **options)
 
@@ -373,9 +373,9 @@ async def set_budget(
     include_byok_in_budgets: bool | None = None,
     **options: Unpack[CallOptions],
 ) -> models.UpsertWorkspaceBudgetResponse:
-    """Set a workspace's budget for one interval.
+    """Set a workspace's budget for one interval and return it.
 
-    Limits fall strictly as the interval narrows: lifetime > monthly > weekly > daily.
+    A shorter interval must have a lower limit: lifetime > monthly > weekly > daily.
 
     Example:
         ```python
@@ -384,27 +384,27 @@ async def set_budget(
         ```
 
     Args:
-        workspace_id: Its UUID or slug.
+        workspace_id: The workspace's UUID or slug.
         interval: ``daily``, ``weekly``, ``monthly`` or ``lifetime``.
-        limit_usd: US dollars, above 0.
-        include_byok_in_budgets: Whether spend on your own provider keys counts, in all of the
-            workspace's budgets; left as it is if omitted.
+        limit_usd: Limit in US dollars, above 0.
+        include_byok_in_budgets: Whether spending with your own provider keys counts towards all
+            budgets of the workspace; unchanged if omitted.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
         The budget in ``data``.
 
     Raises:
-        InvalidRequestError: There is no such interval, or the limit is not above 0. Nothing
-            was sent.
-        BadRequestResponseError: It would break the order of the limits; the message names both.
-        NotFoundResponseError: There is no such workspace.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        InvalidRequestError: The interval is invalid, or the limit is not above 0. Nothing was
+            sent.
+        BadRequestResponseError: The limit would break the order; the message names both limits.
+        NotFoundResponseError: The workspace does not exist.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
-    number = isinstance(limit_usd, int | float) and not isinstance(limit_usd, bool)
-    if not (number and 0 < limit_usd <= sys.float_info.max):
-        msg = f"limit_usd is a number of US dollars above 0, not {limit_usd!r}"
+    is_number = isinstance(limit_usd, int | float) and not isinstance(limit_usd, bool)
+    if not (is_number and 0 < limit_usd <= sys.float_info.max):
+        msg = f"limit_usd must be a number of US dollars above 0, not {limit_usd!r:.100}"
         raise InvalidRequestError(msg)
     document: dict[str, Any] = {"limit_usd": limit_usd}
     if include_byok_in_budgets is not None:
@@ -420,7 +420,7 @@ async def delete_budget(
     interval: BudgetInterval,
     **options: Unpack[CallOptions],
 ) -> models.DeleteWorkspaceBudgetResponse:
-    """Delete a workspace's budget for one interval; no error if there is none.
+    """Delete a workspace's budget for one interval; it is not an error if there is none.
 
     Example:
         ```python
@@ -428,7 +428,7 @@ async def delete_budget(
         ```
 
     Args:
-        workspace_id: Its UUID or slug.
+        workspace_id: The workspace's UUID or slug.
         interval: ``daily``, ``weekly``, ``monthly`` or ``lifetime``.
         **options: Overrides of the client's options (`CallOptions`).
 
@@ -436,10 +436,10 @@ async def delete_budget(
         The confirmation.
 
     Raises:
-        InvalidRequestError: There is no such interval. Nothing was sent.
-        NotFoundResponseError: There is no such workspace.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        InvalidRequestError: The interval is invalid. Nothing was sent.
+        NotFoundResponseError: The workspace does not exist.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     return await transport.call(
         DELETE_BUDGET,
@@ -457,7 +457,7 @@ def list_members(
     limit: int | None = None,
     **options: Unpack[CallOptions],
 ) -> Pager[models.WorkspaceMemberPage, models.WorkspaceMember]:
-    """List a workspace's members; of the default workspace, all of the organisation's.
+    """Return a workspace's members; for the default workspace, all members of the organisation.
 
     Example:
         ```python
@@ -466,24 +466,24 @@ def list_members(
         ```
 
     Args:
-        workspace_id: Its UUID or slug.
-        offset: Members to pass over, 0 or more.
-        limit: Members a page, 1 to 100; the service gives 50 if omitted.
+        workspace_id: The workspace's UUID or slug.
+        offset: Number of members to skip.
+        limit: Members per page, 1 to 100; the service's default is 50.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
         A pager over `WorkspaceMemberPage` and `WorkspaceMember`; nothing is sent before it is
-        read.
+        iterated.
 
     Raises:
         InvalidRequestError: The limit or the offset is out of range.
-        NotFoundResponseError: There is no such workspace.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        NotFoundResponseError: The workspace does not exist.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     _check_window(offset, limit)
     params = {"workspace_id": workspace_id}
-    LIST_MEMBERS.expand(params)  # a wrong id is an error of this call, not of the reading
+    LIST_MEMBERS.expand(params)  # so that an invalid id raises here, not when the pager is iterated
     transport = transport.with_options(**options)
 
     async def fetch(query: models.Query) -> models.WorkspaceMemberPage:
@@ -498,7 +498,7 @@ async def bulk_add_members(
     user_ids: Sequence[str],
     **options: Unpack[CallOptions],
 ) -> models.BulkAddWorkspaceMembersResponse:
-    """Add members of the organisation to a workspace, in the role they hold there.
+    """Add members of the organisation to a workspace, with their role in the organisation.
 
     Example:
         ```python
@@ -507,19 +507,19 @@ async def bulk_add_members(
         ```
 
     Args:
-        workspace_id: Its UUID or slug.
-        user_ids: 1 to 100 user ids.
+        workspace_id: The workspace's UUID or slug.
+        user_ids: Ids of 1 to 100 users.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
         The memberships in ``data`` and their number in ``added_count``.
 
     Raises:
-        InvalidRequestError: Not 1 to 100 user ids. Nothing was sent.
-        BadRequestResponseError: One of them is not in the organisation.
-        NotFoundResponseError: There is no such workspace.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        InvalidRequestError: ``user_ids`` is not a list of 1 to 100 ids. Nothing was sent.
+        BadRequestResponseError: A user is not a member of the organisation.
+        NotFoundResponseError: The workspace does not exist.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     document = _user_ids(user_ids)
     return await transport.call(
@@ -533,7 +533,7 @@ async def bulk_remove_members(
     user_ids: Sequence[str],
     **options: Unpack[CallOptions],
 ) -> models.BulkRemoveWorkspaceMembersResponse:
-    """Remove members from a workspace.
+    """Remove members from a workspace; users who are not members are ignored.
 
     Example:
         ```python
@@ -542,19 +542,19 @@ async def bulk_remove_members(
         ```
 
     Args:
-        workspace_id: Its UUID or slug.
-        user_ids: 1 to 100 user ids.
+        workspace_id: The workspace's UUID or slug.
+        user_ids: Ids of 1 to 100 users.
         **options: Overrides of the client's options (`CallOptions`).
 
     Returns:
-        How many were removed, in ``removed_count``.
+        The number of removed members in ``removed_count``.
 
     Raises:
-        InvalidRequestError: Not 1 to 100 user ids. Nothing was sent.
-        BadRequestResponseError: One of them has active API keys.
-        NotFoundResponseError: There is no such workspace.
-        ResponseError: The service refused.
-        NoAnswerError: No response came.
+        InvalidRequestError: ``user_ids`` is not a list of 1 to 100 ids. Nothing was sent.
+        BadRequestResponseError: A member has active API keys in the workspace.
+        NotFoundResponseError: The workspace does not exist.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
     """
     document = _user_ids(user_ids)
     return await transport.call(
@@ -562,19 +562,20 @@ async def bulk_remove_members(
     )
 
 
-# What is checked before it is sent
+# Checks before anything is sent
 
 
 def _check_window(offset: int | None, limit: int | None) -> None:
     check_limit(limit, _MAX_LIMIT)
     if offset is not None and not (type(offset) is int and offset >= 0):
-        msg = f"offset is a whole number from 0 on, not {offset!r}"
+        msg = f"offset must be an integer of at least 0, not {offset!r:.100}"
         raise InvalidRequestError(msg)
 
 
 def _budget(workspace_id: str, interval: str) -> dict[str, str]:
     if interval not in get_args(BudgetInterval):
-        msg = f"interval is one of {', '.join(get_args(BudgetInterval))}, not {interval!r}"
+        choices = ", ".join(get_args(BudgetInterval))
+        msg = f"interval must be one of {choices}, not {interval!r:.100}"
         raise InvalidRequestError(msg)
     return {"workspace_id": workspace_id, "interval": interval}
 
@@ -582,7 +583,7 @@ def _budget(workspace_id: str, interval: str) -> dict[str, str]:
 def _user_ids(user_ids: Sequence[str]) -> dict[str, list[str]]:
     ids = list(user_ids) if isinstance(user_ids, Iterable) and not isinstance(user_ids, str) else []
     if not 1 <= len(ids) <= _MAX_USERS or not all(isinstance(i, str) and i for i in ids):
-        msg = f"user_ids is a list of 1 to {_MAX_USERS} user ids"
+        msg = f"user_ids must be a list of 1 to {_MAX_USERS} user ids"
         raise InvalidRequestError(msg)
     return {"user_ids": ids}
 
@@ -590,7 +591,7 @@ def _user_ids(user_ids: Sequence[str]) -> dict[str, list[str]]:
 def _split(
     settings: WorkspaceSettings, **names: str | UnsetType
 ) -> tuple[dict[str, Any], CallOptions]:
-    """The document to send, checked, and the options of the call."""
+    """Return the document to send, checked, and the options of the call."""
     options = CallOptions()
     document: dict[str, Any] = {}
     for field, value in (names | dict(settings)).items():
@@ -604,15 +605,11 @@ def _split(
     return document, options
 
 
-def _length(most: int, *, least: int = 0) -> tuple[Any, str]:
-    return (
-        lambda value: isinstance(value, str) and least <= len(value) <= most,
-        f"a string of {least} to {most} characters",
-    )
-
-
 _RULES: Mapping[str, tuple[Any, str]] = {
-    "name": _length(100, least=1),
+    "name": (
+        lambda value: isinstance(value, str) and 1 <= len(value) <= 100,  # noqa: PLR2004
+        "a string of 1 to 100 characters",
+    ),
     "slug": (
         lambda value: isinstance(value, str) and len(value) <= 50 and _SLUG.fullmatch(value),  # noqa: PLR2004
         "1 to 50 lower-case letters and digits, in groups joined by single hyphens",
@@ -629,8 +626,8 @@ _RULES: Mapping[str, tuple[Any, str]] = {
 
 
 def _checked(field: str, value: object) -> object:
-    fits, rule = _RULES.get(field, (lambda _: True, ""))
-    if not fits(value):
-        msg = f"{field} is {rule}, not {value!r:.200}"
+    is_valid, rule = _RULES.get(field, (lambda _: True, ""))
+    if not is_valid(value):
+        msg = f"{field} must be {rule}, not {value!r:.100}"
         raise InvalidRequestError(msg)
     return list(value) if isinstance(value, tuple) else value

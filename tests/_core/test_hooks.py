@@ -249,7 +249,7 @@ async def test_the_time_in_the_queue_is_told(raw_server):
         KEY, server_url=server.url, hooks=seen.hooks, max_connections=1
     ) as client:
         await asyncio.gather(*(client.files.retrieve("x") for _ in range(3)))
-    first, second, third = sorted(event.waited for event in seen.of("ResponseEvent"))
+    first, second, third = sorted(event.queue_time for event in seen.of("ResponseEvent"))
     assert 0 <= first < 0.2 <= second < 0.4 <= third
     async with (
         httpx.AsyncClient() as http,
@@ -259,7 +259,7 @@ async def test_the_time_in_the_queue_is_told(raw_server):
     ):
         await client.files.retrieve("x")
         assert client.transport.connections.pool_stats().open == 0
-    assert seen.of("ResponseEvent")[-1].waited is None
+    assert seen.of("ResponseEvent")[-1].queue_time is None
 
 
 async def test_the_connections_tell_how_they_are_used(raw_server):

@@ -42,7 +42,7 @@ HOSTILE = [
 @example("%2e%2e")
 def test_any_other_string_becomes_one_segment_that_means_itself(name):
     """Nothing in a parameter reaches another endpoint, or is lost."""
-    path = files.DOWNLOAD_FILE.fill({"file_id": name})
+    path = files.DOWNLOAD_FILE.expand({"file_id": name})
     assert path.isascii()
     assert urlsplit("https://host" + path).path == path
     root, collection, segment, last = path.split("/")
@@ -54,7 +54,7 @@ def test_any_other_string_becomes_one_segment_that_means_itself(name):
 @given(workspace=NAMES, interval=NAMES)
 def test_two_parameters_never_run_into_each_other(workspace, interval):
     """Each has a segment of its own."""
-    path = workspaces.GET_BUDGET.fill({"workspace_id": workspace, "interval": interval})
+    path = workspaces.GET_BUDGET.expand({"workspace_id": workspace, "interval": interval})
     assert [unquote(segment) for segment in path.split("/")] == [
         "",
         "workspaces",
@@ -107,7 +107,7 @@ async def test_what_would_be_another_endpoint_is_refused_unsent(make_client, raw
 def test_a_missing_parameter_is_refused():
     """As the docstring says."""
     with pytest.raises(InvalidRequestError):
-        files.RETRIEVE_FILE.fill({})
+        files.RETRIEVE_FILE.expand({})
 
 
 @pytest.mark.parametrize(
@@ -164,4 +164,4 @@ def test_a_path_that_no_request_can_carry_is_refused(path):
 def test_a_path_that_cannot_be_filled_is_refused(path):
     """With words, not with the formatter's own error."""
     with pytest.raises(InvalidRequestError):
-        Operation("GET", path, dict).fill({})
+        Operation("GET", path, dict).expand({})

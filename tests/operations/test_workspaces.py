@@ -122,9 +122,9 @@ async def test_an_ordinary_key_is_told_to_get_a_management_key(make_client, emul
 
 
 BAD = [
-    ("create", (), {"name": "", "slug": "w"}, "name is a string of 1 to 100"),
+    ("create", (), {"name": "", "slug": "w"}, "name must be a string of 1 to 100"),
     ("create", (), {"name": "n" * 101, "slug": "w"}, "1 to 100"),
-    ("create", (), {"name": "W", "slug": "Not-a-slug"}, "slug is 1 to 50"),
+    ("create", (), {"name": "W", "slug": "Not-a-slug"}, "slug must be 1 to 50"),
     ("create", (), {"name": "W", "slug": "a--b"}, "slug"),
     ("create", (), {"name": "W", "slug": "a\n"}, "slug"),
     ("create", (), {"name": "W", "slug": "s" * 51}, "1 to 50"),
@@ -136,7 +136,7 @@ BAD = [
     ("update", ("..",), {"name": "W"}, "workspace_id"),
     ("list", (), {"limit": 0}, "1 to 100"),
     ("list", (), {"limit": 101}, "1 to 100"),
-    ("list", (), {"offset": -1}, "from 0 on"),
+    ("list", (), {"offset": -1}, "at least 0"),
     ("list_members", ("w",), {"limit": True}, "1 to 100"),
     ("list_members", ("",), {}, "workspace_id"),
     ("set_budget", ("w", "yearly", 5), {}, "daily, weekly, monthly, lifetime"),
