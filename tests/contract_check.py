@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from openrouter_async.emulator import Emulator, run_emulator
-from openrouter_async.operations import files, workspaces
+from openrouter_async.operations import find_operations
 
 CHECKS = (
     "allow_header_conformance",
@@ -115,9 +115,7 @@ def missing(document: Document, seen: Seen) -> Iterator[str]:
 
 def served() -> set[str]:
     """The paths of the SDK's operations, which are the emulator's."""
-    names = ((module, name) for module in (files, workspaces) for name in module.__all__)
-    found = (getattr(getattr(module, name), "path", None) for module, name in names)
-    return {unnamed(path) for path in found if path}
+    return {unnamed(operation.path) for operation in find_operations().values()}
 
 
 def unnamed(path: str) -> str:

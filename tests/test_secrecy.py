@@ -10,6 +10,7 @@ import pytest
 from support.failures import texts
 from support.samples import FILE
 from support.servers import abort, http_response
+from support.surface import methods_of, namespaces_of
 
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, RetryConfig, Timeout
 from openrouter_async.errors import InvalidRequestError, OpenRouterError, ResponseError
@@ -165,8 +166,9 @@ def test_no_repr_shows_the_key(client_class):
     """Of the client and of whatever hangs on it."""
     client = client_class(KEY)
     other = client.with_options(timeout=3)
-    parts = [client, other, client.files, client.workspaces, client.transport]
-    parts += [client.transport.settings, client.files.list, client.files.list()]
+    parts = [client, other, client.transport, client.transport.settings, client.files.list()]
+    parts += namespaces_of(client).values()
+    parts += [method.of(client) for method in methods_of(client)]
     assert PART not in "\n".join(map(repr, parts))
     with pytest.raises(TypeError):
         pickle.dumps(client.transport.settings)

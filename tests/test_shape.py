@@ -1,160 +1,126 @@
-"""The house's shape: layers, public names, operations, dependencies."""
+"""The layout of the package: rooms, the direction of imports, dependencies, public names, depth."""
 
-import ast
 import importlib
 import inspect
-import pkgutil
+import re
 import sys
 import tomllib
-from pathlib import Path
+from fnmatch import fnmatch
 
 import pytest
+from support.event_loop import loop_class
+from support.handlers import respond_with
+from support.imports import PACKAGE, circles, imports, sources
+from support.samples import FILE, KEY
+from support.servers import http_response
+from support.stack import frames_at_writes
+from support.surface import namespaces_of
 
-import openrouter_async
-from openrouter_async import AsyncOpenRouter, OpenRouter, Operation, errors, transfers
-from openrouter_async.operations import files, workspaces
+from openrouter_async import AsyncOpenRouter, OpenRouter, errors
 
-PACKAGE = Path(openrouter_async.__file__).parent
-EXTRAS = ("cli", "emulator", "__main__", "otel", "pytest_plugin")
-
-# Each may import only what stands in earlier rows.
-LAYERS = [
-    {"_version", "_retry_after", "_wire"},
+# Each may import only what stands in earlier rows; rooms of one row know nothing of each other.
+ROOMS = [
+    {"_version", "_dates"},
     {"errors"},
-    {"_operation", "models", "_threads", "_hooks"},
-    {"_codec", "_retry", "_chunks", "_paging"},
-    {"_readers"},
-    {"_sources"},
-    {"_options", "_bodies"},
-    {"_streams"},
-    {"_pool"},
-    {"_connections", "_answer"},
-    {"_transport", "_downloads"},
+    {"models"},
+    {"_content", "_http"},
+    {"_core"},
     {"operations"},
-    {"transfers"},
-    {"_faces"},
+    {"_sync", "transfers"},
     {"namespaces"},
     {"client"},
-    {"dask"},
     {"__init__"},
+    {"dask", "emulator", "otel"},
+    {"cli", "pytest_plugin"},
+    {"__main__"},
 ]
+LEVELS = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
+CORE = {room for room, level in LEVELS.items() if level <= LEVELS["__init__"]}
 
-# Each dependency has one door, named here, and no other module imports it.
+# Each dependency has one door; no other module of the core imports it.
 DOORS = {
-    "backoff": {"_retry"},
-    "cattrs": {"_codec"},
-    "h11": {"_pool"},
-    "orjson": {"_codec"},
-    "httpx": {"_answer", "_bodies", "_connections", "_pool", "_streams"},
+    "anyio": ["_content.threads", "_core.*", "_http.*", "_sync.portal", "client", "transfers.*"],
+    "attrs": ["*"],
+    "backoff": ["_core.retry"],
+    "cattrs": ["_core.codec", "_core.fast_decode"],
+    "h11": ["_http.connection"],
+    "httpx": ["_http.*", "_content.bodies", "_core.attempt"],
+    "orjson": ["_core.codec"],
 }
 
-
-def core_modules():
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        if parts[0] not in EXTRAS:
-            yield parts[0], path
+FRAMES = 10
+"""Of ours, at most, from a method of the client to the socket."""
 
 
-def imports(path):
-    """The names that a module imports, ours without the package's name."""
-    depth = len(path.relative_to(PACKAGE).parts)
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from ((0, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            above = depth == node.level
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            yield from ((1, name) for name in names if above)
-        elif isinstance(node, ast.ImportFrom):
-            yield 0, node.module
+def room(module):
+    return module.partition(".")[0]
 
 
-def layer_of(module):
-    return next(number for number, names in enumerate(LAYERS) if module in names)
+def test_every_module_is_in_a_room():
+    """A new one has to be placed first."""
+    assert {room(module) for module in sources()} == LEVELS.keys()
 
 
-@pytest.mark.parametrize(("module", "path"), list(core_modules()), ids=str)
-def test_imports_point_down_only(module, path):
-    """A module knows only what stands below it."""
-    for ours, name in imports(path):
-        if ours:
-            assert layer_of(name.split(".")[0]) < layer_of(module), name
+def test_imports_point_down_only():
+    """Late imports inside functions included."""
+    rooms = {(room(i.importer), room(i.target)) for i in imports() if i.ours}
+    upward = {(a, b) for a, b in rooms if a != b and LEVELS[b] >= LEVELS[a]}
+    assert upward == set()
 
 
-@pytest.mark.parametrize(("module", "path"), list(core_modules()), ids=str)
-def test_each_dependency_has_one_door(module, path):
-    """And the core knows no package beside its five."""
-    allowed = {"httpx", "h11", "orjson", "attrs", "cattrs", "anyio", "backoff"}
-    for ours, name in imports(path):
-        package = name.split(".")[0]
-        if not ours and package not in sys.stdlib_module_names:
-            assert package in allowed
-            assert module in DOORS.get(package, {module}), package
+def test_no_modules_import_each_other_in_a_circle():
+    """Neither in one room nor across rooms."""
+    assert circles({(i.importer, i.target) for i in imports() if i.ours}) == []
+
+
+def test_a_circle_and_an_upward_import_are_found():
+    """The checks can fail."""
+    assert circles({("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")}) == [{"a", "b", "c"}]
+    assert {i.target for i in imports() if i.importer == "_core.retry" and i.ours} >= {"errors"}
+    assert {i.target for i in imports() if i.importer == "_core.codec"} >= {"orjson"}  # late
+
+
+def test_each_dependency_has_one_door():
+    """The core knows no other packages."""
+    for found in (i for i in imports() if not i.ours):
+        if room(found.importer) in CORE and found.target not in sys.stdlib_module_names:
+            doors = DOORS.get(found.target, ())
+            assert any(fnmatch(found.importer, door) for door in doors), found
+
+
+def test_every_door_is_used():
+    """One that is not can be closed."""
+    for package, doors in DOORS.items():
+        users = {i.importer for i in imports() if i.target == package and not i.ours}
+        for door in doors:
+            assert any(fnmatch(user, door) for user in users), (package, door)
 
 
 def test_the_declared_dependencies_are_the_five():
-    """And the core's metadata names no other."""
+    """The core's metadata names no other."""
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
-    names = {d.split(">")[0] for d in project["dependencies"]}
+    names = {re.match(r"\w+", requirement)[0] for requirement in project["dependencies"]}
     assert names == {"httpx", "attrs", "cattrs", "anyio", "backoff"}
 
 
-def public_modules():
-    yield openrouter_async
-    for info in pkgutil.walk_packages(openrouter_async.__path__, "openrouter_async."):
-        if info.name.split(".")[1] not in EXTRAS:
-            yield importlib.import_module(info.name)
+# Public names
 
 
-@pytest.mark.parametrize("module", list(public_modules()), ids=lambda m: m.__name__)
-def test_every_public_name_is_there(module):
-    """`__all__` is the list of what a module gives, and each of it exists."""
-    if module.__name__ in {"openrouter_async.operations", "openrouter_async._version"}:
-        return
-    assert len(set(module.__all__)) == len(module.__all__)
-    for name in module.__all__:
-        assert hasattr(module, name), name
+def core_modules():
+    for name in sources():
+        if room(name) in CORE:
+            yield importlib.import_module(f"openrouter_async.{name}".removesuffix(".__init__"))
 
 
-def public_things():
-    for module in public_modules():
-        for name in getattr(module, "__all__", ()):
-            thing = getattr(module, name)
-            if inspect.isclass(thing) or inspect.isfunction(thing):
-                yield pytest.param(thing, id=f"{module.__name__}.{name}")
-
-
-@pytest.mark.parametrize("thing", list(public_things()))
-def test_every_public_thing_says_what_it_does(thing):
-    """In a docstring of its own."""
-    assert inspect.getdoc(thing)
-
-
-BULK = ("upload_many", "upload_tree", "download_many", "delete_many")
-
-
-def operations(module):
-    return {n: o for n, o in vars(module).items() if isinstance(o, Operation)}
-
-
-def test_every_operation_is_used_and_offered_on_both_faces():
-    """No endpoint without a function, no function without a place on the clients."""
-    for module, namespace in ((files, "files"), (workspaces, "workspaces")):
-        source = inspect.getsource(module)
-        for name in operations(module):
-            assert source.count(name) >= 3, name  # listed, described, used
-        functions = {
-            getattr(module, name)
-            for name in module.__all__
-            if inspect.isfunction(getattr(module, name))
-        }
-        if module is files:
-            functions |= {getattr(transfers, name) for name in BULK}
-        for client_class in (AsyncOpenRouter, OpenRouter):
-            cls = type(getattr(client_class("sk-test"), namespace))
-            offered = {getattr(cls, name).__wrapped__ for name in vars(cls) if name[0] != "_"}
-            assert offered == functions
+@pytest.mark.parametrize("module", list(core_modules()), ids=lambda m: m.__name__)
+def test_every_name_in_all_exists_and_is_documented(module):
+    """`__all__` lists what a module offers; each class and function has a docstring."""
+    public = getattr(module, "__all__", ())
+    assert len(set(public)) == len(public)
+    for name in public:
+        thing = getattr(module, name)
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            assert inspect.getdoc(thing), name
 
 
 DOCUMENTED = {
@@ -174,15 +140,16 @@ DOCUMENTED = {
         "bulk_remove_members",
     },
 }
+"""The names of the service's documentation and of the vendor's clients: a promise, so a list."""
 
 
 @pytest.mark.parametrize("client_class", [AsyncOpenRouter, OpenRouter], ids=["async", "sync"])
-def test_the_documents_names_stay(client_class):
-    """Whoever knows the vendor's clients finds their way."""
+def test_the_documented_names_stay(client_class):
+    """They are those of the vendor's clients."""
     client = client_class("sk-test")
     for namespace, names in DOCUMENTED.items():
         for name in names:
-            method = getattr(getattr(client, namespace), name)
+            method = getattr(namespaces_of(client)[namespace], name)
             assert method.__doc__
             assert "transport" not in inspect.signature(method).parameters
 
@@ -196,3 +163,23 @@ def test_every_error_is_listed_in_the_tree():
     }
     assert classes == set(errors.__all__)
     assert errors.__all__ == sorted(errors.__all__)
+    by_status = {cls.__name__ for cls in errors.BY_STATUS.values()}
+    assert all(name in errors.__doc__ for name in classes - by_status)
+
+
+# Depth
+
+
+@pytest.mark.skipif(loop_class().__module__ == "uvloop", reason="its transports cannot be patched")
+@pytest.mark.parametrize("name", ["retrieve", "upload"])
+async def test_a_call_passes_few_frames_on_its_way_to_the_socket(raw_server, tmp_path, name):
+    """Each frame is one more to read in a traceback, and to step through in a debugger."""
+    (tmp_path / "report.pdf").write_bytes(b"%PDF")
+    argument = {"retrieve": "x", "upload": tmp_path / "report.pdf"}[name]
+    server = await raw_server(respond_with(http_response(200, FILE | {"size_bytes": 4})))
+    async with AsyncOpenRouter(KEY, server_url=server.url) as client:
+        with frames_at_writes() as stacks:
+            await getattr(client.files, name)(argument)
+    assert stacks
+    for stack in stacks:
+        assert len(stack) <= FRAMES, stack

@@ -77,11 +77,13 @@ class Connection:
 
 
 async def no_content() -> AsyncGenerator[bytes, None]:
+    """Yield nothing: the content of a response without a body."""
     return
     yield b""
 
 
 def request_head(request: HTTPRequest) -> h11.Request:
+    """Return the request without its content, as an event for h11."""
     try:
         return h11.Request(method=request.method, target=request.target, headers=request.headers)
     except h11.LocalProtocolError:
