@@ -1,8 +1,8 @@
-"""Bulk uploads that are killed, and run again until they are done.
+"""Bulk uploads that are killed and resumed until they have finished.
 
-Not collected by name: ``nox -s soak-bulk``. ``SOAK_FILES`` sets how many files there are,
-``SOAK_KILLS`` how many kills, and ``SOAK_SEED`` the seed. What has arrived is read from the
-service's own store, not from our listing.
+Not collected by default: ``nox -s soak-bulk``. ``SOAK_FILES`` sets the number of files,
+``SOAK_KILLS`` the number of kills, and ``SOAK_SEED`` the seed. The stored files are read from the
+emulator's own database, not from a listing.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ FILES = int(os.environ.get("SOAK_FILES", "5000"))
 KILLS = int(os.environ.get("SOAK_KILLS", "20"))
 SEED = int(os.environ.get("SOAK_SEED", "1"))
 SHARE = 0.1
-"""Of requests that meet a fault."""
+"""Share of requests with a fault."""
 FAULTS = [
     {"status": 429, "retry_after": 1},
     {"status": 429},
@@ -35,7 +35,7 @@ FAULTS = [
     {"drop_answer": True},
     {"truncate": 20},
 ]
-MOST_MEMORY = 96
+MAX_MEMORY = 96
 """MiB that a process may have resident at its peak, whatever it uploads."""
 ROOT = Path(__file__).parents[2]
 RUN = r"""
@@ -46,15 +46,15 @@ from openrouter_async import AsyncOpenRouter, RetryConfig
 async def main():
     root, journal = sys.argv[1:]
     retries = RetryConfig(on_ambiguous_upload="reconcile")
-    def told(progress):
+    def show(progress):
         if progress.outcome:
             print(progress.items_done, flush=True)
     async with AsyncOpenRouter(retries=retries) as client:
         report = await client.files.upload_tree(
-            root, journal=journal, concurrency=64, progress=told
+            root, journal=journal, concurrency=64, progress=show
         )
     print(report.counts, report.stopped, file=sys.stderr)
-    # The operating system's count for a child begins with its parent's.
+    # Not the maximum of `resource`: for a child, that begins with its parent's.
     print(re.search("VmHWM: *(.*) kB", Path("/proc/self/status").read_text().replace("\t", ""))[1])
     return 0 if report.ok else 1
 
@@ -64,32 +64,32 @@ sys.exit(asyncio.run(main()))
 pytestmark = pytest.mark.timeout(3600)
 
 
-def write_files(root, chance):
-    """Files of many sizes; some have the same content, some the same name and size elsewhere."""
+def write_files(root, dice):
+    """Write files of many sizes, some with equal contents; count them by name and hash."""
     expected = Counter()
     for number in range(FILES):
         path = root / f"{number % 37:02d}" / f"{number}.txt"
         path.parent.mkdir(exist_ok=True, parents=True)
-        path.write_text(f"{number % (FILES - 5)} {'x' * chance.randrange(8000)}\n")
+        path.write_text(f"{number % (FILES - 5)} {'x' * dice.randrange(8000)}\n")
         name = path.relative_to(root).as_posix()
         expected[name, hashlib.sha256(path.read_bytes()).hexdigest()] += 1
     return expected
 
 
 def rules(seed):
-    # Each rule sees only what the rules before it have let through.
-    shares, left = [], 1.0
+    # Each rule sees only the requests that no rule before it has matched.
+    shares, remaining = [], 1.0
     for _ in FAULTS:
-        shares.append(SHARE / len(FAULTS) / left)
-        left -= SHARE / len(FAULTS)
+        shares.append(SHARE / len(FAULTS) / remaining)
+        remaining -= SHARE / len(FAULTS)
     return [
         {"operation": "*", "times": None, "probability": share, "seed": seed + place, **fault}
         for place, (fault, share) in enumerate(zip(FAULTS, shares, strict=True))
     ]
 
 
-def arrived(data):
-    """What the service keeps: the multiset of names and hashes, by its own rows and contents."""
+def stored(data):
+    """Count the stored files by name and hash, and return their ids, from the emulator's data."""
     with sqlite3.connect(f"file:{data / 'emulator.sqlite3'}?mode=ro", uri=True) as db:
         rows = db.execute("SELECT id, filename, blob FROM files").fetchall()
     contents = {
@@ -100,7 +100,7 @@ def arrived(data):
 
 
 def finished(journal):
-    """The file that the journal's last word on each item names."""
+    """Return the ids in the journal's last finished line of each entry."""
     last = {}
     for line in journal.read_text().splitlines()[1:]:
         record = json.loads(line)
@@ -110,12 +110,12 @@ def finished(journal):
     return {record["file"]["id"] for record in last.values()}
 
 
-def test_every_file_arrives_once_whatever_is_killed(tmp_path, table):
-    """SIGKILL at random moments, with a tenth of the requests failing in every way there is."""
-    chance = random.Random(SEED)
+def test_every_file_is_stored_once_despite_kills_and_faults(tmp_path, table):
+    """SIGKILL at random moments, while a tenth of the requests fail in different ways."""
+    dice = random.Random(SEED)
     root, data, journal = tmp_path / "files", tmp_path / "data", tmp_path / "run.jsonl"
-    expected = write_files(root, chance)
-    kills, runs, began = 0, 0, time.monotonic()
+    expected = write_files(root, dice)
+    kills, runs, started = 0, 0, time.monotonic()
     with run_emulator(data) as emulator:
         emulator.faults(*rules(SEED))
         environment = {
@@ -128,22 +128,22 @@ def test_every_file_arrives_once_whatever_is_killed(tmp_path, table):
             runs += 1
             process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
             if kills < KILLS:
-                # At any moment, but mostly when there is something under way.
-                if chance.random() < 0.8:
+                # At any moment, but mostly after the first outcome.
+                if dice.random() < 0.8:
                     process.stdout.readline()
-                time.sleep(chance.uniform(0, 2.5))
+                time.sleep(dice.uniform(0, 2.5))
                 process.send_signal(signal.SIGKILL)
             process.stdout.read()
             process.stdout.close()
             if process.wait() == 0 and kills >= KILLS:
                 break
             kills += process.returncode == -signal.SIGKILL
-            assert runs < 5 * KILLS + 20, "it does not come to an end"
+            assert runs < 5 * KILLS + 20, "the run does not end"
         faults = sum(rule["met"] for rule in emulator.fault_status())
-    found, ids = arrived(data)
+    found, ids = stored(data)
     table(
-        "bulk uploads, killed and run again",
-        ["files", "kills", "runs", "faults", "arrived", "too many", "missing", "seconds"],
+        "bulk uploads, killed and resumed",
+        ["files", "kills", "runs", "faults", "stored", "too many", "missing", "seconds"],
         [
             FILES,
             kills,
@@ -152,7 +152,7 @@ def test_every_file_arrives_once_whatever_is_killed(tmp_path, table):
             found.total(),
             (found - expected).total(),
             (expected - found).total(),
-            f"{time.monotonic() - began:.0f}",
+            f"{time.monotonic() - started:.0f}",
         ],
     )
     assert found == expected
@@ -161,7 +161,7 @@ def test_every_file_arrives_once_whatever_is_killed(tmp_path, table):
 
 @pytest.fixture
 def sink():
-    """A server that takes files faster than anybody can send them, and keeps none."""
+    """Run a fast server that accepts uploads and stores nothing."""
     command = [sys.executable, "-m", "benchmarks.server"]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -173,24 +173,24 @@ def sink():
 
 @pytest.mark.parametrize(("count", "size"), [(100_000, 4096), (20, 100 << 20)])
 def test_memory_stays_flat(tmp_path, sink, table, count, size):
-    """Of many small files as of few large ones, with a journal, measured as the peak RSS."""
+    """For many small files and for a few large ones, with a journal, as the peak RSS."""
     root = tmp_path / "files"
     root.mkdir()
     (first := root / "0.txt").write_bytes(b"x" * size)
     for number in range(1, count):
         (root / f"{number}.txt").hardlink_to(first)
-        if number % 30_000 == 0:  # a file system has only so many names for one file
+        if number % 30_000 == 0:  # file systems limit the number of links to a file
             (first := root / f"{number}-.txt").write_bytes(b"x" * size)
     environment = {**os.environ, "OPENROUTER_API_KEY": "sk-test", "OPENROUTER_BASE_URL": sink}
-    began = time.monotonic()
+    started = time.monotonic()
     journal = tmp_path / "run.jsonl"
     command = [sys.executable, "-c", RUN, str(root), str(journal)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     peak = int(done.stdout.splitlines()[-1]) / 1024
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - started
     table(
         "memory of large runs",
         ["files", "bytes each", "MiB at the peak", "seconds"],
         [count, size, f"{peak:.1f}", f"{seconds:.0f}"],
     )
-    assert peak < MOST_MEMORY
+    assert peak < MAX_MEMORY
