@@ -36,7 +36,10 @@ def create_app(data: str | Path | None = None, **options: Unpack[EmulatorOptions
         app = create_app(admin_token="secret")
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app)
-            async with AsyncOpenRouter("sk-or-v1-emulator", http_transport=transport) as client:
+            url = "http://localhost/api/v1"
+            async with AsyncOpenRouter(
+                "sk-or-v1-emulator", server_url=url, http_transport=transport
+            ) as client:
                 await client.files.upload(b"hello", filename="hello.txt")
         ```
 

@@ -46,10 +46,64 @@ def test_a_new_directory_has_the_latest_version(data: Path) -> None:
     assert query(data, "PRAGMA user_version") == [(len(schema.MIGRATIONS),)]
 
 
-def test_a_directory_from_before_versions_is_opened_as_version_1(data: Path) -> None:
-    query(data, "PRAGMA user_version = 0")
-    assert names(data) == ["a.txt"]
-    assert query(data, "PRAGMA user_version") == [(1,)]
+@pytest.fixture
+def old_data(data: Path) -> Path:
+    """A data directory of version 1 that holds a file."""
+    with contextlib.closing(sqlite3.connect(data / "emulator.sqlite3")) as database:
+        database.executescript("""
+            DROP TABLE storage_use;
+            DROP TRIGGER file_inserted;
+            DROP TRIGGER file_deleted;
+            DROP INDEX deleted_files_by_workspace;
+            DROP INDEX keys_by_workspace;
+            DROP INDEX default_workspace;
+            PRAGMA user_version = 1;
+        """)
+    return data
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_directory_of_an_earlier_version_is_brought_up_to_date(
+    old_data: Path, version: int
+) -> None:
+    """Version 0 is a directory of version 1 from before versions were kept."""
+    query(old_data, f"PRAGMA user_version = {version}")
+    assert names(old_data) == ["a.txt"]
+    assert query(old_data, "PRAGMA user_version") == [(2,)]
+    assert query(old_data, "SELECT bytes FROM storage_use") == [(3,)]
+
+
+def test_the_storage_in_use_is_the_sum_of_the_sizes(data: Path) -> None:
+    """Whatever is uploaded and deleted, in several workspaces, also with a whole workspace."""
+    with run_emulator(data, quota_bytes=2000) as emulator:
+        http = client_of(emulator, emulator.management_key)
+        ids = [
+            http.post("/workspaces", json={"name": slug, "slug": slug}).json()["data"]["id"]
+            for slug in ("one", "two", "three")
+        ]
+        emulator.providers(openai=True)
+        for number, place in enumerate([*ids, *ids]):
+            params = {"workspace_id": place, **({"provider": "openai"} if number > 3 else {})}
+            for size in (number + 1, 100, 1990):  # the last exceeds the quota
+                files = {"file": ("a.txt", b"x" * size)}
+                file = http.post("/files", files=files, params=params).json()
+            assert file["error"]["code"] == 403
+            found = http.get("/files", params=params).json()["data"]
+            http.delete(f"/files/{found[0]['id']}", params=params)
+        http.delete("/workspaces/two")
+        http.close()
+    summed = "SELECT workspace_id, sum(size_bytes) FROM files GROUP BY 1 ORDER BY 1"
+    rows = query(data, "SELECT * FROM storage_use WHERE bytes != 0 ORDER BY 1")
+    assert rows == query(data, summed)
+    assert len(rows) == 3
+
+
+def test_deleting_a_workspace_finds_what_is_in_it_by_an_index(data: Path) -> None:
+    """SQLite scans a table that refers to the deleted row if no index begins with that column."""
+    for (table,) in query(data, "SELECT name FROM sqlite_master WHERE type = 'table'"):
+        indexes = query(data, f"PRAGMA index_list({table})")
+        indexed = {query(data, f"PRAGMA index_info({index[1]})")[0][2] for index in indexes}
+        assert {key[3] for key in query(data, f"PRAGMA foreign_key_list({table})")} <= indexed
 
 
 def test_a_migration_adds_a_column_and_keeps_the_rows(
@@ -59,7 +113,7 @@ def test_a_migration_adds_a_column_and_keeps_the_rows(
     for _ in range(2):  # the second start has nothing left to migrate
         assert names(data) == ["a.txt"]
         assert query(data, "SELECT filename, note FROM files") == [("a.txt", "none")]
-        assert query(data, "PRAGMA user_version") == [(2,)]
+        assert query(data, "PRAGMA user_version") == [(3,)]
 
 
 def test_a_migration_that_rebuilds_a_table_keeps_the_rows_that_refer_to_it(
@@ -78,7 +132,7 @@ def test_a_migration_that_rebuilds_a_table_keeps_the_rows_that_refer_to_it(
 def test_a_directory_of_a_newer_version_is_refused_unchanged(data: Path) -> None:
     query(data, "PRAGMA user_version = 7")
     before = contents(data)
-    with pytest.raises(RuntimeError, match=r"newer version .*schema 7; this one knows 1"):
+    with pytest.raises(RuntimeError, match=r"newer version .*schema 7; this one knows 2"):
         run_emulator(data).__enter__()
     assert contents(data) == before
 
@@ -90,7 +144,7 @@ def test_a_migration_that_fails_leaves_the_directory_as_it_was(
     before = contents(data)
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, ADD_COLUMN, failing))
-        with pytest.raises(RuntimeError, match="could not be migrated from schema 1 to 3: "):
+        with pytest.raises(RuntimeError, match="could not be migrated from schema 2 to 4: "):
             run_emulator(data).__enter__()
     assert contents(data) == before
     assert names(data) == ["a.txt"]

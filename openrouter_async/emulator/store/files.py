@@ -76,9 +76,9 @@ def insert(
     Raises:
         ApiError: 403; the workspace would exceed its quota.
     """
-    query = "SELECT coalesce(sum(size_bytes), 0) FROM files WHERE workspace_id = ?"
-    (used,) = db.execute(query, (storage.workspace_id,)).fetchone()
-    if used + file.size_bytes > quota:
+    query = "SELECT bytes FROM storage_use WHERE workspace_id = ?"
+    used = db.execute(query, (storage.workspace_id,)).fetchone()
+    if (used["bytes"] if used else 0) + file.size_bytes > quota:
         raise ApiError(403, f"The workspace's storage quota of {quota} bytes is exhausted")
     id_ = new_file_id()
     db.execute(

@@ -75,7 +75,26 @@ CREATE TABLE IF NOT EXISTS keys (
     management INTEGER NOT NULL
 );
 """
-MIGRATIONS: Final[Sequence[str]] = (_VERSION_1,)
+# No request may take longer the more is stored: the sizes of a workspace's files are summed as they
+# come and go, and each column that is searched, or that deleting a workspace follows, has an index.
+_VERSION_2: Final = """
+CREATE TABLE storage_use (
+    workspace_id TEXT PRIMARY KEY REFERENCES workspaces (id) ON DELETE CASCADE,
+    bytes INTEGER NOT NULL
+);
+INSERT INTO storage_use SELECT workspace_id, sum(size_bytes) FROM files GROUP BY workspace_id;
+CREATE TRIGGER file_inserted AFTER INSERT ON files BEGIN
+    INSERT INTO storage_use VALUES (new.workspace_id, new.size_bytes)
+        ON CONFLICT (workspace_id) DO UPDATE SET bytes = bytes + new.size_bytes;
+END;
+CREATE TRIGGER file_deleted AFTER DELETE ON files BEGIN
+    UPDATE storage_use SET bytes = bytes - old.size_bytes WHERE workspace_id = old.workspace_id;
+END;
+CREATE INDEX deleted_files_by_workspace ON deleted_files (workspace_id);
+CREATE INDEX keys_by_workspace ON keys (workspace_id);
+CREATE INDEX default_workspace ON workspaces (is_default) WHERE is_default;
+"""
+MIGRATIONS: Final[Sequence[str]] = (_VERSION_1, _VERSION_2)
 """SQL scripts without transaction statements; the n-th one leads to version n."""
 
 
