@@ -23,6 +23,7 @@ from rich.text import Text
 from ..errors import ConnectionFailedError, TLSError
 from ._errors import DeclinedError, OutputError, UsageError, exit_status_of, explain
 from ._signals import interruptible
+from ._streams import escape_unencodable
 
 __all__ = ["Output", "Row", "Terminal", "human_size", "table", "to_row", "visible"]
 
@@ -78,6 +79,7 @@ class Output:
     """Prints the results, notes and errors of a command."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        escape_unencodable()
         self.as_json = as_json
         self.quiet = quiet
         self.closed = sys.stdout is None
@@ -139,7 +141,7 @@ class Output:
         self.write(json.dumps(row) if self.as_json else as_text)
 
     def write(self, line: str) -> None:
-        """Write a line of text to stdout as it is."""
+        """Write a line of text to stdout; characters that its encoding lacks are escaped."""
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         self.write_bytes((line + "\n").encode(encoding, "backslashreplace"))
 

@@ -41,7 +41,7 @@ def start(temporary):
     """Starts Python in a subprocess, which is killed at the end of the test."""
     processes = []
 
-    def start_process(*args):
+    def start_process(*args, **options):
         process = subprocess.Popen(
             [sys.executable, "-W", "error::ResourceWarning", *args],
             stdin=subprocess.DEVNULL,
@@ -49,6 +49,7 @@ def start(temporary):
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "COLUMNS": "200"},
+            **options,
         )
         processes.append(process)
         return process

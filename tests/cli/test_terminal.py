@@ -116,3 +116,59 @@ def test_terminal_that_hangs_up_ends_the_run_cleanly(terminal, emulator, files, 
     second = terminal(*command, "--resume")
     assert second.wait() == 0, second.plain
     assert len(list(files.list())) == 3
+
+
+NAME = "Bericht für 報告 🎉.txt"
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "ascii:strict"},
+        {"PYTHONIOENCODING": "cp1252"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"LC_ALL": "C"},
+    ],
+    ids=str,
+)
+def test_encoding_without_a_character_is_not_an_error(
+    terminal, start, files, tmp_path, monkeypatch, encoding
+):
+    """It is escaped, in tables, lines, bars, questions and errors; JSON has its own escapes."""
+    for name, value in encoding.items():
+        monkeypatch.setenv(name, value)
+    files.upload(b"words", filename=NAME)
+    (tmp_path / NAME).write_text("words " * 500_000)
+    missing = str(tmp_path / f"{NAME}.missing")
+    upload = ["files", "upload", str(tmp_path / NAME), missing]
+    shown = terminal(*upload)
+    assert shown.wait() == 1, shown.plain
+    listed = terminal("files", "ls")
+    assert listed.wait() == 0, listed.plain
+    question = terminal("files", "rm", "--match", "*")
+    question.read_until("[y/N]")
+    question.type("n\r")
+    assert question.wait() == 1
+    piped = ""
+    for command in (["files", "ls"], ["files", "ls", "--json"], upload):
+        process = start("-m", "openrouter_async", *command, encoding="utf-8", errors="replace")
+        output, errors = process.communicate(timeout=30)
+        assert process.returncode == (1 if command is upload else 0), errors
+        piped += output + errors
+    all_shown = shown.plain + listed.plain + question.plain + piped
+    assert "UnicodeEncodeError" not in all_shown
+    assert "--debug" not in all_shown
+    if encoding != {"LC_ALL": "C"}:  # which is UTF-8 for Python
+        assert "\\u5831" in question.plain
+
+
+def test_help_in_an_encoding_without_its_frames_is_not_an_error(start, monkeypatch):
+    """Nor is a usage error."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii:strict")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    for args, status in ((["--help"], 0), (["files", "upload", "--help"], 0), (["f\u00fcr"], 2)):
+        process = start("-m", "openrouter_async", *args)
+        output, errors = process.communicate(timeout=30)
+        assert process.returncode == status, errors
+        assert "Traceback" not in output + errors
