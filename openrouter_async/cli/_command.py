@@ -39,7 +39,10 @@ T = TypeVar("T")
 Concurrency = Annotated[
     int, typer.Option(min=1, max=1000, help="Process at most this number of files at a time.")
 ]
-FileIds = Annotated[list[str], typer.Argument(metavar="ID", help="Ids of files.")]
+FileIds = Annotated[
+    list[str],
+    typer.Argument(metavar="ID", help="Ids of files; - reads them from stdin, one a line."),
+]
 Workspace = Annotated[
     str | None,
     typer.Option(

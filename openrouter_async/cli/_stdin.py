@@ -1,16 +1,17 @@
-"""Standard input as something to upload."""
+"""Standard input: as something to upload, and as a list of ids."""
 
 import asyncio
 import os
 import sys
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
 from typing import IO, Final
 
 from ._errors import UsageError
+from ._signals import interruptible
 
-__all__ = ["read_pipe", "standard_input"]
+__all__ = ["expand_words", "read_pipe", "standard_input"]
 
 _CHUNK_SIZE: Final = 65_536
 _MAX_QUEUED: Final = 8
@@ -27,6 +28,39 @@ def standard_input() -> IO[bytes] | AsyncGenerator[bytes, None]:
         raise UsageError(msg)
     stdin = sys.stdin.buffer
     return stdin if stdin.seekable() else read_pipe(stdin.fileno())
+
+
+def expand_words(words: Iterable[str]) -> list[str]:
+    """Return the words, without white space around them and with the lines of stdin for ``-``.
+
+    Raises:
+        UsageError: A word is empty (a line may be), there is no word, or stdin cannot be read.
+    """
+    expanded: list[str] = []
+    for word in words:
+        if word == "-":
+            expanded += filter(None, map(str.strip, _lines()))
+        elif stripped := word.strip():
+            expanded.append(stripped)
+        else:  # an unset shell variable
+            msg = "an argument is empty"
+            raise UsageError(msg)
+    if not expanded:
+        msg = "standard input has no lines"
+        raise UsageError(msg)
+    return expanded
+
+
+def _lines() -> list[str]:
+    if sys.stdin is None:
+        msg = "standard input is closed"
+        raise UsageError(msg)
+    with interruptible():
+        try:
+            return sys.stdin.buffer.read().decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError:
+            msg = "standard input is not text in UTF-8"
+            raise UsageError(msg) from None
 
 
 async def read_pipe(descriptor: int) -> AsyncGenerator[bytes, None]:

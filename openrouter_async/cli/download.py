@@ -14,6 +14,7 @@ from ._bulk import Totals, file_bars, outcome_row, run_bulk
 from ._command import Concurrency, FileIds, Workspace, command, new_client, resolve_workspace
 from ._errors import UsageError
 from ._output import Output, human_size
+from ._stdin import expand_words
 
 __all__ = ["download"]
 
@@ -41,6 +42,7 @@ def download(
 
     Uploaded files cannot be downloaded.
     """
+    ids = expand_words(ids)
     if path is not None and (len(ids) > 1 or directory is not None):
         msg = "-o is for a single file; for several, use --directory"
         raise UsageError(msg)

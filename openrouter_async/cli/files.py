@@ -16,6 +16,7 @@ from ._command import (
 )
 from ._errors import FAILED
 from ._output import Output, to_row
+from ._stdin import expand_words
 
 __all__ = ["info", "ls"]
 
@@ -61,6 +62,7 @@ async def ls(
 @command
 async def info(output: Output, ids: FileIds, workspace: Workspace = None) -> int:
     """Show all metadata of files."""
+    ids = expand_words(ids)
     async with new_client() as client:
         workspace_id = await resolve_workspace(client, workspace)
         calls = (client.files.retrieve(file_id, workspace_id=workspace_id) for file_id in ids)

@@ -6,13 +6,19 @@ import typer
 
 from ._command import WorkspaceName, Yes, command, new_client, show_all
 from ._output import Output, to_row
+from ._stdin import expand_words
 
 __all__ = ["add", "ls", "rm"]
 
 _COLUMNS = ("user_id", "role", "created_at")
 
 Users = Annotated[
-    list[str], typer.Argument(metavar="USER", help="Ids of 1 to 100 users.", show_default=False)
+    list[str],
+    typer.Argument(
+        metavar="USER",
+        help="Ids of 1 to 100 users; - reads them from stdin, one a line.",
+        show_default=False,
+    ),
 ]
 
 
@@ -27,7 +33,7 @@ async def ls(output: Output, workspace: WorkspaceName) -> None:
 async def add(output: Output, workspace: WorkspaceName, users: Users) -> None:
     """Add members of the organisation to a workspace."""
     async with new_client() as client:
-        added = await client.workspaces.bulk_add_members(workspace, users)
+        added = await client.workspaces.bulk_add_members(workspace, expand_words(users))
     with output.listing(*_COLUMNS) as show:
         for member in added.data:
             show(to_row(member))
@@ -39,6 +45,7 @@ async def rm(output: Output, workspace: WorkspaceName, users: Users, yes: Yes = 
 
     Users who are not members are ignored.
     """
+    users = expand_words(users)
     output.confirm(f"Remove {', '.join(users)} from {workspace}?", yes=yes)
     async with new_client() as client:
         removed = await client.workspaces.bulk_remove_members(workspace, users)

@@ -12,6 +12,7 @@ from ._bulk import Totals, run_bulk
 from ._command import Concurrency, Workspace, Yes, command, new_client, resolve_workspace
 from ._errors import UsageError
 from ._output import Output, human_size
+from ._stdin import expand_words
 
 __all__ = ["rm"]
 
@@ -21,7 +22,10 @@ _COLUMNS: Final = ("status", "id", "filename", "reason")
 @command
 async def rm(
     output: Output,
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of files.")] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID", help="Ids of files; - reads them from stdin, one a line."),
+    ] = None,
     match: Annotated[
         str | None,
         typer.Option(metavar="GLOB", help="Delete all files whose name matches, such as '*.tmp'."),
@@ -37,9 +41,9 @@ async def rm(
     if bool(ids) is (match is not None):
         msg = "expected either ids or --match GLOB"
         raise UsageError(msg)
+    files: Sequence[str | FileMetadata] = expand_words(ids) if ids else []
     async with new_client(concurrency) as client:
         workspace_id = await resolve_workspace(client, workspace)
-        files: Sequence[str | FileMetadata] = ids or []
         if match is not None:
             files = await _find(client, match, workspace_id)
         if files:

@@ -9,6 +9,7 @@ from .. import UNSET, CallOptions, WorkspaceSettings
 from ._command import WorkspaceName, Yes, call_or_report, command, new_client, show_all
 from ._errors import FAILED, UsageError
 from ._output import Output, to_row
+from ._stdin import expand_words
 
 __all__ = ["create", "ls", "rm", "show", "update"]
 
@@ -94,7 +95,12 @@ async def update(
 @command
 async def rm(
     output: Output,
-    workspaces: Annotated[list[str], typer.Argument(metavar="WORKSPACE", help="Slugs or ids.")],
+    workspaces: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WORKSPACE", help="Slugs or ids; - reads them from stdin, one a line."
+        ),
+    ],
     yes: Yes = False,
     confirm_default: Annotated[
         bool,
@@ -105,6 +111,7 @@ async def rm(
     ] = False,
 ) -> int:
     """Delete workspaces and everything in them permanently."""
+    workspaces = expand_words(workspaces)
     output.confirm(f"Delete {', '.join(workspaces)} and all contents?", yes=yes)
     failed = False
     async with new_client() as client:

@@ -93,3 +93,44 @@ def test_rm_shows_a_bar_on_a_terminal(cli, emulator, files):
     assert "0/2" in plain
     assert "2/2" in plain
     assert "2 deleted" in plain
+
+
+def test_ids_are_read_from_standard_input(cli, rows, files):
+    """One a line; white space, empty lines and a byte-order mark are ignored, as in all commands."""
+    ids = files()
+    lines = f"\ufeff{ids['a.tmp']}\r\n\n  {ids['b.txt']}\t\n"
+    assert [row["id"] for row in rows("files", "info", "-", stdin=lines)] == [
+        ids["a.tmp"],
+        ids["b.txt"],
+    ]
+    assert cli("files", "download", "-", stdin=lines).stdout.count("failed\tor_file_") == 2
+    deleted = rows("files", "rm", "-", f"{ids['c/d.tmp']}\n", "--yes", stdin=lines)
+    assert {row["status"] for row in deleted} == {"deleted"}
+    assert files() == {}
+
+
+@pytest.mark.parametrize(
+    ("args", "stdin", "message"),
+    [
+        (["-"], " \n\n", "standard input has no lines"),
+        (["-"], b"\xff\xfe\x00", "not text in UTF-8"),
+        ([""], "", "an argument is empty"),
+        ([" ", "x"], "", "an argument is empty"),
+    ],
+)
+def test_missing_ids_are_a_usage_error(cli, emulator, args, stdin, message):
+    """Nothing is sent."""
+    result = cli("files", "rm", *args, "--yes", stdin=stdin)
+    assert (result.exit_code, emulator.requests()) == (2, [])
+    assert message in result.stderr
+
+
+def test_members_and_workspaces_are_read_from_standard_input(cli, rows, emulator):
+    """Like files."""
+    assert cli("workspaces", "create", "lab").exit_code == 0
+    added = rows("workspaces", "members", "add", "lab", "-", stdin="user_abc123\r\n\n")
+    assert [row["user_id"] for row in added] == ["user_abc123"]
+    (removed,) = rows("workspaces", "members", "rm", "lab", "-", "-y", stdin="user_abc123 \n")
+    assert removed == {"removed_count": 1}
+    (gone,) = rows("workspaces", "rm", "-", "-y", stdin="\n lab\n")
+    assert gone == {"workspace": "lab", "status": "deleted"}

@@ -76,8 +76,8 @@ def test_unknown_setting_is_a_usage_error(cli, emulator, setting):
 def test_invalid_value_is_a_usage_error(cli, workspaces):
     """The SDK checks it."""
     for args, message in (
-        (["Not A Slug"], "slug is 1 to 50 lower-case letters"),
-        (["new", "--name", ""], "name is a string of 1 to 100 characters"),
+        (["Not A Slug"], "slug must be 1 to 50 lower-case letters"),
+        (["new", "--name", ""], "name must be a string of 1 to 100 characters"),
     ):
         result = cli("workspaces", "create", *args)
         assert result.exit_code == 2
