@@ -107,7 +107,7 @@ class MultipartBody:
             self.headers["content-length"] = str(length)
 
     async def chunks(self, progress: BodyProgress) -> AsyncGenerator[bytes, None]:
-        """Yield the form; if its content fits in one chunk, the whole form is one chunk."""
+        """Yield the form; if its content fits in one chunk, the entire form is one chunk."""
         progress.started = True
         self.sent = 0
         pending = self._head

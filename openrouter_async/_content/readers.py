@@ -2,7 +2,7 @@
 
 They are recognised by their methods, not their types, so that no framework has to be imported:
 Starlette's ``UploadFile``, aiohttp's ``StreamReader`` and ``BodyPartReader``, anyio's
-``AsyncFile``, httpx's ``Response`` and whatever is like them.
+``AsyncFile``, httpx's ``Response`` and similar classes.
 """
 
 import asyncio

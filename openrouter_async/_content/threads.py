@@ -64,7 +64,7 @@ async def wait_all(futures: Collection[asyncio.Future[Any]]) -> None:
     """Wait for all futures; a cancellation is raised only when they are done."""
     cancelled: asyncio.CancelledError | None = None
     while unfinished := [future for future in futures if not future.done()]:
-        # The shield holds off anyio's cancellation; after asyncio's the loop waits again.
+        # The shield defers anyio's cancellation; after one by asyncio the wait is repeated.
         with anyio.CancelScope(shield=True):
             try:
                 await asyncio.wait(unfinished)

@@ -58,7 +58,7 @@ class Secret:
 
     def redact(self, text: str) -> str:
         """Return the text without the key, which some servers and proxies echo."""
-        # A shorter one is not a key of the service, and may occur in ordinary words.
+        # A shorter value is not a key of the service, and may occur in ordinary text.
         return text.replace(self._value, "***") if len(self._value) >= _SHORTEST_REDACTED else text
 
 
