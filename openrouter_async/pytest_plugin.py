@@ -1,7 +1,12 @@
 """pytest fixtures for your own tests: an emulator of OpenRouter, and clients for it.
 
 They work if the package is installed with the extra ``emulator``. Nothing is imported or started
-before a test requests a fixture. Each test gets a new emulator on a free port.
+before a test requests a fixture. Each test gets a new emulator on a free port, unless it uses
+``openrouter_emulator_session``.
+
+With ``--openrouter-loopback-only``, or ``openrouter_loopback_only = true`` in pytest's ini file, a
+test fails if a client of this package, without a transport of the caller's, sends a request to any
+other host than this machine.
 
 Example:
     ```python
@@ -27,8 +32,8 @@ Example:
     ```
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -40,15 +45,33 @@ __all__ = [
     "async_openrouter_client",
     "openrouter_client",
     "openrouter_emulator",
+    "openrouter_emulator_session",
     "openrouter_environment",
 ]
 
 _DEPENDENCIES: Final = ("python_multipart", "starlette", "uvicorn")
 
 
+_OPTION: Final = "openrouter_loopback_only"
+_OPTION_HELP: Final = "fail tests whose OpenRouter clients send requests to other machines"
+
+
 @pytest.fixture
 def openrouter_emulator() -> "Iterator[Emulator]":
     """An emulator of OpenRouter on a local port, with an empty store."""
+    yield from _emulator()
+
+
+@pytest.fixture(scope="session")
+def openrouter_emulator_session() -> "Iterator[Emulator]":
+    """An emulator that all tests of the session share; with pytest-xdist, each process has one.
+
+    It keeps what tests store in it, and their fault rules, until ``reset()`` is called.
+    """
+    yield from _emulator()
+
+
+def _emulator() -> "Iterator[Emulator]":
     try:
         from .emulator import run_emulator
     except ModuleNotFoundError as error:
@@ -56,7 +79,7 @@ def openrouter_emulator() -> "Iterator[Emulator]":
         if missing not in _DEPENDENCIES:
             raise
         pytest.fail(
-            f"openrouter_emulator needs {missing}: pip install 'openrouter_async[emulator]'",
+            f"the OpenRouter emulator needs {missing}: pip install 'openrouter_async[emulator]'",
             pytrace=False,
         )
     with run_emulator() as emulator:
@@ -99,4 +122,56 @@ def async_openrouter_client(openrouter_emulator: "Emulator") -> "AsyncOpenRouter
     )
     return AsyncOpenRouter(
         emulator.management_key, server_url=emulator.base_url, http_transport=transport
+    )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that keeps tests off the network."""
+    parser.addini(_OPTION, _OPTION_HELP, type="bool", default=False)
+    group = parser.getgroup("openrouter_async")
+    group.addoption("--openrouter-loopback-only", action="store_true", help=_OPTION_HELP)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Apply the option."""
+    if config.getoption(_OPTION) or config.getini(_OPTION):
+        config.pluginmanager.register(_LoopbackOnly(config))
+
+
+class _LoopbackOnly:
+    """Refuses requests to other machines, and fails the tests that try, whatever they catch."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from ._http.connections import Connections, Transport
+        from ._http.messages import Origin
+        from ._http.proxies import is_loopback
+
+        self._refused: list[str] = []
+        transport_for = Connections.transport_for
+
+        async def checked(connections: Connections, origin: Origin) -> Transport:
+            host = origin[1].decode()
+            if connections.are_own and not is_loopback(host):
+                self._refused.append(host)
+                raise AssertionError(_refusal(host))
+            return await transport_for(connections, origin)
+
+        patch = pytest.MonkeyPatch()
+        patch.setattr(Connections, "transport_for", checked)
+        config.add_cleanup(patch.undo)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Generator[None, Any, Any]:
+        """Fail a test that passed although a request of it was refused."""
+        self._refused.clear()
+        result = yield
+        if self._refused:
+            pytest.fail(_refusal(self._refused[0]), pytrace=False)
+        return result
+
+
+def _refusal(host: str) -> str:
+    return (
+        f"a request to {host} was refused, as {_OPTION} allows loopback hosts only: let the client"
+        " use the emulator (fixture openrouter_environment), or pass it a mock as http_transport="
     )

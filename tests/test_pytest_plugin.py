@@ -93,7 +93,7 @@ def test_without_the_extra_it_says_what_to_install(pytester: pytest.Pytester) ->
     result = pytester.runpytest_subprocess("-p", "no:asyncio", *_NAMED)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["*openrouter_emulator needs uvicorn: pip install 'openrouter_async[[]emulator]'"]
+        ["*the OpenRouter emulator needs uvicorn: pip install 'openrouter_async[[]emulator]'"]
     )
 
 
@@ -112,3 +112,124 @@ def test_the_plugin_imports_nothing_of_the_emulator() -> None:
     modules = subprocess.check_output([sys.executable, "-c", code], text=True).split()
     extra = {"starlette", "uvicorn", "python_multipart", "openrouter_async.emulator"}
     assert not extra.intersection(modules)
+
+
+SESSION_TESTS = """
+import pytest
+
+@pytest.fixture(scope="session")
+def prepared(openrouter_emulator_session):
+    return openrouter_emulator_session.create_file("a.txt", b"abc")["id"]
+
+@pytest.mark.parametrize("number", range(4))
+def test_it(prepared, openrouter_emulator_session, openrouter_emulator, number):
+    session, own = openrouter_emulator_session, openrouter_emulator
+    assert session.base_url != own.base_url
+    assert len(session.requests()) == 0
+    session.add_key(f"sk-{number}")
+    with open("urls", "a") as file:
+        print(session.base_url, file=file)
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_session_shares_an_emulator(pytester: pytest.Pytester, workers: int) -> None:
+    """With xdist, each process has one."""
+    if workers:
+        pytest.importorskip("xdist")
+    pytester.makepyfile(SESSION_TESTS)
+    args = ("-n", str(workers)) if workers else ()
+    result = pytester.runpytest_subprocess("-p", "no:asyncio", *_NAMED, *args)
+    result.assert_outcomes(passed=4)
+    urls = (pytester.path / "urls").read_text().split()
+    assert len(urls) == 4
+    assert len(set(urls)) == max(workers, 1)
+
+
+NETWORK_TESTS = """
+import contextlib
+
+import httpx
+import pytest
+from openrouter_async import AsyncOpenRouter, OpenRouter
+
+REMOTE = {"api_key": "sk-test", "server_url": "https://api.test.invalid/v1"}
+
+def respond(request):
+    return httpx.Response(200, json={"id": "x", "type": "file_deleted"})
+
+def test_sync():
+    with OpenRouter(**REMOTE) as client:
+        client.files.delete("x")
+
+@pytest.mark.anyio
+async def test_async():
+    async with AsyncOpenRouter(**REMOTE) as client:
+        await client.files.list()
+
+def test_swallowed():
+    with OpenRouter(**REMOTE) as client, contextlib.suppress(BaseException):
+        client.files.delete("x")
+
+def test_bulk():
+    with OpenRouter(**REMOTE) as client:
+        list(client.files.delete_many(["x"]))
+
+def test_emulator(openrouter_environment):
+    with OpenRouter() as client:
+        client.files.upload(b"x", filename="x.txt")
+
+def test_own_transport():
+    with OpenRouter(**REMOTE, http_transport=httpx.MockTransport(respond)) as client:
+        client.files.delete("x")
+"""
+REFUSED = "*a request to api.test.invalid was refused, as openrouter_loopback_only allows*"
+
+
+@pytest.mark.parametrize("where", ["ini", "command line", "workers"])
+def test_requests_to_other_machines_can_be_refused(pytester: pytest.Pytester, where: str) -> None:
+    """By either option; also in the processes of xdist, and if the test ignores the error."""
+    pytester.makepyfile(NETWORK_TESTS)
+    pytester.makeconftest("import pytest\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'")
+    args = ["-n", "1"] if where == "workers" else []
+    if where == "ini":
+        pytester.makeini("[pytest]\nopenrouter_loopback_only = true")
+    else:
+        args.append("--openrouter-loopback-only")
+    result = pytester.runpytest_subprocess("-p", "no:asyncio", *_NAMED, *args)
+    result.assert_outcomes(failed=4, passed=2)
+    result.stdout.fnmatch_lines([REFUSED] * 4)
+
+
+def test_requests_to_other_machines_are_possible_unless_refused(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(NETWORK_TESTS)
+    result = pytester.runpytest_subprocess("-p", "no:asyncio", *_NAMED, "-k", "sync and not async")
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line(REFUSED)
+
+
+MOCKED_TESTS = """
+import httpx
+from openrouter_async import OpenRouter
+
+URL = "https://openrouter.ai/api/v1/files/x"
+DELETED = {"id": "x", "type": "file_deleted"}
+
+def test_respx(respx_mock):
+    respx_mock.delete(URL).respond(json=DELETED)
+    with OpenRouter("sk-test", http_transport=httpx.AsyncHTTPTransport()) as client:
+        assert client.files.delete("x").id == "x"
+
+def test_pytest_httpx(httpx_mock):
+    httpx_mock.add_response(method="DELETE", url=URL, json=DELETED)
+    with OpenRouter("sk-test", http_transport=httpx.AsyncHTTPTransport()) as client:
+        assert client.files.delete("x").id == "x"
+"""
+
+
+def test_mocks_of_httpx_work_with_a_transport_of_httpx(pytester: pytest.Pytester) -> None:
+    """Those of respx and pytest-httpx, as README says."""
+    pytester.makepyfile(MOCKED_TESTS)
+    args = ("-p", "no:asyncio", "--openrouter-loopback-only")
+    result = pytester.runpytest_subprocess(*_NAMED, *args)
+    result.assert_outcomes(passed=2)
