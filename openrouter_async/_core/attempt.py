@@ -52,7 +52,7 @@ class Attempt:
     """Bytes of the response's body."""
 
     def describe(self) -> dict[str, Any]:
-        """Return what hooks and log lines are told of every attempt."""
+        """Return what hooks and log lines receive about every attempt."""
         return {"method": self.method, "url": self.url, "attempt": self.number}
 
     def redact(self, text: str) -> str:

@@ -109,7 +109,7 @@ class Call(Generic[T]):
     parse: Parse[T] | None
 
     def describe(self) -> dict[str, Any]:
-        """Return what hooks are told of every call."""
+        """Return what hooks receive about every call."""
         operation = self.operation
         return {"method": operation.method, "path": operation.path, "url": self.safe_url}
 

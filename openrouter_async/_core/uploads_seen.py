@@ -2,9 +2,9 @@
 
 An upload is lost when it was sent completely and no response came. The API has no idempotency
 key, so the only traces are the file's name, its size and its time. A file at the service is a
-*candidate* if these fit and no response has told this client its id. Candidates are taken
+*candidate* if these fit and no response has given this client its id. Candidates are taken
 oldest first, but only if there are at least as many as uploads of that name and size whose
-outcome is open. With fewer, nobody can tell whose file it is: to take one could lose another's
+outcome is open. With fewer, it is unclear whose file it is: to take one could lose another's
 content and report success, so the outcome stays unknown. With none, all can be sent again.
 """
 
@@ -23,7 +23,7 @@ from ..models import FileMetadata
 __all__ = ["OpenUpload", "UploadKey", "UploadsSeen", "assign", "key_of"]
 
 UploadKey = tuple[str, int]
-"""Name and size: all that two uploads can be told apart by."""
+"""Name and size: all that distinguishes two uploads."""
 
 _REMEMBERED = 4096
 

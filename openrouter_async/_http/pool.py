@@ -6,7 +6,7 @@ cleanup is shielded from cancellation with awaits inside, which a second cancell
 
 One rule keeps this pool consistent: a connection whose exchange did not end cleanly is aborted,
 which needs no await and so cannot be cancelled, and its slot goes to the next in the queue.
-Every connection holds one slot, and so does every attempt to connect; whoever takes a slot
+Every connection holds one slot, and so does every attempt to connect; the task that takes a slot
 returns it in an ``except BaseException`` or hands it to a connection. Taking a connection and
 returning it cost the same however many there are: idle ones are a stack for each origin, and
 waiting requests one queue. A request that is cancelled in the moment in which it gets a

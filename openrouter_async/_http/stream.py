@@ -238,7 +238,7 @@ class Stream(asyncio.Protocol):
         return not self._ended and not self._received
 
     def is_usable(self) -> bool:
-        """Whether it is idle even by what the kernel has not yet told the event loop."""
+        """Whether it is idle even by what the kernel has not yet reported to the event loop."""
         if not self.is_idle:
             return False
         try:

@@ -65,7 +65,7 @@ def _key(source: object) -> str:
             return name
         case str() | os.PathLike():
             # By the name that it is stored under, as lost uploads of the same name and size can
-            # only be told apart by the run that sent both.
+            # only be distinguished by the run that sent both.
             return default_filename(source)
     msg = f"cannot shard an unnamed source ({type(source).__name__}): pass (filename, content)"
     raise InvalidRequestError(msg)

@@ -1,7 +1,7 @@
 """A set and a multi-map of strings that take a few bytes for each.
 
 A Python set takes about a hundred bytes for each of its strings, and a run may have millions.
-These hold fingerprints of 72 bits, keyed at random so that nobody can choose names that collide;
+These hold fingerprints of 72 bits, keyed at random so that names cannot be chosen to collide;
 among a million, the chance that any two are equal is one in ten thousand million. They grow in
 small parts, so no call takes long, and a resize never needs all the memory twice.
 """

@@ -133,7 +133,7 @@ class SlotLimiter:
 
     async def acquire(self) -> None:
         """Take a slot, waiting for a free one if necessary."""
-        if self._has_free_slot():  # then nobody waits: `wake_waiters` has let them in
+        if self._has_free_slot():  # then no task waits: `wake_waiters` has let them in
             self.borrowed += 1
             return
         waiter = asyncio.get_running_loop().create_future()
