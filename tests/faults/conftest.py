@@ -34,14 +34,14 @@ def pytest_terminal_summary(terminalreporter):
         rows = [value for name, value in report.user_properties if name == "faults"]
         for row in rows if report.when == "call" else ():
             group = report.nodeid.partition("::")[0].rpartition("test_")[2].removesuffix(".py")
-            count = totals.setdefault((group, row["client_class"]), Counter(rows=0, leaks=0))
-            count.update({"rows": 1, **{n: v for n, v in row.items() if n != "client_class"}})
+            count = totals.setdefault((group, row["client"]), Counter(rows=0, leaks=0))
+            count.update({"rows": 1, **{n: v for n, v in row.items() if n != "client"}})
     if not totals:
         return
     heads = ["rows", "calls", "met", "requests", "leaks"]
     terminalreporter.section("faults: tried, met, requests counted at the server, leaks")
     terminalreporter.write_line(
-        "".join(f"{head:>12}" for head in ["group", "client_class", *heads])
+        "".join(f"{head:>12}" for head in ["group", "client", *heads])
     )
     for (group, client_class), count in sorted(totals.items()):
         cells = [group, client_class, *(count[head] for head in heads)]

@@ -165,7 +165,7 @@ class Harness:
         self.record(
             "faults",
             {
-                "client_class": "async" if self.client_class is AsyncOpenRouter else "sync",
+                "client": "async" if self.client_class is AsyncOpenRouter else "sync",
                 "met": max(run.server.met, run.failures),
                 "calls": run.calls,
                 "requests": len(run.server.requests),
