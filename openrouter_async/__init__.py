@@ -26,7 +26,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from ._content.bodies import Progress
-    from ._content.sources import FileSource
+    from ._content.names import FileSource
     from ._core.download import Download
     from ._core.hooks import (
         AttemptEvent,
@@ -91,7 +91,7 @@ __all__ = [
 
 _HOMES = (
     "_content.bodies",
-    "_content.sources",
+    "_content.names",
     "_core.download",
     "_core.hooks",
     "_core.operation",

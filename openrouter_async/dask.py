@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol, Unpack
 
-from ._content.sources import FileSource
+from ._content.names import FileSource
 from .client import AsyncOpenRouter
 from .errors import InvalidRequestError
 from .transfers.options import UploadManyOptions

@@ -7,10 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final, Protocol, Self
 
-import httpx
-
 from ..errors import InvalidRequestError
-from .chunks import read_error
 from .sources import Source
 
 __all__ = ["Body", "BodyProgress", "EmptyBody", "JSONBody", "MultipartBody", "Progress"]
@@ -111,20 +108,16 @@ class MultipartBody:
         progress.started = True
         self.sent = 0
         pending = self._head
-        try:
-            async with aclosing(self._source.chunks()) as chunks:
-                async for chunk in chunks:
-                    self.sent += len(chunk)
-                    if self.sent == self._source.size:
-                        pending += chunk
-                        break
-                    progress.sent += len(pending) + len(chunk)
-                    yield pending + chunk if pending else chunk
-                    pending = b""
-                    self._report()
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            # A source may be another client's response: its failure is not ours to retry.
-            raise read_error(str(error) or type(error).__name__) from error
+        async with aclosing(self._source.chunks()) as chunks:
+            async for chunk in chunks:
+                self.sent += len(chunk)
+                if self.sent == self._source.size:
+                    pending += chunk
+                    break
+                progress.sent += len(pending) + len(chunk)
+                yield pending + chunk if pending else chunk
+                pending = b""
+                self._report()
         progress.complete = True
         progress.sent += len(pending) + len(self._tail)
         yield pending + self._tail

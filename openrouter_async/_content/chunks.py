@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Final, TypeAlias
 
-from ..errors import UploadSourceError
-from .threads import run_in_thread
+from ..errors import OpenRouterError, UploadSourceError
+from .threads import describe, run_foreign
 
 __all__ = [
     "CHUNK_SIZE",
@@ -57,8 +57,8 @@ async def split_chunks(view: memoryview) -> Chunks:
 
 async def from_iterable(content: Iterable[bytes]) -> Chunks:
     """Yield from a sync iterable, in a worker thread: it may wait for a disk or a socket."""
-    iterator: Iterator[bytes] = await run_in_thread(read_error, iter, content)
-    while (chunk := await run_in_thread(read_error, next, iterator, _END)) is not _END:
+    iterator: Iterator[bytes] = await run_foreign(read_error, iter, content)
+    while (chunk := await run_foreign(read_error, next, iterator, _END)) is not _END:
         async for part in split_chunks(view_of(chunk)):
             yield part
 
@@ -72,22 +72,22 @@ async def from_async(content: AsyncIterable[bytes]) -> Chunks:
 
 
 @contextmanager
-def reading(failures: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
-    """Context in which reading from the caller's object is reported as an upload error.
+def reading() -> Iterator[None]:
+    """Context in which callers' objects are read: whatever they raise is an upload error.
+
+    Libraries raise exceptions of their own, which must not be taken for ours to send with.
 
     Raises:
-        UploadSourceError: Reading failed with one of ``failures``, or the object is bound to
-            another event loop.
+        UploadSourceError: Reading failed, or the object is bound to another event loop.
     """
     try:
         yield
-    except RuntimeError as error:
-        if not _OTHER_LOOP.search(str(error)):
-            raise
-        reason = "it belongs to a different event loop than the client"
-        raise read_error(reason) from error
-    except failures as error:
-        raise read_error(str(error) or type(error).__name__) from error
+    except OpenRouterError:
+        raise
+    except Exception as error:
+        other_loop = isinstance(error, RuntimeError) and _OTHER_LOOP.search(str(error))
+        message = "it belongs to a different event loop than the client"
+        raise read_error(message if other_loop else describe(error)) from error
 
 
 async def check_length(chunks: Chunks, size: int) -> Chunks:

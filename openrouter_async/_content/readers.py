@@ -25,7 +25,7 @@ from .chunks import (
     split_chunks,
     view_of,
 )
-from .threads import run_in_thread
+from .threads import run_foreign
 
 __all__ = ["AsyncReader", "ContentInfo", "StreamedResponse", "examine_reader", "is_async"]
 
@@ -34,9 +34,6 @@ ContentInfo: TypeAlias = tuple[int | None, bool, Callable[[], Chunks]]
 
 _STREAM_CHUNK_SIZE: Final = 131_072
 """Bytes to request from a stream, which may allocate as much memory at once."""
-
-_FAILURES: Final = (OSError, ValueError)
-"""What a broken file raises, and a closed one."""
 
 _VERBATIM: Final = frozenset({"", "7bit", "8bit", "binary"})
 
@@ -158,7 +155,9 @@ async def _examine_file(file: Any) -> ContentInfo:  # noqa: ANN401
     seekable = await _seekable(file)
     if seekable is None:
         return None, False, lambda: _read_all(file.read, _STREAM_CHUNK_SIZE)
-    start = await _call(seekable.tell)
+    # A file of a framework counts from its start: an endpoint may have read it before.
+    framework = seekable is not file or hasattr(file, "content_type") or hasattr(file, "filename")
+    start = 0 if framework else await _call(seekable.tell)
     await _call(seekable.seek, 0, os.SEEK_END)
     size = max(0, await _call(seekable.tell) - start)
     await _call(seekable.seek, start)
@@ -176,8 +175,8 @@ async def _seekable(file: Any) -> Any:  # noqa: ANN401
 
 async def _call(method: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401
     if not inspect.iscoroutinefunction(method):
-        return await run_in_thread(read_error, method, *args)
-    with reading(_FAILURES):
+        return await run_foreign(read_error, method, *args)
+    with reading():
         return await method(*args)
 
 
@@ -193,7 +192,7 @@ async def _read_all(
     size: int,
     decode: Callable[[bytes], bytes] | None = None,
 ) -> Chunks:
-    with reading(_FAILURES):
+    with reading():
         while view := view_of(await read(size)):
             async for chunk in split_chunks(view_of(decode(bytes(view))) if decode else view):
                 yield chunk

@@ -1,16 +1,13 @@
-"""Worker threads for work that may wait for a disk, and a wait that cancellation cannot cut."""
+"""Work in threads, with its failures as errors of ours: our own files, and callers' code."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import IO, Any, TypeVar, TypeVarTuple
+from typing import IO, TypeVar, TypeVarTuple
 
-import anyio
-import anyio.to_thread
-
+from .._workers import DISK, FOREIGN, run_in_worker
 from ..errors import OpenRouterError
 
-__all__ = ["open_in_thread", "run_in_thread", "wait_all"]
+__all__ = ["describe", "open_in_thread", "run_foreign", "run_in_thread"]
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -35,12 +32,33 @@ async def run_in_thread(
         except ValueError as error:  # a closed file, or a path with a NUL character
             raise failure(str(error)) from error
 
-    work = asyncio.ensure_future(anyio.to_thread.run_sync(guarded))
-    try:
-        return await asyncio.shield(work)
-    finally:
-        # Even if cancelled: the caller closes the file, which the thread must not be using then.
-        await wait_all([work])
+    return await run_in_worker(DISK, guarded)
+
+
+async def run_foreign(
+    failure: Callable[[str], OpenRouterError],
+    function: Callable[[*Args], T],
+    *args: *Args,
+) -> T:
+    """Return ``function(*args)``, callers' code; whatever it raises is raised as ``failure``.
+
+    It may block for ever, so a cancelled call leaves it behind in its thread.
+    """
+
+    def guarded() -> T:
+        try:
+            return function(*args)
+        except OpenRouterError:
+            raise
+        except Exception as error:
+            raise failure(describe(error)) from error
+
+    return await run_in_worker(FOREIGN, guarded)
+
+
+def describe(error: Exception) -> str:
+    """Return an exception's message, cut to 200 characters, or its type's name without one."""
+    return str(error)[:200] or type(error).__name__
 
 
 @asynccontextmanager
@@ -58,20 +76,3 @@ async def open_in_thread(
     finally:
         for file in files:
             file.close()
-
-
-async def wait_all(futures: Collection[asyncio.Future[Any]]) -> None:
-    """Wait for all futures; a cancellation is raised only when they are done."""
-    cancelled: asyncio.CancelledError | None = None
-    while unfinished := [future for future in futures if not future.done()]:
-        # The shield defers anyio's cancellation; after one by asyncio the wait is repeated.
-        with anyio.CancelScope(shield=True):
-            try:
-                await asyncio.wait(unfinished)
-            except asyncio.CancelledError as error:
-                cancelled = error
-    for future in futures:
-        if not future.cancelled():
-            future.exception()  # marked as retrieved, or asyncio logs it if nothing else does
-    if cancelled:
-        raise cancelled

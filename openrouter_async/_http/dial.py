@@ -4,10 +4,12 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import httpx
 
+from .._workers import FOREIGN, run_in_worker
 from .stream import Stream, describe_error
 
 __all__ = ["Tunnel", "connect"]
@@ -68,7 +70,10 @@ async def _connect_socket(host: str, port: int) -> socket.socket:
     asyncio's ``create_connection`` leaves sockets open when it is cancelled.
     """
     loop = asyncio.get_running_loop()
-    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = await _look_up(host, port)
+    if not addresses:
+        msg = f"the resolver knows no address of {host!r:.100}"
+        raise OSError(msg)
     if len(addresses) == 1:
         return await _connect_address(addresses[0])
     attempts: list[asyncio.Task[socket.socket]] = []
@@ -83,6 +88,15 @@ async def _connect_socket(host: str, port: int) -> socket.socket:
         for attempt in attempts:
             attempt.cancel()
             attempt.add_done_callback(_close_unused)
+
+
+async def _look_up(host: str, port: int) -> list[tuple[Any, ...]]:
+    # Not by the event loop, whose executor takes no work while the interpreter exits.
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    try:
+        return look_up(flags=socket.AI_NUMERICHOST)  # without a thread where it is a number
+    except socket.gaierror:
+        return await run_in_worker(FOREIGN, look_up)
 
 
 async def _first(

@@ -9,9 +9,9 @@ import os
 import ssl
 from typing import Final
 
-import anyio.to_thread
 import httpx
 
+from .._workers import DISK, run_in_worker
 from ..errors import TLSError
 
 __all__ = ["READ_SIZE", "TLS", "tls_context"]
@@ -28,7 +28,7 @@ async def tls_context() -> ssl.SSLContext:
         TLSError: The certificates cannot be loaded.
     """
     # In a thread, as loading them takes tens of milliseconds.
-    return await anyio.to_thread.run_sync(_tls_context)
+    return await run_in_worker(DISK, _tls_context)
 
 
 @functools.cache

@@ -1,27 +1,21 @@
-"""`Portal`: an event loop in a thread, through which the sync client calls async functions.
+"""The event loop behind a sync client, in a daemon thread of its own.
 
-anyio's portal and asyncio's ``run_coroutine_threadsafe`` do the same in principle. A sync client
-also has to get these cases right, for which everything here exists:
+The loop is served by ``anyio.run``, and each call becomes a task in it: one future for each call
+costs less than a portal of anyio's, and an interrupted caller can wait for its call to end, so
+that nothing happens behind its back. The first call starts the thread, with no lock held while
+it waits: a signal handler may call the client just then.
 
-- Ctrl-C. The interrupt hits the calling thread while the call runs in the loop's. The call is
-  cancelled and its end awaited, so that nothing is sent after ``KeyboardInterrupt`` was raised.
-- Closing from another thread. Running calls are cancelled and raise `ClientClosedError`; a lock
-  makes sure that a call either started before the end or is refused, and never waits forever.
-- A client that is never closed. Daemon threads are not enough: worker threads, which read files,
-  are not daemons, and the interpreter joins them before ``atexit`` handlers run. So one more
-  thread waits for the end of the main thread and then ends all loops. A finalizer does the same
-  for a client that is garbage collected.
-- Fork. The child inherits the portal but not its thread, so it starts a new loop on its first
-  call. The inherited loop object is kept alive: collecting it would close file descriptors that
-  the parent's loop uses.
-- The garbage collector. In the middle of a call it may close another call's iterator, in the same
-  thread, which is why the lock is reentrant.
-- Hooks. A hook runs in the loop's thread; a sync call there would wait for itself, so it raises.
-- Other async libraries. A call brings its caller's context, in which sniffio may name trio as the
-  running library; in the loop's thread that is overridden.
+Callbacks (hooks, ``progress=``, ``match=``) run in the loop. ``sys.exit()`` in one of them would
+end the loop, and with it every other call of the client; so it is carried to the caller as a
+value.
+
+When the interpreter exits, calls of the application's own threads still run to their end, as
+everything here and in `_workers` is a daemon thread, and no executor is involved. The loops end
+with ``atexit``, after which calls raise `ClientClosedError`.
 """
 
 import asyncio
+import atexit
 import concurrent.futures
 import contextlib
 import functools
@@ -31,10 +25,10 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import anyio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from ..errors import ClientClosedError, ConnectionFailedError
 
@@ -42,13 +36,21 @@ __all__ = ["Portal"]
 
 T = TypeVar("T")
 
-_CLOSED = "the client is closed"
-_OWN_THREAD = "a hook cannot call its own sync client: the call would wait for the hook to end"
+_CLOSED: Final = "the client is closed"
+_OWN_THREAD: Final = "a hook cannot call its own sync client, which would wait for the hook"
+_EXIT_SECONDS: Final = 1.0
+
+
+@frozen
+class _Raised:
+    """An exception that asyncio would end the loop for."""
+
+    error: BaseException
 
 
 @define(eq=False)
 class _Loop:
-    """Handle on a running event loop for other threads; created in the loop's own thread."""
+    """A running event loop, as other threads hold it; made in its own thread."""
 
     loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
     thread: threading.Thread = field(factory=threading.current_thread)
@@ -56,47 +58,49 @@ class _Loop:
     ending: anyio.Event = field(factory=anyio.Event)
     ended: bool = False
     calls: set[asyncio.Task[Any]] = field(factory=set)
-    # Reentrant, as the garbage collector may close another call's iterator in this thread.
+    # Reentrant: during a call, the garbage collector may close an iterator by another call.
     lock: AbstractContextManager[Any] = field(factory=threading.RLock)
 
     def start(
-        self, function: Callable[[], Awaitable[T]], started: list[asyncio.Task[Any]]
-    ) -> "concurrent.futures.Future[T]":
-        """Return the future result of an async function, called in the current context.
+        self, function: Callable[[], Awaitable[T]], tasks: list[asyncio.Task[Any]]
+    ) -> "concurrent.futures.Future[T | _Raised]":
+        """Start a coroutine function in the caller's context; from any other thread.
 
-        Its task is appended to ``started`` as soon as it runs.
+        Its task is put into ``tasks`` when it runs.
         """
         if self.thread is threading.current_thread():
             raise RuntimeError(_OWN_THREAD)
-        with self.lock:  # without it a call could be scheduled on an ended loop, and wait forever
+        with self.lock:  # a call after the end would never return
             if self.ended:
                 raise ClientClosedError(_CLOSED)
-            return asyncio.run_coroutine_threadsafe(self._run(function, started), self.loop)
+            return asyncio.run_coroutine_threadsafe(self._run(function, tasks), self.loop)
 
     def interrupt(
-        self, future: "concurrent.futures.Future[Any]", started: list[asyncio.Task[Any]]
+        self, future: "concurrent.futures.Future[Any]", tasks: list[asyncio.Task[Any]]
     ) -> None:
-        """Cancel a call and wait for its end. A second interrupt stops waiting."""
-        if not started:
+        """Cancel a call and wait for its end; a second interrupt stops waiting."""
+        if not tasks:
             future.cancel()
             return
         with contextlib.suppress(RuntimeError):  # the loop has ended, and the call with it
-            self.loop.call_soon_threadsafe(started[0].cancel)
+            self.loop.call_soon_threadsafe(tasks[0].cancel)
             concurrent.futures.wait([future])
 
     async def _run(
-        self, function: Callable[[], Awaitable[T]], started: list[asyncio.Task[Any]]
-    ) -> T:
-        task = cast("asyncio.Task[T]", asyncio.current_task())
-        started.append(task)
+        self, function: Callable[[], Awaitable[T]], tasks: list[asyncio.Task[Any]]
+    ) -> T | _Raised:
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        tasks.append(task)
         self.calls.add(task)
         try:
             return await function()
+        except (SystemExit, KeyboardInterrupt) as error:
+            return _Raised(error)
         finally:
             self.calls.remove(task)
 
     async def serve(self) -> None:
-        """Accept calls until `end` is called, then cancel those that are running."""
+        """Accept calls until `end` is called, then cancel those that run."""
         try:
             await self.ending.wait()
         finally:
@@ -107,120 +111,136 @@ class _Loop:
         await asyncio.gather(*self.calls, return_exceptions=True)
 
     def end(self) -> None:
-        """Request the end of the loop and of its calls; from any thread, at any time."""
-        with contextlib.suppress(RuntimeError):  # it has already ended
+        """Ask the loop to cancel all calls and to end; from any thread, at any time."""
+        with contextlib.suppress(RuntimeError):  # it has ended already
             self.loop.call_soon_threadsafe(self.ending.set)
 
 
 class Portal:
-    """An event loop in its own thread, started by the first call.
+    """An event loop in a thread of its own, started by the first call that needs it.
 
-    It ends when the portal is closed or garbage collected, and when the main thread ends: an
+    It ends when it is closed, when its client is garbage, and when the interpreter exits: an
     unclosed client never keeps the interpreter alive.
     """
 
-    def __init__(self, cleanup: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._cleanup = cleanup
-        self._lock = threading.Lock()
+    def __init__(self, farewell: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._farewell = farewell
+        self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._running: _Loop | None = None
+        self._starting: concurrent.futures.Future[_Loop] | None = None
         self._closed = False
 
     def call(self, function: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401
-        """Return the result of an async function, run in the loop; an interrupt cancels it.
+        """Return the result of a coroutine function, run in the loop; an interrupt cancels it.
 
         Raises:
             ClientClosedError: The client was closed, before the call or during it.
+            ConnectionFailedError: The event loop cannot be started.
         """
-        if sys.is_finalizing():  # daemon threads, such as the loop's, no longer run
+        if sys.is_finalizing():  # the loop's thread no longer runs
             raise ClientClosedError(_CLOSED)
-        running, started = self._running_loop(), list[asyncio.Task[Any]]()
-        future = running.start(functools.partial(function, *args, **kwargs), started)
+        running, tasks = self._started(), list[asyncio.Task[Any]]()
+        future = running.start(functools.partial(function, *args, **kwargs), tasks)
         try:
-            return future.result()
+            result = future.result()
         except concurrent.futures.CancelledError:
             raise ClientClosedError(_CLOSED) from None
         except BaseException:
             if not future.done():  # an interrupt, not a failure of the call
-                running.interrupt(future, started)
+                running.interrupt(future, tasks)
             raise
+        if isinstance(result, _Raised):
+            raise result.error
+        return result
 
-    def _running_loop(self) -> _Loop:
+    def _started(self) -> _Loop:
         if self._pid != os.getpid():
-            # Kept alive, as collecting it would close descriptors that the parent's loop uses.
-            _inherited.append(self._running)
-            self._lock, self._running, self._pid = threading.Lock(), None, os.getpid()
+            # A fork copies the lock and the loop, but not the thread that runs it. The copy is
+            # kept: a loop that is garbage closes itself, and the parent's with it.
+            _inherited.append(self._starting)
+            self._lock, self._starting, self._pid = threading.RLock(), None, os.getpid()
         with self._lock:
             if self._closed:
                 raise ClientClosedError(_CLOSED)
-            if self._running is None:
-                self._running = _start_loop(self._cleanup)
-                weakref.finalize(self, self._running.end).atexit = False
-            return self._running
+            starting = self._starting
+            if starting is None or (starting.done() and starting.exception()):
+                starting = self._starting = _start_loop(self._farewell)
+                starting.add_done_callback(functools.partial(_end_with, weakref.ref(self)))
+        return starting.result()
 
     def close(self) -> None:
-        """Cancel running calls, close the connections and end the loop."""
+        """Cancel the running calls, close the connections and end the loop."""
         with self._lock:
             self._closed = True
-            running, self._running = self._running, None
-        if running and running.pid == os.getpid():
+            starting, self._starting = self._starting, None
+        if starting is None or self._pid != os.getpid():
+            return
+        with contextlib.suppress(ConnectionFailedError):  # it never ran
+            running = starting.result()
             running.end()
             if running.thread is not threading.current_thread():  # a hook may close its client
                 running.thread.join()
 
 
-_inherited: list[_Loop | None] = []
+_inherited: list[object] = []
 
 
-def _start_loop(cleanup: Callable[[], Coroutine[Any, Any, None]]) -> _Loop:
+def _start_loop(
+    farewell: Callable[[], Coroutine[Any, Any, None]],
+) -> "concurrent.futures.Future[_Loop]":
     ready: concurrent.futures.Future[_Loop] = concurrent.futures.Future()
 
     def run() -> None:
         try:
-            anyio.run(_serve, ready, cleanup)
-        except OSError as error:
+            anyio.run(_serve, ready, farewell)
+        except BaseException as error:
             if ready.done():
                 raise
-            msg = f"the client's event loop cannot be started: {error}"
-            ready.set_exception(ConnectionFailedError(msg))
-        except RuntimeError:
-            # To join its workers the loop starts a thread, which Python 3.12 refuses at its exit.
-            if threading.main_thread().is_alive():
-                raise
+            ready.set_exception(_start_error(error))
 
-    threading.Thread(target=run, name="openrouter_async", daemon=True).start()
-    running = ready.result()
-    _end_with_main_thread(running)
-    return running
+    try:
+        threading.Thread(target=run, name="openrouter_async", daemon=True).start()
+    except RuntimeError as error:  # the system or an exiting interpreter gives no more threads
+        ready.set_exception(_start_error(error))
+    return ready
+
+
+def _start_error(error: BaseException) -> ConnectionFailedError:
+    failure = ConnectionFailedError(f"the client's event loop cannot be started: {error}")
+    failure.__cause__ = error
+    return failure
 
 
 async def _serve(
-    ready: "concurrent.futures.Future[_Loop]", cleanup: Callable[[], Coroutine[Any, Any, None]]
+    ready: "concurrent.futures.Future[_Loop]", farewell: Callable[[], Coroutine[Any, Any, None]]
 ) -> None:
-    # The caller's context may name another async library as the running one.
+    # Calls bring their callers' contexts, which may name another library's loop as the running one.
     if sniffio := sys.modules.get("sniffio"):
         sniffio.thread_local.name = "asyncio"
     running = _Loop()
+    _running_loops.add(running)
     ready.set_result(running)
     await running.serve()
-    await cleanup()
+    await farewell()
 
 
 _running_loops: "weakref.WeakSet[_Loop]" = weakref.WeakSet()
-_watch_lock = threading.Lock()
-_watcher: threading.Thread | None = None
 
 
-def _end_with_main_thread(running: _Loop) -> None:
-    global _watcher  # noqa: PLW0603 - one thread serves all clients of a process
-    with _watch_lock:
-        _running_loops.add(running)
-        if _watcher is None or not _watcher.is_alive():  # a forked process has no copy of it
-            _watcher = threading.Thread(target=_watch, name="openrouter_async exit", daemon=True)
-            _watcher.start()
+def _end_with(portal: "weakref.ref[Portal]", starting: "concurrent.futures.Future[_Loop]") -> None:
+    """End the loop when its portal is garbage."""
+    if starting.exception():
+        return
+    if (owner := portal()) is None:
+        starting.result().end()
+    else:
+        weakref.finalize(owner, starting.result().end).atexit = False
 
 
-def _watch() -> None:
-    threading.main_thread().join()
-    for running in tuple(_running_loops):
+@atexit.register
+def _end_loops() -> None:
+    running_loops = [running for running in _running_loops if running.pid == os.getpid()]
+    for running in running_loops:
         running.end()
+    for running in running_loops:
+        running.thread.join(_EXIT_SECONDS)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Unpack
 
 from .._content.bodies import MultipartBody, Progress
-from .._content.sources import FileSource, open_source
+from .._content.names import FileSource
+from .._content.sources import open_source
 from .._content.targets import Target, base_name
 from .._core.call import LostResponse
 from .._core.download import Download

@@ -27,7 +27,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Iterable
 from typing import Any, Final, NamedTuple
 
-from .._content.threads import wait_all
+from .._workers import wait_all
 from ..errors import (
     ClientClosedError,
     ForbiddenResponseError,

@@ -8,9 +8,9 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-import anyio.to_thread
 from attrs import define
 
+from .._workers import FOREIGN, run_in_worker
 from ..errors import InvalidRequestError, OpenRouterError
 from ..models import FileMetadata
 from .results import Outcome, Status
@@ -104,7 +104,7 @@ async def pull(items: Iterable[T] | AsyncIterable[T], at_once: int = 1) -> Async
             yield item
     else:
         take_batch = partial(_take, iter(items), at_once)
-        while batch := await anyio.to_thread.run_sync(take_batch, abandon_on_cancel=True):
+        while batch := await run_in_worker(FOREIGN, take_batch):
             for item in batch:
                 yield item
 

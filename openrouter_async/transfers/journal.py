@@ -26,7 +26,8 @@ from typing import Final, TypeVar, TypeVarTuple
 
 from attrs import define
 
-from .._content.threads import run_in_thread, wait_all
+from .._content.threads import run_in_thread
+from .._workers import wait_all
 from ..errors import JournalError
 from ..models import FileMetadata
 from .journal_file import JournalFile

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from os import PathLike
 from typing import TYPE_CHECKING, Literal, TypeAlias, Union
 
-from .._content.sources import FileSource
+from .._content.names import FileSource
 from .._core.options import CallOptions
 from ..models import FileMetadata
 from ..operations.files import FileProvider

@@ -7,24 +7,19 @@ from array import array
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, Final, cast
 
-from attrs import frozen
-
+from .._content.files import file_info, open_regular
 from .._content.filetypes import media_type
-from .._content.readers import is_async
-from .._content.sources import (
-    FileContent,
+from .._content.names import (
     FileSource,
+    NamedSource,
     check_content_type,
-    check_file_size,
     check_filename,
-    default_filename,
-    examine_file,
-    open_regular,
-    split_source,
+    name_source,
 )
+from .._content.readers import is_async
+from .._content.sources import check_file_size
 from ..errors import InvalidRequestError, OpenRouterError, UploadSourceError
 from .tree import Entry
 
@@ -37,7 +32,7 @@ _UNSUPPORTED: Final = (
 )
 
 
-def find_problems(sources: Iterable[FileSource | Entry]) -> Iterator[str]:
+def find_problems(sources: Iterable[FileSource | NamedSource | Entry]) -> Iterator[str]:
     """Yield a line for each problem: invalid names, sizes and contents, and duplicate names.
 
     Content is read in chunks, and memory stays flat. File objects are set back to their initial
@@ -66,25 +61,7 @@ def find_problems(sources: Iterable[FileSource | Entry]) -> Iterator[str]:
     return _problems(sources)
 
 
-@frozen
-class _Source:
-    """Content, filename and content type of a source."""
-
-    content: FileContent
-    filename: str
-    content_type: str | None
-
-    @property
-    def path(self) -> Path | None:
-        return Path(self.content) if isinstance(self.content, str | os.PathLike) else None
-
-    @property
-    def label(self) -> str:
-        """What the caller knows it by."""
-        return str(self.path or self.filename)
-
-
-def _problems(sources: Iterable[FileSource | Entry]) -> Iterator[str]:
+def _problems(sources: Iterable[FileSource | NamedSource | Entry]) -> Iterator[str]:
     # Eight bytes for each name, in arrays that are small enough to be counted one by one.
     hashes = [array("q") for _ in range(_PARTS)]
     for number, source in enumerate(sources, 1):
@@ -102,21 +79,18 @@ def _problems(sources: Iterable[FileSource | Entry]) -> Iterator[str]:
         yield from _duplicate_names(sources, repeated)
 
 
-def _parse(source: FileSource | Entry) -> _Source | None:
+def _parse(source: FileSource | NamedSource | Entry) -> NamedSource | None:
     """Return its parts; None if it is skipped, or has no name to store it under."""
     if isinstance(source, Entry):
         skipped = source.error or source.reason
-        return None if skipped else _Source(source.path, source.filename, None)
+        return None if skipped else NamedSource(source.path, source.filename, None)
     try:
-        content, filename, content_type = split_source(source, None, None)
-        return _Source(
-            content, default_filename(content) if filename is None else filename, content_type
-        )
+        return name_source(source)
     except UploadSourceError:
         return None
 
 
-def _problems_of(parsed: _Source) -> Iterator[str]:
+def _problems_of(parsed: NamedSource) -> Iterator[str]:
     checks: tuple[Callable[[], None], ...] = (
         lambda: check_filename(parsed.filename),
         lambda: check_content_type(parsed.content_type),
@@ -131,18 +105,23 @@ def _problems_of(parsed: _Source) -> Iterator[str]:
             problem = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         else:
             continue
-        label = repr(parsed.label)
+        label = repr(_label(parsed))
         yield problem if label in problem else f"{label}: {problem}"
 
 
-def _check_content(parsed: _Source) -> None:
+def _label(parsed: NamedSource) -> str:
+    """Return what the caller knows the source by."""
+    return str(parsed.path or parsed.filename)
+
+
+def _check_content(parsed: NamedSource) -> None:
     content = parsed.content
     if parsed.path:
         with open_regular(parsed.path) as file:
-            check_file_size(os.fstat(file.fileno()).st_size, parsed.label)
+            check_file_size(os.fstat(file.fileno()).st_size, _label(parsed))
             _check_type(file, parsed)
     elif isinstance(content, bytes | bytearray | memoryview):
-        check_file_size(memoryview(content).nbytes, parsed.label)
+        check_file_size(memoryview(content).nbytes, _label(parsed))
         _check_type(io.BytesIO(bytes(content)), parsed)
     elif hasattr(content, "read") and not is_async(content):
         _check_file(cast("IO[bytes]", content), parsed)
@@ -151,11 +130,11 @@ def _check_content(parsed: _Source) -> None:
         raise UploadSourceError(msg)
 
 
-def _check_file(file: IO[bytes], parsed: _Source) -> None:
-    size, can_be_reread, _ = examine_file(file)
+def _check_file(file: IO[bytes], parsed: NamedSource) -> None:
+    size, can_be_reread, _ = file_info(file)
     if size is None or not can_be_reread:
         return
-    check_file_size(size, parsed.label)
+    check_file_size(size, _label(parsed))
     if not isinstance(file.read(0), bytes):
         msg = "the file to upload did not return bytes: open it in binary mode"
         raise UploadSourceError(msg)
@@ -166,13 +145,15 @@ def _check_file(file: IO[bytes], parsed: _Source) -> None:
         file.seek(start)
 
 
-def _check_type(file: IO[bytes], parsed: _Source) -> None:
+def _check_type(file: IO[bytes], parsed: NamedSource) -> None:
     if media_type(file) is None:
-        msg = f"{parsed.label!r} is {_UNSUPPORTED}"
+        msg = f"{_label(parsed)!r} is {_UNSUPPORTED}"
         raise UploadSourceError(msg)
 
 
-def _duplicate_names(sources: Iterable[FileSource | Entry], repeated: set[int]) -> Iterator[str]:
+def _duplicate_names(
+    sources: Iterable[FileSource | NamedSource | Entry], repeated: set[int]
+) -> Iterator[str]:
     """Yield a line for each file with the name of another; the same file twice is not a problem."""
     first: dict[str, tuple[object, str]] = {}
     for parsed in map(_parse, sources):
@@ -187,7 +168,7 @@ def _duplicate_names(sources: Iterable[FileSource | Entry], repeated: set[int]) 
                 yield f"different files have the name {name!r}: {known[1]} and {place}"
 
 
-def _identity(parsed: _Source) -> object:
+def _identity(parsed: NamedSource) -> object:
     """Return a value that is equal for the same file."""
     if parsed.path:
         seen = parsed.path.stat()

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from .._content.sources import default_filename
+from .._content.names import name_source
 from ..errors import InvalidRequestError
 from ..models import FileMetadata
 from .tree import Entry
@@ -66,7 +66,7 @@ def _key(source: object) -> str:
         case str() | os.PathLike():
             # By the name that it is stored under, as lost uploads of the same name and size can
             # only be distinguished by the run that sent both.
-            return default_filename(source)
+            return name_source(source).filename
     msg = f"cannot shard an unnamed source ({type(source).__name__}): pass (filename, content)"
     raise InvalidRequestError(msg)
 

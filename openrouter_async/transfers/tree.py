@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from .._content.sources import check_filename
+from .._content.names import check_filename
 from ..errors import InvalidRequestError, OpenRouterError, UploadSourceError
 from .globs import Matches, matcher
 

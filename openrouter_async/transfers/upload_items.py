@@ -8,13 +8,7 @@ from typing import Final
 
 from attrs import define, evolve
 
-from .._content.sources import (
-    FileContent,
-    FileSource,
-    check_filename,
-    default_filename,
-    split_source,
-)
+from .._content.names import FileContent, FileSource, NamedSource, check_filename, name_source
 from .._core.uploads_seen import UploadKey, key_of
 from ..errors import InvalidRequestError, OpenRouterError
 from ..models import FileMetadata
@@ -58,16 +52,13 @@ class UploadItem(Item):
         return isinstance(self.content, _RESENDABLE)
 
 
-def with_prefix(source: FileSource | Entry, prefix: str) -> FileSource | Entry:
+def with_prefix(source: FileSource | Entry, prefix: str) -> NamedSource | Entry:
     """Return the source with the prefix added to the name it is stored under."""
-    if not prefix:
-        return source
     if isinstance(source, Entry):
-        return evolve(source, filename=prefix + source.filename)
-    content, name, content_type = split_source(source, None, None)
-    name = default_filename(content) if name is None else name
-    check_filename(name)
-    return prefix + name, content, content_type
+        return evolve(source, filename=prefix + source.filename) if prefix else source
+    named = name_source(source)
+    check_filename(named.filename)
+    return evolve(named, filename=prefix + named.filename)
 
 
 class SourceExaminer:
@@ -97,12 +88,12 @@ class SourceExaminer:
                 raise source.error
             item.skip_reason = source.reason
             item.size = source.size
-            source = source.filename, source.path
-        item.content, name, item.content_type = split_source(source, None, None)
-        item.filename = default_filename(item.content) if name is None else name
-        check_filename(item.filename)
-        if isinstance(item.content, str | os.PathLike) and not item.skip_reason:
-            self._examine_path(item, Path(item.content))
+            source = NamedSource(source.path, source.filename, None)
+        check_filename(source.filename)
+        item.content, item.filename = source.content, source.filename
+        item.content_type = source.content_type
+        if source.path and not item.skip_reason:
+            self._examine_path(item, source.path)
         else:
             item.size = _size_in_memory(item.content)
         if self._journal and not item.skip_reason:

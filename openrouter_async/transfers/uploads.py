@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from .._content.sources import read_error
+from .._content.chunks import read_error
 from .._content.threads import run_in_thread
 from .._core.transport import AsyncTransport
 from .._core.uploads_seen import key_of
