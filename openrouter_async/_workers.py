@@ -106,7 +106,7 @@ class _Workers:
         self._waking = False
         self._closed = False
         self.pid = os.getpid()
-        self.guard = self._close_with_loop()
+        self.guard: AsyncGenerator[None, None] | None = self._close_with_loop()
 
     async def _close_with_loop(self) -> AsyncGenerator[None, None]:
         # ``asyncio.run`` closes the async generators that are left, and so ends these threads.
@@ -115,6 +115,7 @@ class _Workers:
         finally:
             with self._lock:
                 self._closed = True
+                self.guard = None  # its finalizer refers to the loop
                 idle, self._idle = self._idle, 0
             for _ in range(idle):
                 self._jobs.put(None)
@@ -203,17 +204,24 @@ class _Workers:
 _by_loop: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Kind, _Workers]]" = WeakKeyDictionary()
 
 
+async def _start_workers(loop: asyncio.AbstractEventLoop, kind: Kind) -> _Workers:
+    for closed in [other for other in _by_loop if other.is_closed()]:
+        del _by_loop[closed]
+    workers = _by_loop.setdefault(loop, {})[kind] = _Workers(kind)
+    if workers.guard:
+        await anext(workers.guard)
+    return workers
+
+
 async def run_in_worker(kind: Kind, function: Callable[[*Args], T], *args: *Args) -> T:
     """Return ``function(*args)``, run in a worker thread in the caller's context.
 
     A cancellation ends work that is queued; then the kind decides whether to wait for the rest.
     """
     loop = asyncio.get_running_loop()
-    kinds = _by_loop.setdefault(loop, {})
-    workers = kinds.get(kind)
+    workers = _by_loop.get(loop, {}).get(kind)
     if workers is None or workers.pid != os.getpid():  # threads do not survive a fork
-        workers = kinds[kind] = _Workers(kind)
-        await anext(workers.guard)
+        workers = await _start_workers(loop, kind)
     job = _Job(lambda: function(*args), loop.create_future())
     workers.submit(job)
     try:

@@ -151,7 +151,9 @@ def file_info(file: IO[bytes]) -> ContentInfo:
 
 
 def _is_framework_file(file: object) -> bool:
-    return hasattr(file, "content_type") or hasattr(file, "filename")
+    # Those of the standard library are plain; some of them warn when asked for a filename.
+    plain = isinstance(file, io.IOBase)
+    return not plain and (hasattr(file, "content_type") or hasattr(file, "filename"))
 
 
 def _announced(file: Any) -> int | None:  # noqa: ANN401

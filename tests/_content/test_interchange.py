@@ -302,9 +302,11 @@ def incoming(content, *, before=b"", rolled=False, **details):
 
 
 @pytest.mark.parametrize("rolled", [False, True], ids=["memory", "disk"])
-async def test_an_upload_is_sent_again_from_where_it_stood(make_client, raw_server, rolled):
-    """With its length announced, on both clients: it belongs to no event loop."""
-    stored = http_response(200, FILE | {"size_bytes": len(LARGE)})
+async def test_a_frameworks_upload_is_sent_from_its_start_on_every_attempt(
+    make_client, raw_server, rolled
+):
+    """Whatever the endpoint has read of it; with its length announced, on both clients: it belongs to no event loop."""
+    stored = http_response(200, FILE | {"size_bytes": len(b"before" + LARGE)})
     server = await raw_server(respond_with(http_response(429), stored))
     upload = incoming(LARGE, before=b"before", rolled=rolled)
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
@@ -313,7 +315,7 @@ async def test_an_upload_is_sent_again_from_where_it_stood(make_client, raw_serv
     for request in server.requests:
         assert request.headers("content-length") == [str(len(request.body))]
         form = form_of(request)
-        assert (form.content, form.filename) == (LARGE, "a.txt")
+        assert (form.content, form.filename) == (b"before" + LARGE, "a.txt")
         assert form.headers["content-type"] == "text/x-own"
     await upload.close()
 
@@ -788,12 +790,13 @@ async def client_list(emulator):
         return (await client.files.list()).data
 
 
-async def test_a_runtime_error_of_the_sources_own_reaches_the_caller(client):
-    """Only what the event loop says is told apart."""
+async def test_a_runtime_error_of_a_source_is_the_cause_of_a_source_error(client):
+    """Its message is the source's, not the one about event loops."""
 
     class Torn:
         async def read(self, size):
             msg = "the tape is torn"
             raise RuntimeError(msg)
 
-    await raised(RuntimeError, client.files.upload, Torn(), filename="x.txt")
+    error = await raised(UploadSourceError, client.files.upload, Torn(), filename="x.txt")
+    assert "the tape is torn" in str(error)

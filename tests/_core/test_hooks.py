@@ -12,6 +12,7 @@ from support.samples import FILE, KEY, QUICK
 from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter, Hooks, errors
+from openrouter_async.errors import UploadSourceError
 
 CONTENT = b"hello, world\n"
 STORED = FILE | {"size_bytes": len(CONTENT)}
@@ -203,9 +204,9 @@ async def test_what_the_caller_did_wrong_is_told_of(make_client, raw_server):
 
     server = await raw_server(respond_with(http_response(200, STORED)))
     async with make_client(KEY, server_url=server.url, hooks=seen.hooks) as client:
-        await raised(LookupError, client.files.upload, content(), filename="x.txt")
-    assert isinstance(seen.of("ResultEvent")[0].error, LookupError)
-    assert isinstance(seen.of("DoneEvent")[0].error, LookupError)
+        await raised(UploadSourceError, client.files.upload, content(), filename="x.txt")
+    assert isinstance(seen.of("ResultEvent")[0].error.__cause__, LookupError)
+    assert isinstance(seen.of("DoneEvent")[0].error.__cause__, LookupError)
 
 
 @pytest.mark.parametrize("name", ["on_call", "on_result", "on_done"])

@@ -17,6 +17,7 @@ from support.servers import http_response
 from support.tls import server_context, trusted
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
+from openrouter_async._http import dial
 from openrouter_async._http.proxies import proxy_for
 
 ONCE = RetryConfig.none()
@@ -76,15 +77,15 @@ async def make_client():
 async def no_names(monkeypatch):
     """Keeps the test from asking the world for the name, and tells whether it would have."""
     asked = []
-    original = asyncio.get_running_loop().getaddrinfo
+    original = dial._look_up
 
-    async def getaddrinfo(host, *args, **kwargs):
+    async def look_up(host, port):
         if host == NAME:
             asked.append(host)
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return await original(host, *args, **kwargs)
+        return await original(host, port)
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(dial, "_look_up", look_up)
     return asked
 
 

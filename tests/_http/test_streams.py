@@ -637,12 +637,11 @@ def addresses(monkeypatch):
     """Makes ``localhost`` lead to these addresses: ``addresses("::1", "127.0.0.1")``."""
 
     def set_addresses(*hosts):
-        loop = asyncio.get_running_loop()
-        original = loop.getaddrinfo
+        original = dial._look_up
 
-        async def getaddrinfo(name, port, **options):
-            if name != "localhost":  # uvloop asks for addresses, too
-                return await original(name, port, **options)
+        async def look_up(name, port):
+            if name != "localhost":
+                return await original(name, port)
             return [
                 (
                     socket.AF_INET6 if ":" in host else socket.AF_INET,
@@ -654,7 +653,7 @@ def addresses(monkeypatch):
                 for host in hosts
             ]
 
-        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(dial, "_look_up", look_up)
 
     return set_addresses
 
@@ -828,10 +827,10 @@ async def test_a_full_backlog_meets_the_limit_to_connect(make_client):
 async def test_a_name_that_is_unknown_is_a_failed_connection(make_client, monkeypatch):
     """With the resolver's words."""
 
-    async def getaddrinfo(*_, **__):
+    async def look_up(*_):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(dial, "_look_up", look_up)
     client = make_client("http://nowhere.localhost/api/v1")
     error = await failed(errors.ConnectionFailedError, client.files.retrieve, "x")
     assert "not known" in str(error)

@@ -44,13 +44,14 @@ def full():
 def resolver(action):
     """Let a name's look-up end like this."""
 
-    async def getaddrinfo(self, host, *args, **kwargs):
-        await asyncio.to_thread(action)
-        return await original(self, host, *args, **kwargs)
+    def getaddrinfo(host, *args, flags=0, **kwargs):
+        if not flags:
+            action()
+        return original(host, *args, flags=flags, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        original = loop_class().getaddrinfo
-        patch.setattr(loop_class(), "getaddrinfo", getaddrinfo)
+        original = socket.getaddrinfo
+        patch.setattr(socket, "getaddrinfo", getaddrinfo)
         yield 1
 
 
