@@ -37,7 +37,7 @@ __all__ = ["DISK", "FOREIGN", "run_in_worker", "wait_all"]
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
-_IDLE_SECONDS: Final = 5.0
+_IDLE_SECONDS: Final = 2.0
 
 
 class Kind(enum.Enum):

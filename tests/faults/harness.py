@@ -50,9 +50,8 @@ def descriptors():
 
 
 def threads():
-    """Return all threads but the emulator's and the one that waits for the main thread to end."""
-    others = ("openrouter_async exit", "openrouter-emulator")
-    return {t for t in threading.enumerate() if not t.name.startswith(others)}
+    """Return all threads but the emulator's."""
+    return {t for t in threading.enumerate() if not t.name.startswith("openrouter-emulator")}
 
 
 class Holdings:
@@ -76,11 +75,12 @@ def _running(client, server):
     """Return the tasks of the client's loop that are not the test's or its server's."""
     if isinstance(client, AsyncOpenRouter):
         return asyncio.all_tasks() - {asyncio.current_task()} - server.tasks
-    portal = client.sync._portal._running
-    if portal is None:
+    starting = client.sync._portal._starting
+    if starting is None:
         return set()
     # The portal's own task runs all the time.
-    return {t for t in asyncio.all_tasks(portal.loop) if not t.get_name().endswith("portal._serve")}
+    tasks = asyncio.all_tasks(starting.result().loop)
+    return {task for task in tasks if not task.get_name().endswith("portal._serve")}
 
 
 async def _ended_tasks(client, server):
