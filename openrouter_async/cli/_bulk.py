@@ -16,7 +16,7 @@ from ..transfers import OnProgress, Outcome, TransferProgress, rich_progress
 from ._errors import FAILED, UNAUTHENTICATED, exit_status_of, explain
 from ._output import Output, Row, human_size, visible
 
-__all__ = ["Start", "Totals", "file_bars", "outcome_row", "run_bulk"]
+__all__ = ["Results", "Start", "Totals", "file_bars", "outcome_row", "run_bulk"]
 
 Start = Callable[[OnProgress | None], AsyncGenerator[Outcome, None]]
 """Starts a run that reports its progress to the argument."""
@@ -53,9 +53,46 @@ class Totals:
 
 
 @define
-class _Summary:
+class Results:
+    """Prints the results of a run: as they come, or below progress bars at its end."""
+
     output: Output
+    key: str
+    """The column that is printed alone with ``--quiet``."""
     columns: tuple[str, ...]
+    rows: list[Row] = field(factory=list)
+    """Those that wait for the end."""
+
+    def add(self, row: Row) -> None:
+        """Print a result, or keep it while progress bars are shown."""
+        if self.output.as_json:
+            self.output.line(row, self.columns)
+        elif self.output.quiet:
+            if row["error"] is None and row[self.key] is not None:
+                self.output.line(row, [self.key])
+        elif self.output.plain or not self.output.live:
+            self.output.line(row, self.columns)
+        else:
+            self.rows.append({name: row[name] for name in self.columns})
+
+    def finish(self, summary: str) -> None:
+        """Print the summary below a table of the results that waited; a single one below it."""
+        if len(self.rows) > 1:
+            shown = [name for name in self.columns if self._is_informative(name)]
+            self.output.table(shown, self.rows)
+        self.output.note(summary)
+        if len(self.rows) == 1:
+            self.output.last_line(self.rows[0])
+
+    def _is_informative(self, name: str) -> bool:
+        if name == "source":
+            return any(row["source"] != row["filename"] for row in self.rows)
+        return any(row[name] is not None for row in self.rows)
+
+
+@define
+class _Summary:
+    results: Results
     started: float = field(factory=time.monotonic)
     counts: Counter[str] = field(factory=Counter)
     size: int = 0
@@ -67,8 +104,8 @@ class _Summary:
         row = outcome_row(outcome)
         # A refused key stops the run, which reports it once.
         if outcome.error is not None and exit_status_of(outcome.error) != UNAUTHENTICATED:
-            self.output.error(f"{row['source']}: {row['error']}")
-        self.output.line(row, self.columns)
+            self.results.output.error(f"{row['source']}: {row['error']}")
+        self.results.add(row)
 
     @property
     def exit_status(self) -> int:
@@ -81,7 +118,9 @@ class _Summary:
         return f"{counts or '0 files'}{size} in {seconds:.1f} s"
 
 
-async def run_bulk(output: Output, start: Start, totals: Totals, *columns: str) -> int:
+async def run_bulk(
+    output: Output, start: Start, totals: Totals, *columns: str, key: str = "id"
+) -> int:
     """Run a bulk transfer, show its progress and outcomes, and return the exit status.
 
     Args:
@@ -89,18 +128,20 @@ async def run_bulk(output: Output, start: Start, totals: Totals, *columns: str) 
         start: Starts the run.
         totals: The size of the run.
         columns: Keys of `outcome_row` that a line shows.
+        key: The one of them that is a result's own, printed alone with ``--quiet``.
 
     Raises:
         TransferStoppedError: The run ended before its last item.
     """
-    summary = _Summary(output, columns)
+    results = Results(output, key, columns)
+    summary = _Summary(results)
     try:
         with _run_bars(output, totals) as progress:
             async with aclosing(start(progress)) as outcomes:
                 async for outcome in outcomes:
                     summary.add(outcome)
     finally:
-        output.note(str(summary))
+        results.finish(str(summary))
     return summary.exit_status
 
 

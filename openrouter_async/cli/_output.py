@@ -1,8 +1,9 @@
 """Output of the commands: results on stdout, notes and errors on stderr.
 
 A result is a mapping, printed as it is with ``--json``. On a terminal results become tables, in
-a pipe lines with tabs between the columns. Control characters in text from outside are escaped
-before they reach a terminal.
+a pipe lines with tabs between the columns. The stream decides which: variables such as
+``FORCE_COLOR``, which many CI systems set, decide on the colours only. Control characters in text
+from outside are escaped before they reach a terminal.
 """
 
 import json
@@ -16,7 +17,9 @@ from typing import IO, Any, Final, cast
 
 import attrs
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -31,9 +34,10 @@ Row = Mapping[str, Any]
 
 _DOCTOR_HINT: Final = " (run openrouter-async doctor to find the cause)"
 _KIBI: Final = 1024
-_UP_TO_SECONDS: Final = len("2026-11-21T10:00:00")
-_UP_TO_MINUTES: Final = len("2026-11-21T10:00")
-_WIDE: Final = 100
+_MIN_WIDTH: Final = 8
+"""Least width of a table's column whose text is folded."""
+_DISPENSABLE: Final = ("mime_type", "created_at", "updated_at", "size_bytes")
+"""Columns that a narrow terminal does not show, the first one first."""
 
 
 class _Stream:
@@ -66,13 +70,36 @@ class Terminal(Console):
 
     def __init__(self, *, stderr: bool = False) -> None:
         stream = sys.stderr if stderr else sys.stdout
-        file = cast("IO[str] | None", stream and _Stream(stream))
-        super().__init__(file=file, stderr=stderr, markup=False, highlight=False, emoji=False)
+        is_terminal = _is_terminal(stream)
+        forced = _is_set("FORCE_COLOR") or _is_set("CLICOLOR_FORCE")
+        super().__init__(
+            file=cast("IO[str] | None", stream and _Stream(stream)),
+            stderr=stderr,
+            force_terminal=is_terminal,
+            force_interactive=is_terminal and os.environ.get("TERM") not in {"dumb", "unknown"},
+            color_system="auto" if is_terminal else "standard" if forced else None,
+            no_color=bool(os.environ.get("NO_COLOR"))
+            or (os.environ.get("CLICOLOR") == "0" and not forced),
+            markup=False,
+            highlight=False,
+            emoji=False,
+        )
 
     def on_broken_pipe(self) -> None:
         """Print nothing more, and let the command continue."""
         self.quiet = True
         _discard_output_of(self.file)
+
+
+def _is_terminal(stream: IO[str] | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # it was closed
+        return False
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "") not in {"", "0", "false"}
 
 
 class Output:
@@ -100,13 +127,13 @@ class Output:
     @property
     def can_ask(self) -> bool:
         """Whether the user can be asked a question."""
-        return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+        return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
 
     @contextmanager
     def listing(self, *columns: str) -> Iterator[Callable[[Row], None]]:
         """Yield a function that prints a row; a table is printed when it is complete."""
         if self.plain:
-            yield lambda row: self._line(row, columns)
+            yield lambda row: self.line(row, columns)
             return
         rows: list[Row] = []
         complete = False
@@ -115,9 +142,7 @@ class Output:
             complete = True
         finally:
             if rows or complete:
-                wide = self.out.width >= _WIDE  # narrow terminals need the space for names
-                shown = [name for name in columns if wide or name != "mime_type"]
-                self.out.print(table(shown, rows))
+                self.table(columns, rows)
 
     def show(self, row: Row) -> None:
         """Print all fields of one result."""
@@ -126,19 +151,32 @@ class Output:
         elif self.plain:
             self.write("\n".join(f"{name}\t{_text(value)}" for name, value in row.items()))
         else:
-            grid = Table.grid(padding=(0, 2))
-            for name, value in row.items():
-                grid.add_row(Text(name, "bold"), Text(_human(name, value)))
-            self.out.print(grid)
+            self._show_fields({name: _human(name, value) for name, value in row.items()})
+
+    def _show_fields(self, fields: Mapping[str, str]) -> None:
+        names, ids = max(map(cell_len, fields)), [fields[name] for name in fields if _is_id(name)]
+        if names + 2 + max(map(cell_len, ids), default=0) > self.out.width:
+            for name, text in fields.items():
+                self.out.print(Text(name, "bold"), Padding.indent(Text(text), 2))
+            return
+        grid = Table.grid(padding=(0, 2))
+        for name, text in fields.items():
+            grid.add_row(Text(name, "bold"), Text(text, overflow="fold"))
+        self.out.print(grid)
 
     def line(self, row: Row, columns: Sequence[str]) -> None:
-        """Print one of many results, unless progress bars show it."""
-        if self.as_json or (not self.quiet and (self.plain or not self.live)):
-            self._line(row, columns)
-
-    def _line(self, row: Row, columns: Sequence[str]) -> None:
+        """Print a result as a line."""
         as_text = "\t".join(_text(row[name]) for name in columns)
         self.write(json.dumps(row) if self.as_json else as_text)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Print a table that fits into the terminal."""
+        self.out.print(_fitting_table(columns, rows, self.out.width))
+
+    def last_line(self, row: Row) -> None:
+        """Print a single result below a summary."""
+        cells = (_cell(name, value) for name, value in row.items() if value is not None)
+        self.out.print(Text("  ".join(cells)), soft_wrap=True)
 
     def write(self, line: str) -> None:
         """Write a line of text to stdout; characters that its encoding lacks are escaped."""
@@ -243,15 +281,63 @@ def table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
         is_number = name in {"size_bytes", "limit_usd", "seconds"}
+        whole = _is_whole(name)
         grid.add_column(
-            name.removesuffix("_bytes").replace("_", " "),
+            _heading(name),
             justify="right" if is_number else "left",
             overflow="fold",
-            no_wrap=name == "id" or name.endswith("_at"),  # ids must stay easy to copy
+            no_wrap=whole,
+            min_width=_width(name, rows) if whole else None,
         )
     for row in rows:
         grid.add_row(*(Text(_cell(name, row[name])) for name in columns))
     return grid
+
+
+def _fitting_table(columns: Sequence[str], rows: Sequence[Row], width: int) -> RenderableType:
+    """Return a table of the columns that fit, or if not even ids do, a paragraph for each row."""
+    shown = list(columns)
+    for name in _DISPENSABLE:
+        if name in shown and not _fits(shown, rows, width):
+            shown.remove(name)
+    if not any(map(_is_id, shown)) or _fits(shown, rows, width):
+        return table(shown, rows)
+    return Group(*(_paragraph(columns, row) for row in rows))
+
+
+def _fits(columns: Sequence[str], rows: Sequence[Row], width: int) -> bool:
+    widths = (_width(name, rows) for name in columns)
+    least = (
+        full if _is_whole(name) else min(full, _MIN_WIDTH)
+        for name, full in zip(columns, widths, strict=True)
+    )
+    return sum(column + 2 for column in least) <= width
+
+
+def _width(name: str, rows: Sequence[Row]) -> int:
+    cells = (cell_len(_cell(name, row[name])) for row in rows)
+    return max(len(_heading(name)), *cells, 0)
+
+
+def _paragraph(columns: Sequence[str], row: Row) -> Group:
+    """Return the ids of a row, each in its line, and below them the rest of it."""
+    cells = {name: _cell(name, row[name]) for name in columns if row[name] is not None}
+    ids = [Text(text, overflow="fold") for name, text in cells.items() if _is_id(name)]
+    rest = "  ".join(text for name, text in cells.items() if not _is_id(name))
+    return Group(*ids, Padding.indent(Text(rest, overflow="fold"), 2))
+
+
+def _heading(name: str) -> str:
+    return name.removesuffix("_bytes").replace("_", " ")
+
+
+def _is_id(name: str) -> bool:
+    return name == "id" or name.endswith("_id")
+
+
+def _is_whole(name: str) -> bool:
+    """Whether a column is never folded; ids must stay easy to copy."""
+    return _is_id(name) or name.endswith("_at")
 
 
 def _json_value(value: object) -> object:
@@ -266,19 +352,26 @@ def _text(value: object) -> str:
     return visible(value) if isinstance(value, str) else json.dumps(value)
 
 
-def _human(name: str, value: Any) -> str:  # noqa: ANN401 - any JSON value
+def _human(name: str, value: Any, timespec: str = "seconds") -> str:  # noqa: ANN401
     if name == "size_bytes" and value is not None:
         return human_size(value)
     if name == "seconds" and value is not None:
         return f"{value:.2f}"
     if name.endswith("_at") and isinstance(value, str):
-        return visible(value[:_UP_TO_SECONDS].replace("T", " "))
+        return _local_time(value, timespec)
     return _text(value)
 
 
 def _cell(name: str, value: object) -> str:
-    text = _human(name, value)
-    return text[:_UP_TO_MINUTES] if name.endswith("_at") else text
+    return _human(name, value, timespec="minutes")
+
+
+def _local_time(text: str, timespec: str) -> str:
+    """Return a time in the local zone, with its offset."""
+    try:
+        return datetime.fromisoformat(text).astimezone().isoformat(" ", timespec)
+    except (ValueError, OverflowError, OSError):  # the system's clock does not go so far
+        return visible(text)
 
 
 def _discard_output_of(stream: IO[str]) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from .. import FileMetadata
 from ..transfers import OnProgress, Outcome
-from ._bulk import Totals, file_bars, outcome_row, run_bulk
+from ._bulk import Results, Totals, file_bars, outcome_row, run_bulk
 from ._command import Concurrency, FileIds, Workspace, command, new_client, resolve_workspace
 from ._errors import UsageError
 from ._output import Output, human_size
@@ -86,8 +86,9 @@ async def _to_path(
             )
     elapsed = time.monotonic() - started
     outcome = Outcome(source=file_id, status="downloaded", file=file, path=written, elapsed=elapsed)
-    output.line(outcome_row(outcome), _COLUMNS)
-    output.note(f"{human_size(file.size_bytes)} in {elapsed:.1f} s to {str(written)!r}")
+    results = Results(output, "path", _COLUMNS)
+    results.add(outcome_row(outcome))
+    results.finish(f"{human_size(file.size_bytes)} in {elapsed:.1f} s to {str(written)!r}")
     return 0
 
 
@@ -119,7 +120,7 @@ async def _to_directory(
             )
 
         try:
-            return await run_bulk(output, start, totals, *_COLUMNS)
+            return await run_bulk(output, start, totals, *_COLUMNS, key="path")
         except asyncio.CancelledError:
             if not overwrite:
                 output.note("to resume, run the same command again: finished files are skipped")

@@ -24,7 +24,7 @@ from ._stdin import standard_input
 __all__ = ["upload"]
 
 _STDIN: Final = "-"
-_COLUMNS: Final = ("status", "id", "filename", "reason")
+_COLUMNS: Final = ("status", "id", "filename", "reason", "source")
 
 
 @command

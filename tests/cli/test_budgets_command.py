@@ -1,6 +1,7 @@
 from itertools import combinations
 
 import pytest
+from support.cli_runner import TERMINAL
 
 from openrouter_async import OpenRouter
 from openrouter_async.cli.budgets import check_order, write_order
@@ -115,7 +116,7 @@ def test_ls_lists_the_widest_interval_first(cli, budgets):
     cli(*BUDGETS, "set", "lab", "--daily", "5", "--lifetime", "50")
     lines = [line.split("\t")[:2] for line in cli(*BUDGETS, "ls", "lab").stdout.splitlines()]
     assert [(name, float(limit)) for name, limit in lines] == [("lifetime", 50), ("daily", 5)]
-    table = cli(*BUDGETS, "ls", "lab", FORCE_COLOR="1", TERM="xterm-256color").stdout
+    table = cli(*BUDGETS, "ls", "lab", **TERMINAL).stdout
     assert "limit usd" in table
 
 

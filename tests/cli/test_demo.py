@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from unittest.mock import AsyncMock, Mock
 
 import pytest
+from support.cli_runner import TERMINAL
 
 from openrouter_async import AsyncOpenRouter, OpenRouter
 from openrouter_async.cli.demo import steps_workspaces as workspace_steps
@@ -95,7 +96,7 @@ def test_demo_prints_plain_lines_without_a_terminal(run, temporary):
 
 def test_demo_shows_bars_on_a_terminal(run):
     """Each file has a bar that ends full."""
-    result = run("demo", FORCE_COLOR="1", TERM="xterm-256color")
+    result = run("demo", **TERMINAL)
     assert result.exit_code == 0
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.output)
     assert re.search(r"server.log +\S+ +20.0/20.0 MiB", plain)

@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import trustme
+from support.cli_runner import TERMINAL
 from support.tls import server_context, trusted
 
 from openrouter_async import __version__
@@ -161,6 +162,6 @@ def test_missing_package_is_listed_if_it_is_required(diagnose, monkeypatch):
 
 def test_checks_are_a_table_on_a_terminal(cli):
     """One line for each check."""
-    result = cli("doctor", FORCE_COLOR="1", TERM="xterm-256color")
+    result = cli("doctor", **TERMINAL)
     assert "reachable" in result.stdout
     assert "management: files and workspaces" in result.stdout

@@ -4,6 +4,7 @@ import re
 import signal
 
 import pytest
+from support.cli_runner import TERMINAL
 from support.samples import FILE, KEY
 from support.servers import http_response
 
@@ -26,6 +27,15 @@ def test_download_to_a_path(cli, created, tmp_path):
     assert result.stdout == f"downloaded\t{created[0]}\tmine.bin\t\n"
     assert re.fullmatch(r"10\.0 KiB in \d+\.\d s to 'mine\.bin'\n", result.stderr)
     assert (tmp_path / "mine.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("options", [["-o", "mine.bin"], ["--directory", "."]])
+@pytest.mark.parametrize("terminal", [{}, TERMINAL])
+def test_quiet_download_prints_the_path(cli, created, tmp_path, options, terminal):
+    """And nothing else."""
+    result = cli("files", "download", created[0], *options, "-q", **terminal)
+    path = "mine.bin" if "-o" in options else "out/0.bin"
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{path}\n", "")
 
 
 def test_download_to_standard_output(cli, created, tmp_path):
@@ -101,12 +111,13 @@ def test_incompatible_options_are_a_usage_error(cli, emulator, created, args, me
 
 @pytest.mark.parametrize("args", [["-o", "x.bin"], []])
 def test_download_shows_bars_on_a_terminal(cli, created, args):
-    """In bytes; the sizes of several files are retrieved first."""
+    """In bytes, and the results below; the sizes of several files are retrieved first."""
     ids = created[: 1 if args else 2]
-    result = cli("files", "download", *ids, *args, FORCE_COLOR="1", TERM="xterm-256color")
+    result = cli("files", "download", *ids, *args, **TERMINAL)
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.stderr)
     assert result.exit_code == 0
-    assert result.stdout == ""
+    assert all(file_id in result.stdout for file_id in ids)
+    assert ("x.bin" if args else "out/1.bin") in result.stdout
     assert ("10.0/10.0 KiB" if args else "20.0/20.0 KiB") in plain
 
 

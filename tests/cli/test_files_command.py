@@ -1,8 +1,14 @@
+import io
 import json
+import re
+import time
 
 import pytest
+from rich.console import Console
+from support.cli_runner import TERMINAL
 
 from openrouter_async import OpenRouter
+from openrouter_async.cli import _output
 
 MALICIOUS = "re\x1b[2Jport\u202efdp.exe\r\n.pdf"
 ESCAPED = "re\\x1b[2Jport\\u202efdp.exe\\r\\n.pdf"
@@ -46,7 +52,7 @@ def test_ls_in_a_pipe_is_lines_with_tabs(cli, stored):
 
 def test_ls_on_a_terminal_is_a_table(cli, stored):
     """With a heading, and sizes with units."""
-    result = cli("files", "ls", FORCE_COLOR="1", TERM="xterm-256color")
+    result = cli("files", "ls", **TERMINAL)
     assert result.exit_code == 0
     assert "filename" in result.stdout
     assert "5 bytes" in result.stdout
@@ -56,16 +62,90 @@ def test_ls_on_a_terminal_is_a_table(cli, stored):
 @pytest.mark.parametrize(("width", "has_type"), [(80, False), (120, True)])
 def test_narrow_terminal_shows_no_type(cli, emulator, width, has_type):
     """The names get its space."""
-    file = emulator.create_file("report-of-2026", b"words")
-    screen = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": str(width)}
+    file = emulator.create_file("report.txt", b"words")
+    screen = {**TERMINAL, "COLUMNS": str(width)}
     shown = cli("files", "ls", **screen).stdout
-    assert f" {file['id']}  report-of-2026 " in shown
+    assert f" {file['id']}  report.txt " in shown
     assert ("text/plain" in shown) is has_type
+
+
+LONG = "2026/a long folder name/report of the third quarter.txt"
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80])
+def test_narrow_terminal_folds_names_and_never_cuts_an_id(cli, emulator, width):
+    """In every table and in every list of fields."""
+    file_id = emulator.create_file(LONG, b"words")["id"]
+    screen = {**TERMINAL, "COLUMNS": str(width)}
+    for command in (["files", "ls"], ["files", "info", file_id], ["workspaces", "ls"]):
+        shown = cli(*command, **screen).stdout
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+        assert max(map(len, plain.splitlines())) <= width
+        squeezed = re.sub(r"\s", "", plain)
+        assert "Default" in squeezed if "workspaces" in command else file_id in squeezed
+        if width >= 40:
+            ids = r"[0-9a-f-]{36}" if "workspaces" in command else file_id
+            assert re.search(rf"(?m)(^|\s){ids}($|\s)", plain), plain
+        for part in LONG.split() if "files" in command else ():
+            assert part in squeezed or width < 80
+
+
+def test_id_that_is_wider_than_the_terminal_is_folded():
+    """Down to the least width that anybody has."""
+    rows = [{"id": "x" * 50, "filename": "a.txt", "size_bytes": 1}]
+    console = Console(width=20, file=io.StringIO())
+    console.print(_output._fitting_table(("id", "filename", "size_bytes"), rows, 20))
+    assert re.sub(r"\s", "", console.file.getvalue()) == "x" * 50 + "a.txt1bytes"
+
+
+@pytest.mark.parametrize(("zone", "offset"), [("Asia/Kolkata", "+05:30"), ("UTC", "+00:00")])
+def test_times_on_a_terminal_are_local_with_their_offset(cli, monkeypatch, malicious, zone, offset):
+    """Lines and JSON keep the service's."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        shown = cli("files", "ls", **TERMINAL).stdout
+        assert f"{'08:34' if offset == '+05:30' else '03:04'}{offset}" in shown
+        assert "2026-01-02T03:04:05Z" in cli("files", "ls").stdout
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "soon"])
+def test_time_that_has_no_local_form_is_shown_as_it_is(monkeypatch, text):
+    """At the ends of the calendar."""
+    monkeypatch.setenv("TZ", "America/New_York" if text[0] == "0" else "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert _output._human("created_at", text) == text
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    "name", ["FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "GITHUB_ACTIONS"]
+)
+def test_pipe_is_no_terminal_whatever_the_environment_says(cli, stored, name):
+    """CI systems set such variables; the stream decides on the format."""
+    result = cli("files", "ls", **{name: "1", "TTY_INTERACTIVE": "1"})
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == [f.id for f in stored]
+    assert "\x1b" not in result.stdout
+    failed = cli("files", "info", "missing", **{name: "1"})
+    assert ("\x1b[1;31m" in failed.stderr) is name.endswith(("COLOR", "FORCE"))
+
+
+@pytest.mark.parametrize("env", [{"FORCE_COLOR": ""}, {"FORCE_COLOR": "0"}, {"CLICOLOR": "0"}])
+def test_terminal_is_one_whatever_the_environment_says(cli, stored, env):
+    """A table."""
+    result = cli("files", "ls", **TERMINAL, **env)
+    assert "filename" in result.stdout
 
 
 def test_list_that_fails_prints_no_table(cli, emulator):
     """An empty list is a table with a heading."""
-    screen = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    screen = TERMINAL
     assert "filename" in cli("files", "ls", **screen).stdout
     refused = cli("files", "ls", **screen, OPENROUTER_API_KEY="sk-or-v1-wrong")
     assert (refused.exit_code, refused.stdout) == (3, "")
@@ -73,10 +153,10 @@ def test_list_that_fails_prints_no_table(cli, emulator):
 
 def test_no_color_is_respected(cli, stored):
     """Nothing on the terminal is coloured."""
-    result = cli("files", "info", "missing", FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color")
+    result = cli("files", "info", "missing", NO_COLOR="1", **TERMINAL)
     assert "\x1b[31m" not in result.stderr
     assert "\x1b[1;31m" not in result.stderr
-    coloured = cli("files", "info", "missing", FORCE_COLOR="1", TERM="xterm-256color")
+    coloured = cli("files", "info", "missing", **TERMINAL)
     assert "\x1b[1;31m" in coloured.stderr
 
 
@@ -114,7 +194,7 @@ def test_ls_prints_json_with_every_field(rows, stored):
     }
 
 
-@pytest.mark.parametrize("terminal", [{}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}])
+@pytest.mark.parametrize("terminal", [{}, TERMINAL])
 def test_filename_cannot_control_the_terminal(cli, malicious, terminal):
     """Control and bidirectional characters are escaped."""
     result = cli("files", "ls", **terminal)
@@ -135,7 +215,7 @@ def test_info_shows_each_file(cli, rows, stored):
     result = cli("files", "info", ids[0])
     assert f"id\t{ids[0]}\n" in result.stdout
     assert "size_bytes\t1\n" in result.stdout
-    table = cli("files", "info", ids[0], FORCE_COLOR="1", TERM="xterm-256color")
+    table = cli("files", "info", ids[0], **TERMINAL)
     assert "1 bytes" in table.stdout
 
 

@@ -2,6 +2,7 @@ import json
 import re
 
 import pytest
+from support.cli_runner import TERMINAL
 
 from openrouter_async import OpenRouter
 from openrouter_async.cli._output import Output
@@ -88,7 +89,7 @@ def test_rm_goes_on_after_a_failure(cli, emulator, files):
 def test_rm_shows_a_bar_on_a_terminal(cli, emulator, files):
     """It counts files; their number is known from the start."""
     emulator.faults({"operation": "delete_file", "delay": 0.5, "times": 2})
-    result = cli("files", "rm", "--match", "*.tmp", "--yes", FORCE_COLOR="1", TERM="xterm-256color")
+    result = cli("files", "rm", "--match", "*.tmp", "--yes", **TERMINAL)
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.stderr)
     assert "0/2" in plain
     assert "2/2" in plain

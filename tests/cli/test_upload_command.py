@@ -8,6 +8,7 @@ import sys
 import threading
 
 import pytest
+from support.cli_runner import TERMINAL
 
 from openrouter_async import OpenRouter
 from openrouter_async.cli._stdin import read_pipe
@@ -40,13 +41,13 @@ def names(emulator):
 
 
 def test_upload_prints_a_line_for_each_file(cli, names, folder):
-    """With status, id and name; the summary goes to stderr."""
+    """With status, id, name and source; the summary goes to stderr."""
     result = cli("files", "upload", "docs/a.txt", "docs/b.md")
     assert result.exit_code == 0
     lines = sorted(line.split("\t") for line in result.stdout.splitlines())
-    assert {(status, name) for status, _, name, _ in lines} == {
-        ("uploaded", "a.txt"),
-        ("uploaded", "b.md"),
+    assert {(status, *rest) for status, _, *rest in lines} == {
+        ("uploaded", "a.txt", "", "docs/a.txt"),
+        ("uploaded", "b.md", "", "docs/b.md"),
     }
     assert all(line[1].startswith("or_file_") for line in lines)
     assert re.fullmatch(r"2 uploaded; 11 bytes in \d+\.\d s\n", result.stderr)
@@ -115,10 +116,12 @@ def test_unreadable_path_fails_alone(cli, names, folder):
     assert names() == ["a.txt"]
 
 
-def test_quiet_upload_prints_only_errors(cli, names, folder):
-    """A success prints nothing."""
-    result = cli("files", "upload", "docs/a.txt", "-q")
-    assert (result.exit_code, result.output) == (0, "")
+@pytest.mark.parametrize("terminal", [{}, TERMINAL])
+def test_quiet_upload_prints_the_id(cli, rows, folder, terminal):
+    """For ``ID=$(openrouter-async files upload a.pdf -q)``; an error instead if there is none."""
+    result = cli("files", "upload", "docs/a.txt", "-q", **terminal)
+    (stored,) = rows("files", "ls")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{stored['id']}\n", "")
     failed = cli("files", "upload", "docs/missing.txt", "-q")
     assert (failed.exit_code, failed.stdout) == (1, "")
     assert failed.stderr.count("\n") == 1
@@ -287,7 +290,7 @@ def test_refused_file_is_named(cli, folder):
         0,
     )
     refused = cli("files", "upload", "-", "--name", "a:b.txt", stdin="words")
-    assert refused.stdout == "failed\t\ta:b.txt\t\n"
+    assert refused.stdout == "failed\t\ta:b.txt\t\t-\n"
 
 
 @pytest.mark.parametrize(
@@ -357,21 +360,33 @@ def test_lost_response_is_reconciled(cli, emulator, names, folder):
 
 
 def test_bars_are_shown_on_a_terminal(cli, folder):
-    """Errors are printed above them; stdout stays empty."""
+    """Errors are printed above them, and a table of the results below."""
     (folder / "a.txt").write_text("x" * 3_000_000)
     args = ["files", "upload", "-r", "docs", "docs/missing.txt"]
-    result = cli(*args, FORCE_COLOR="1", TERM="xterm-256color")
+    result = cli(*args, **TERMINAL)
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.stderr)
-    assert result.stdout == ""
+    assert len(re.findall(r"uploaded +or_file_\w{24} +\S+ +docs/", result.stdout)) == 3
+    assert re.search(r"failed +missing.txt +docs/missing.txt", result.stdout)
     assert "all files" in plain
     assert "2.9/2.9 MiB" in plain
     assert re.search(r"openrouter-async: docs/missing.txt: ", plain)
     assert "3 uploaded, 1 failed" in plain or "1 failed, 3 uploaded" in plain
 
 
+@pytest.mark.parametrize("width", ["40", "200"])
+def test_single_upload_on_a_terminal_ends_with_its_id(cli, rows, folder, width):
+    """In one line below the summary, however narrow the terminal is."""
+    result = cli("files", "upload", "docs/a.txt", **TERMINAL, COLUMNS=width)
+    (stored,) = rows("files", "ls")
+    assert result.stdout == f"uploaded  {stored['id']}  a.txt  docs/a.txt\n"
+    assert "1 uploaded; 5 bytes in" in result.stderr
+    failed = cli("files", "upload", "docs/missing.txt", **TERMINAL)
+    assert (failed.exit_code, failed.stdout) == (1, "failed  missing.txt  docs/missing.txt\n")
+
+
 def test_lines_replace_bars_on_a_dumb_terminal(cli, folder):
     """It cannot move its cursor."""
-    result = cli("files", "upload", "docs/a.txt", FORCE_COLOR="1", TERM="dumb")
+    result = cli("files", "upload", "docs/a.txt", **{**TERMINAL, "TERM": "dumb"})
     assert result.stdout.startswith("uploaded\tor_file_")
     assert "all files" not in result.stderr
 
@@ -380,7 +395,7 @@ def test_lines_replace_bars_on_a_dumb_terminal(cli, folder):
 def test_bars_are_left_out_on_request(cli, folder, option):
     """Even on a terminal."""
     args = ["files", "upload", "docs/a.txt", option]
-    result = cli(*args, FORCE_COLOR="1", TERM="xterm-256color")
+    result = cli(*args, **TERMINAL)
     assert result.exit_code == 0
     assert "all files" not in result.output
 
@@ -392,7 +407,7 @@ def test_counting_a_huge_folder_can_be_interrupted(cli, emulator, monkeypatch, f
         "openrouter_async.cli._local_files.walk", lambda *_, **__: itertools.repeat(entry)
     )
     threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
-    result = cli("files", "upload", "-r", "docs", FORCE_COLOR="1", TERM="xterm-256color")
+    result = cli("files", "upload", "-r", "docs", **TERMINAL)
     assert (result.exit_code, emulator.requests()) == (4, [])
     assert "interrupted" in result.stderr
 

@@ -1,4 +1,5 @@
 import io
+import os
 from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
@@ -10,8 +11,8 @@ from openrouter_async.cli.app import app
 COMMAND = typer.main.get_command(app)
 """Built once: that takes longer than most commands do. Typer's own runner does it each time."""
 
-TERMINAL = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
-"""What makes the commands believe that they write to a terminal."""
+TERMINAL = {"PRETEND_TERMINAL": "1", "TERM": "xterm-256color"}
+"""An environment in which the commands are given streams that claim to be terminals."""
 
 
 @frozen
@@ -30,6 +31,9 @@ class Result:
 class _Captured(io.TextIOWrapper):
     def __init__(self):
         super().__init__(io.BytesIO(), "utf-8", write_through=True)
+
+    def isatty(self):
+        return "PRETEND_TERMINAL" in os.environ
 
     def text(self):
         return self.buffer.getvalue().decode()
