@@ -40,9 +40,7 @@ def pytest_terminal_summary(terminalreporter):
         return
     heads = ["rows", "calls", "met", "requests", "leaks"]
     terminalreporter.section("faults: tried, met, requests counted at the server, leaks")
-    terminalreporter.write_line(
-        "".join(f"{head:>12}" for head in ["group", "client", *heads])
-    )
+    terminalreporter.write_line("".join(f"{head:>12}" for head in ["group", "client", *heads]))
     for (group, client_class), count in sorted(totals.items()):
         cells = [group, client_class, *(count[head] for head in heads)]
         terminalreporter.write_line("".join(f"{cell:>12}" for cell in cells))

@@ -10,7 +10,7 @@ import pytest
 from support.servers import http_response
 
 from openrouter_async import errors
-from openrouter_async._content import sources as _sources
+from openrouter_async._content import files
 from openrouter_async.errors import UploadSourceError
 
 from .harness import QUICK, Content
@@ -279,8 +279,7 @@ class OwnError(Exception):
 @pytest.mark.parametrize("kind", ["plain", "async"])
 @pytest.mark.parametrize("error", [OSError, TimeoutError, ConnectionResetError, OwnError])
 def test_what_an_iterator_raises_is_the_sources_own(harness, kind, error):
-    """What the system refuses becomes an error of ours; all else is the caller's, as it is."""
-    expected = OwnError if error is OwnError else UploadSourceError
+    """An error of ours with the original as its cause, never taken for a connection's."""
 
     def chunks():
         yield b"0" * 600_000
@@ -292,9 +291,9 @@ def test_what_an_iterator_raises_is_the_sources_own(harness, kind, error):
 
     async def scenario(run):
         source = later() if kind == "async" else chunks()
-        with pytest.raises(expected) as caught:
+        with pytest.raises(UploadSourceError) as caught:
             await run.client.files.upload(source, filename="a.bin")
-        assert type(caught.value) is expected
+        assert isinstance(caught.value.__cause__, error)
         run.check_redacted(caught.value)
         assert len(run.server.requests) <= 1
         assert sum(bool(request.body) for request in run.server.requests) == 0
@@ -305,13 +304,13 @@ def test_what_an_iterator_raises_is_the_sources_own(harness, kind, error):
 
 def test_a_slow_disk_meets_the_limit_in_all(harness, path, monkeypatch):
     """The call ends when the read that runs does; the file is closed by then."""
-    original = _sources._read
+    original = files._read
 
-    def slowly(file, remaining):
+    def slowly(file, remaining, status):
         time.sleep(0.05)
-        return original(file, remaining)
+        return original(file, remaining, status)
 
-    monkeypatch.setattr(_sources, "_read", slowly)
+    monkeypatch.setattr(files, "_read", slowly)
 
     async def scenario(run):
         error = await run.fails(
