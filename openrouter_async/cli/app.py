@@ -7,6 +7,7 @@ import typer
 from .. import __version__
 from . import budgets, files, members, workspaces
 from ._extras import epilog
+from .api import api
 from .demo.command import demo
 from .doctor import doctor
 from .download import download
@@ -58,6 +59,7 @@ _workspaces.add_typer(_members, name="members")
 
 app.add_typer(_files, name="files")
 app.add_typer(_workspaces, name="workspaces")
+app.command()(api)
 app.command()(doctor)
 app.command()(emulator)
 app.command()(demo)

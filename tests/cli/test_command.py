@@ -244,6 +244,7 @@ def test_every_command_has_the_common_options(cli):
         *(["workspaces", name] for name in ("ls", "show", "create", "update", "rm")),
         *(["workspaces", "budgets", name] for name in ("ls", "set", "rm")),
         *(["workspaces", "members", name] for name in ("ls", "add", "rm")),
+        ["api"],
         ["doctor"],
         ["emulator"],
         ["demo"],

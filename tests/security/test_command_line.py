@@ -42,6 +42,7 @@ ARGUMENTS = {
     "workspaces members ls": ["x"],
     "workspaces members add": ["x", "user_abc123"],
     "workspaces members rm": ["x", "user_abc123", "--yes"],
+    "api": ["GET", "/workspaces"],
     "doctor": [],
     "emulator": ["--host", "192.0.2.1"],  # fails: not an address of this machine
     "demo": ["--live"],
@@ -170,7 +171,7 @@ def test_no_response_controls_the_terminal(run, emulator, command, env):
     assert controls_in(shown) == set()
     assert "\x1b[6n" not in shown
     if command not in SILENT:
-        assert ESCAPED[:60] in shown
+        assert ESCAPED[:60] in shown or json.dumps(MALICIOUS)[1:60] in shown
 
 
 @pytest.mark.parametrize("command", COMMANDS)
