@@ -2,8 +2,10 @@
 
 They are recognized by the rule of `openrouter_async._core.uploads_seen`, with two differences to a
 single upload: one listing serves all lost uploads of the run, and the files that the journal names
-are known as well. Where only some of the uploads with the same name and size have arrived, nothing
-tells which: sending all again would store one twice, so all of them stay ``unknown``.
+are known as well. What an earlier run left pending is looked for by the journal alone: this process
+may have seen the response to an upload that the earlier run could not write down. Where only some
+of the uploads with the same name and size have arrived, nothing tells which: sending all again
+would store one twice, so all of them stay ``unknown``.
 """
 
 from collections import Counter
@@ -46,9 +48,18 @@ class LostUploads:
         """Whether a file's id is that of an upload which was not lost."""
         self._candidates: dict[UploadKey, list[FileMetadata]] = {}
         self._ambiguous: set[UploadKey] = set()
+        self._by_journal = False
 
-    async def search(self, lost: Iterable[tuple[UploadKey, datetime]]) -> None:
-        """List the files, and keep those that may be one of the lost: by name, size and time."""
+    async def search(
+        self, lost: Iterable[tuple[UploadKey, datetime]], *, by_journal: bool = False
+    ) -> None:
+        """List the files, and keep those that may be one of the lost: by name, size and time.
+
+        Args:
+            lost: Names and sizes, with the times from when on they may be stored.
+            by_journal: Whether only the journal tells which files are known already.
+        """
+        self._by_journal = by_journal
         wanted: dict[UploadKey, datetime] = {}
         counts: Counter[UploadKey] = Counter()
         for key, since in lost:
@@ -80,8 +91,11 @@ class LostUploads:
         return None
 
     def _is_candidate(self, file: FileMetadata, since: datetime) -> bool:
-        known = self._is_known(file.id) or file.id in self._transport.uploads_seen
-        return not known and file.created_at >= since - self._transport.clock.margin
+        seen = not self._by_journal and file.id in self._transport.uploads_seen
+        return (
+            not (seen or self._is_known(file.id))
+            and file.created_at >= since - self._transport.clock.margin
+        )
 
 
 def may_be_stored(error: OpenRouterError) -> bool:

@@ -188,7 +188,8 @@ class _UploadRun(Run):
         # At most the grace period: with a clock that was set back, the journal is from the future.
         await asyncio.sleep(min(_GRACE, journal.last_written + _GRACE - time.time()))
         await self._lost_uploads.search(
-            (key_of(entry.filename, entry.size), started) for entry, started in pending.items()
+            ((key_of(entry.filename, entry.size), started) for entry, started in pending.items()),
+            by_journal=True,
         )
 
     async def _search_for_lost(self) -> bool:

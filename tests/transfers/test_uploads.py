@@ -1,6 +1,7 @@
 """Bulk uploads: one outcome for each source, and each file stored once."""
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from attrs import evolve
 from openrouter_async import AsyncOpenRouter, RetryConfig, errors
 from openrouter_async.transfers import Entry, walk
 from openrouter_async.transfers import engine as _engine
+from openrouter_async.transfers import journal_file as _journal_file
 from openrouter_async.transfers import uploads as _uploads
 
 QUICK = RetryConfig(initial_interval=0.01, max_interval=0.02)
@@ -540,6 +542,31 @@ async def test_with_checksums_a_touched_file_is_recognized(client, tree, tmp_pat
     path.write_text("b.txt\n".ljust(20, "y"))
     changed = await gathered(client.files.upload_many(sources, journal=journal, checksum=True))
     assert Counter(o.status for o in changed) == {"skipped": 1, "uploaded": 1}
+
+
+async def test_after_a_full_disk_a_second_run_by_the_same_client_stores_nothing_twice(
+    client, emulator, tree, tmp_path, monkeypatch
+):
+    """The client has seen responses that the journal could not take note of."""
+    paths = tree(*numbered(60))
+    journal = tmp_path / "run.jsonl"
+    write = _journal_file._write
+
+    def write_within_room(descriptor, data):
+        if journal.read_bytes().count(b'"uploaded"') > 10 and b'"uploaded"' in bytes(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data)
+
+    emulator.faults({"operation": "upload_file", "delay": 0.02, "times": None})
+    with monkeypatch.context() as patch:
+        patch.setattr(_journal_file, "_write", write_within_room)
+        with pytest.raises(errors.JournalError, match="No space"):
+            await gathered(client.files.upload_many(paths, journal=journal))
+    await asyncio.sleep(0.1)
+    outcomes = await gathered(client.files.upload_many(paths, journal=journal))
+    assert len(outcomes) == 60
+    assert all(outcome.file for outcome in outcomes)
+    assert await names(client) == numbered(60)
 
 
 async def test_with_a_journal_streams_are_refused(client, tmp_path):
