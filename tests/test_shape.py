@@ -39,7 +39,7 @@ CORE = {room for room, level in LEVELS.items() if level <= LEVELS["__init__"]}
 
 # Each dependency has one door; no other module of the core imports it.
 DOORS = {
-    "anyio": ["_workers", "_core.*", "_http.*", "_sync.portal", "client", "transfers.*"],
+    "anyio": ["_workers", "_core.*", "_http.*", "_sync.portal", "client"],
     "attrs": ["*"],
     "backoff": ["_core.retry"],
     "cattrs": ["_core.codec", "_core.fast_decode"],
