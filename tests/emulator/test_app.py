@@ -115,7 +115,7 @@ def test_an_unexpected_error_is_a_500_without_a_traceback(
     http: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The traceback is logged."""
-    monkeypatch.setattr(_files, "_page", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(_files, "page_json", lambda *_, **__: 1 / 0)
     response = http.get("/files")
     assert error_of(response) == (500, "Internal Server Error")
     assert "ZeroDivisionError" not in response.text

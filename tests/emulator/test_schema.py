@@ -57,6 +57,7 @@ def old_data(data: Path) -> Path:
             DROP INDEX deleted_files_by_workspace;
             DROP INDEX keys_by_workspace;
             DROP INDEX default_workspace;
+            ALTER TABLE files DROP COLUMN purpose;
             PRAGMA user_version = 1;
         """)
     return data
@@ -69,7 +70,7 @@ def test_a_directory_of_an_earlier_version_is_brought_up_to_date(
     """Version 0 is a directory of version 1 from before versions were kept."""
     query(old_data, f"PRAGMA user_version = {version}")
     assert names(old_data) == ["a.txt"]
-    assert query(old_data, "PRAGMA user_version") == [(2,)]
+    assert query(old_data, "PRAGMA user_version") == [(3,)]
     assert query(old_data, "SELECT bytes FROM storage_use") == [(3,)]
 
 
@@ -113,7 +114,7 @@ def test_a_migration_adds_a_column_and_keeps_the_rows(
     for _ in range(2):  # the second start has nothing left to migrate
         assert names(data) == ["a.txt"]
         assert query(data, "SELECT filename, note FROM files") == [("a.txt", "none")]
-        assert query(data, "PRAGMA user_version") == [(3,)]
+        assert query(data, "PRAGMA user_version") == [(4,)]
 
 
 def test_a_migration_that_rebuilds_a_table_keeps_the_rows_that_refer_to_it(
@@ -132,7 +133,7 @@ def test_a_migration_that_rebuilds_a_table_keeps_the_rows_that_refer_to_it(
 def test_a_directory_of_a_newer_version_is_refused_unchanged(data: Path) -> None:
     query(data, "PRAGMA user_version = 7")
     before = contents(data)
-    with pytest.raises(RuntimeError, match=r"newer version .*schema 7; this one knows 2"):
+    with pytest.raises(RuntimeError, match=r"newer version .*schema 7; this one knows 3"):
         run_emulator(data).__enter__()
     assert contents(data) == before
 
@@ -144,7 +145,7 @@ def test_a_migration_that_fails_leaves_the_directory_as_it_was(
     before = contents(data)
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, ADD_COLUMN, failing))
-        with pytest.raises(RuntimeError, match="could not be migrated from schema 2 to 4: "):
+        with pytest.raises(RuntimeError, match="could not be migrated from schema 3 to 5: "):
             run_emulator(data).__enter__()
     assert contents(data) == before
     assert names(data) == ["a.txt"]

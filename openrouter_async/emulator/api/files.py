@@ -1,7 +1,8 @@
 """Handlers of the Files API."""
 
 import sqlite3
-from typing import Any, Final, get_args
+from collections.abc import Collection
+from typing import Final, get_args
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -24,13 +25,14 @@ from ..store.spool import Spool
 from .content_type import detect
 from .errors import ApiError
 from .filenames import filename_problem
-from .multipart import PartReader
+from .multipart import Part, PartReader
 from .registry import handles
+from .shapes import OPENROUTER, confirmation_json, file_json, page_json, shape_for
 from .validate import choice, integer, uuid_or_none
 
 __all__ = [
-    "OPENROUTER",
     "PROVIDERS",
+    "PURPOSE",
     "delete_file",
     "download_file",
     "list_files",
@@ -40,10 +42,10 @@ __all__ = [
     "upload_file",
 ]
 
-OPENROUTER: Final = "openrouter"
-"""The storage of files that are not at a provider."""
 PROVIDERS: Final[tuple[str, ...]] = get_args(FileProvider)
 """Providers that store files for accounts with an API key there."""
+PURPOSE: Final = ("purpose",)
+"""The part that OpenAI's SDK sends beside the file."""
 _DEFAULT_LIMIT, _MAX_LIMIT = 100, 1000
 _CHUNK_SIZE = 256 * 1024
 
@@ -55,7 +57,8 @@ async def list_files(request: Request) -> JSONResponse:
     storage = await _storage_scope(state, request)
     listing = _listing(state, request, storage)
     page, has_more = await state.store.transact(lambda db: rows.list_page(db, storage, listing))
-    return JSONResponse(_page(storage, page, has_more=has_more or _repeats_cursor(request)))
+    shape = shape_for(storage, request.headers)
+    return JSONResponse(page_json(page, shape, has_more=has_more or _repeats_cursor(request)))
 
 
 @handles(UPLOAD_FILE)
@@ -63,10 +66,12 @@ async def upload_file(request: Request) -> JSONResponse:
     """Store an uploaded file and return it."""
     state = state_of(request)
     storage = await _storage_scope(state, request)
+    shape = shape_for(storage, request.headers)
+    fields = PURPOSE if shape == "openai" else ()
     async with Spool(state.store) as spool:
-        filename = await read_upload(request, spool, state.max_file_bytes)
-        row = await store_file(state, storage, spool, filename)
-    return JSONResponse(rows.to_json(row))
+        part = await read_upload(request, spool, state.max_file_bytes, fields)
+        row = await store_file(state, storage, spool, part)
+    return JSONResponse(file_json(row, shape))
 
 
 @handles(DELETE_FILE)
@@ -77,23 +82,21 @@ async def delete_file(request: Request) -> JSONResponse:
     file_id = request.path_params["file_id"]
     blob = await state.store.transact(lambda db: rows.delete(db, storage, file_id))
     await state.store.run(lambda: state.store.remove_blobs([blob]))
-    confirmation = {"_shape": storage.provider, "id": file_id}
-    if storage.provider == "openai":
-        return JSONResponse({**confirmation, "object": "file", "deleted": True})
-    return JSONResponse({**confirmation, "type": "file_deleted"})
+    return JSONResponse(confirmation_json(file_id, shape_for(storage, request.headers)))
 
 
 @handles(RETRIEVE_FILE)
 async def retrieve_file(request: Request) -> JSONResponse:
     """Return a file's metadata."""
-    return JSONResponse(rows.to_json(await _find_row(request)))
+    storage, row = await _find_row(request)
+    return JSONResponse(file_json(row, shape_for(storage, request.headers)))
 
 
 @handles(DOWNLOAD_FILE)
 async def download_file(request: Request) -> Response:
     """Return the content of a file that the service created."""
     store = state_of(request).store
-    row = await _find_row(request)
+    _, row = await _find_row(request)
     if not row["downloadable"]:
         raise ApiError(400, "File is not downloadable: only files created by the service are")
     return _ContentResponse(store, row)
@@ -122,13 +125,17 @@ class _ContentResponse(Response):
             await send({"type": "http.response.body", "body": b""})
 
 
-async def read_upload(request: Request, spool: Spool, limit: int) -> str:
-    """Write the file in a multipart body to ``spool``; return its name.
+async def read_upload(
+    request: Request, spool: Spool, limit: int, fields: Collection[str] = ()
+) -> Part:
+    """Write the file in a multipart body to ``spool``; return its part without the content.
+
+    ``fields`` are the names of parts that may stand beside the file.
 
     Raises:
         ApiError: 400 for an invalid body, 413 as soon as the file exceeds ``limit`` bytes.
     """
-    reader = PartReader(request.headers.get("content-type", ""))
+    reader = PartReader(request.headers.get("content-type", ""), fields)
     async for chunk in request.stream():
         await spool.write(reader.feed(chunk))
         if spool.size > limit:
@@ -140,24 +147,25 @@ async def read_upload(request: Request, spool: Spool, limit: int) -> str:
         "headers": part.headers,
         "size": spool.size,
         "sha256": spool.sha256,
+        **part.fields,
     }
-    return part.filename
+    return part
 
 
 async def store_file(
     state: EmulatorState,
     storage: StorageScope,
     spool: Spool,
-    filename: str,
+    part: Part,
     *,
     downloadable: bool = False,
 ) -> sqlite3.Row:
-    """Validate and store a received file; return its row.
+    """Validate and store a received file, which is in ``spool``; return its row.
 
     Raises:
         ApiError: 400 for an invalid name, size or type, 403 if the workspace is full.
     """
-    problem = filename_problem(filename)
+    problem = filename_problem(part.filename)
     if problem is not None:
         raise ApiError(400, f"filename: {problem}")
     if spool.size == 0:
@@ -165,7 +173,10 @@ async def store_file(
     mime_type = await state.store.run(lambda: detect(spool.path))
     if mime_type is None and not downloadable:
         raise ApiError(400, "Unsupported file type")
-    file = NewFile(filename, mime_type or "application/octet-stream", spool.size, downloadable)
+    # The service itself creates files of any type.
+    mime_type = mime_type or "application/octet-stream"
+    purpose = part.fields.get("purpose")
+    file = NewFile(part.filename, mime_type, spool.size, downloadable, purpose)
     return await state.store.run(
         lambda: state.store.commit(
             spool.path, lambda db, blob: rows.insert(db, storage, file, blob, state.quota_bytes)
@@ -173,11 +184,11 @@ async def store_file(
     )
 
 
-async def _find_row(request: Request) -> sqlite3.Row:
+async def _find_row(request: Request) -> tuple[StorageScope, sqlite3.Row]:
     state = state_of(request)
     storage = await _storage_scope(state, request)
     file_id = request.path_params["file_id"]
-    return await state.store.transact(lambda db: rows.find(db, storage, file_id))
+    return storage, await state.store.transact(lambda db: rows.find(db, storage, file_id))
 
 
 async def _storage_scope(state: EmulatorState, request: Request) -> StorageScope:
@@ -214,20 +225,3 @@ def _listing(state: EmulatorState, request: Request, storage: StorageScope) -> L
 def _repeats_cursor(request: Request) -> bool:
     fault = request.state.logged.fault
     return fault is not None and fault.repeat_cursor
-
-
-def _page(storage: StorageScope, page: list[sqlite3.Row], *, has_more: bool) -> dict[str, Any]:
-    ids = [row["id"] for row in page]
-    last = ids[-1] if ids else None
-    body = {
-        "_shape": storage.provider,
-        "data": [rows.to_json(row) for row in page],
-        "has_more": has_more,
-        "first_id": ids[0] if ids else None,
-        "last_id": last,
-    }
-    if storage.provider == "openai":
-        return {**body, "object": "list"}
-    if storage.provider == "anthropic":
-        return body
-    return {**body, "cursor": rows.cursor_after(last or "none") if has_more else None}

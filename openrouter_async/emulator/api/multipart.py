@@ -1,11 +1,11 @@
-"""Reading the one part of an upload's multipart body, chunk by chunk."""
+"""Reading the file in an upload's multipart body, chunk by chunk."""
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -17,30 +17,38 @@ _PARAMETER = re.compile(rb';\s*([^=;\s]+)\s*=\s*(?:"([^"]*)"|([^;\s]*))')
 _EXTENDED_VALUE = re.compile(rb"([\w.-]+)'[\w-]*'(.*)")
 _CHARSETS = frozenset({b"utf-8", b"iso-8859-1", b"us-ascii"})
 _MAX_PREAMBLE = 64 * 1024
+_MAX_FIELD = 1024
 
 
 @frozen
 class Part:
-    """Headers of the file's part."""
+    """The file's part, without its content."""
 
     filename: str
-    headers: list[tuple[str, str]]
+    headers: Sequence[tuple[str, str]] = ()
     """All headers as received."""
+    fields: Mapping[str, str] = field(factory=dict)
+    """The values of the parts beside the file."""
 
 
 class PartReader:
     """Incremental parser that extracts the file from a multipart body.
 
     Raises:
-        ApiError: 400; the body is not multipart with exactly one part, ``file``.
+        ApiError: 400; the body is not multipart with exactly one part ``file``, and beside it
+            no other parts than the given ``fields``.
     """
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, fields: Collection[str] = ()) -> None:
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
             raise ApiError(400, "Content-Type: must be multipart/form-data with a boundary")
         self._headers: list[tuple[bytes, bytes]] = []
         self._name = self._value = b""
+        self._allowed = fields
+        self._fields: dict[str, bytes] = {}
+        self._field: str | None = None
+        """The name of the current part, None for the file."""
         self._part: Part | None = None
         self._chunks: list[bytes] = []
         self._ended = False
@@ -82,7 +90,11 @@ class PartReader:
             raise ApiError(400, "Malformed multipart body: it ends too early")
         if self._part is None:
             raise ApiError(400, "file: is required")
-        return self._part
+        try:
+            fields = {name: value.decode() for name, value in self._fields.items()}
+        except UnicodeDecodeError:
+            raise ApiError(400, f"{', '.join(self._fields)}: must be UTF-8") from None
+        return evolve(self._part, fields=fields)
 
     def _skip_preamble(self, data: bytes) -> bytes:
         """Return a chunk without the preamble that RFC 2046 allows, which the parser refuses."""
@@ -100,8 +112,7 @@ class PartReader:
         return self._delimiter + rest
 
     def _on_part_begin(self) -> None:
-        if self._part is not None:
-            raise ApiError(400, "Only one part is allowed: file")
+        self._headers = []
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -117,14 +128,26 @@ class PartReader:
         by_name = {name.lower(): value for name, value in self._headers}
         disposition = by_name.get(b"content-disposition", b"")
         parameters = _parameters(disposition)
-        if parameters.get(b"name") != b"file":
+        name = parameters.get(b"name", b"").decode("latin-1")
+        if name == "file" and self._part is None:
+            self._field = None
+            headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in self._headers]
+            self._part = Part(_filename(parameters), headers)
+        elif name in self._allowed and name not in self._fields:
+            self._field, self._fields[name] = name, b""
+        elif self._allowed:
+            allowed = " and ".join(("file", *self._allowed))
+            raise ApiError(400, f"Only one part each is allowed: {allowed}")
+        else:
             raise ApiError(400, "Only one part is allowed: file")
-        filename = _filename(parameters)
-        headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in self._headers]
-        self._part = Part(filename, headers)
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._chunks.append(data[start:end])
+        if self._field is None:
+            self._chunks.append(data[start:end])
+            return
+        self._fields[self._field] += data[start:end]
+        if len(self._fields[self._field]) > _MAX_FIELD:
+            raise ApiError(400, f"{self._field}: is longer than {_MAX_FIELD} bytes")
 
     def _on_end(self) -> None:
         self._ended = True

@@ -13,10 +13,11 @@ from starlette.routing import Route
 from ..._http.proxies import is_loopback
 from ..api.auth import Key, bearer_token, digest, same_secret
 from ..api.errors import ApiError
-from ..api.files import OPENROUTER, PROVIDERS, store_file
+from ..api.files import PROVIDERS, store_file
+from ..api.multipart import Part
+from ..api.shapes import OPENROUTER, file_json
 from ..api.validate import json_object, uuid_or_none
 from ..state import AccountSettings, EmulatorState, state_of
-from ..store import files as file_rows
 from ..store import workspaces as workspace_rows
 from ..store.files import StorageScope
 from ..store.spool import Spool
@@ -43,10 +44,10 @@ async def _create_file(request: Request, state: EmulatorState) -> object:
         async for chunk in request.stream():
             await spool.write(chunk)
         await spool.finish()
-        filename = request.query_params.get("filename", "")
+        part = Part(request.query_params.get("filename", ""))
         storage = StorageScope(workspace_id, OPENROUTER)
-        row = await store_file(state, storage, spool, filename, downloadable=True)
-    return file_rows.to_json(row)
+        row = await store_file(state, storage, spool, part, downloadable=True)
+    return file_json(row, OPENROUTER)
 
 
 async def _set_faults(request: Request, state: EmulatorState) -> object:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..._http.proxies import is_loopback
 from ..api.errors import ApiError, error_message, error_response
-from ..api.files import read_upload
+from ..api.files import PURPOSE, read_upload
 from ..serving import sockets
 from ..state import EmulatorState
 from ..store.spool import Spool
@@ -115,7 +115,7 @@ class RequestMiddleware:
         try:
             async with Spool(self._state.store) as spool:
                 request = Request(logged.scope, receive)
-                await read_upload(request, spool, self._state.max_file_bytes)
+                await read_upload(request, spool, self._state.max_file_bytes, PURPOSE)
         except ApiError:
             await _drain(logged, receive)
 

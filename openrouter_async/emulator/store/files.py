@@ -5,13 +5,13 @@ import binascii
 import json
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 from attrs import frozen
 
 from ..api.errors import ApiError
 from ..api.validate import loads
-from .database import iso_time, new_file_id, now_ms
+from .database import new_file_id, now_ms
 
 __all__ = [
     "Listing",
@@ -23,7 +23,6 @@ __all__ = [
     "id_in_cursor",
     "insert",
     "list_page",
-    "to_json",
 ]
 
 _FORWARD = (
@@ -56,6 +55,8 @@ class NewFile:
     mime_type: str
     size_bytes: int
     downloadable: bool = False
+    purpose: str | None = None
+    """What the file is for, in OpenAI's words."""
 
 
 @frozen
@@ -83,7 +84,7 @@ def insert(
     id_ = new_file_id()
     db.execute(
         "INSERT INTO files (id, workspace_id, provider, filename, mime_type, size_bytes,"
-        " downloadable, blob, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " downloadable, purpose, blob, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             id_,
             storage.workspace_id,
@@ -92,6 +93,7 @@ def insert(
             file.mime_type,
             file.size_bytes,
             file.downloadable,
+            file.purpose,
             blob,
             now_ms(),
         ),
@@ -176,28 +178,3 @@ def id_in_cursor(cursor: str) -> str:
     if not isinstance(file_id, str):
         raise ApiError(400, "cursor: is not valid")
     return file_id
-
-
-def to_json(row: sqlite3.Row) -> dict[str, Any]:
-    """Return a file in its storage's format."""
-    if row["provider"] == "openai":
-        return {
-            "_shape": "openai",
-            "id": row["id"],
-            "object": "file",
-            "bytes": row["size_bytes"],
-            "created_at": row["created_at"] // 1000,
-            "filename": row["filename"],
-            "purpose": "user_data",
-            "status": "processed",
-        }
-    return {
-        "_shape": row["provider"],
-        "id": row["id"],
-        "type": "file",
-        "filename": row["filename"],
-        "mime_type": row["mime_type"],
-        "size_bytes": row["size_bytes"],
-        "created_at": iso_time(row["created_at"]),
-        "downloadable": bool(row["downloadable"]),
-    }

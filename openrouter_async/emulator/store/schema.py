@@ -94,7 +94,8 @@ CREATE INDEX deleted_files_by_workspace ON deleted_files (workspace_id);
 CREATE INDEX keys_by_workspace ON keys (workspace_id);
 CREATE INDEX default_workspace ON workspaces (is_default) WHERE is_default;
 """
-MIGRATIONS: Final[Sequence[str]] = (_VERSION_1, _VERSION_2)
+_VERSION_3: Final = "ALTER TABLE files ADD COLUMN purpose TEXT"
+MIGRATIONS: Final[Sequence[str]] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """SQL scripts without transaction statements; the n-th one leads to version n."""
 
 
