@@ -53,17 +53,32 @@ class UploadsSeen:
     """What a client remembers of its latest uploads."""
 
     def __init__(self) -> None:
-        self._ids: deque[str] = deque(maxlen=_REMEMBERED)
+        self._ids: dict[str, str | None] = {}
+        """The latest files that uploads have become, each with the journal it was sent by."""
         self._open: set[OpenUpload] = set()
         self._unknown: deque[OpenUpload] = deque(maxlen=_REMEMBERED)
 
     def __contains__(self, file_id: str) -> bool:
         return file_id in self._ids
 
-    def add(self, file_id: str) -> None:
-        """Remember the id of a file that an upload has become."""
-        if file_id not in self._ids:
-            self._ids.append(file_id)
+    def add(self, file_id: str, journal: str | None = None) -> None:
+        """Remember the id of a file that an upload has become.
+
+        Args:
+            file_id: The file's id.
+            journal: Path of the journal that is to know it, too.
+        """
+        self._ids[file_id] = journal
+        if len(self._ids) > _REMEMBERED:
+            del self._ids[next(iter(self._ids))]
+
+    def seen_elsewhere(self, file_id: str, journal: str) -> bool:
+        """Whether a file belongs to an upload that was not sent by the journal's runs.
+
+        What those runs have sent, only the journal itself tells: a response may have arrived that
+        it could not take note of.
+        """
+        return self._ids.get(file_id, journal) != journal
 
     @contextmanager
     def sending(self, filename: str, size: int | None) -> Iterator[None]:

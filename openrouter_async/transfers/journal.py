@@ -109,6 +109,7 @@ class Journal:
     """Journal of one run, locked against other runs until it is closed.
 
     Attributes:
+        path: Its absolute path.
         pending: Entries that had started, or were unknown, when earlier runs ended, and have not
             finished in this one; with the time at which each first started.
         last_written: When earlier runs last wrote, as a Unix timestamp; 0.0 for a new journal.
@@ -118,6 +119,7 @@ class Journal:
         """Set the path; `open` opens the file."""
         self._path = os.fspath(path)
         self._file = JournalFile(self._path)
+        self.path = self._file.path
         self._uploaded = _UploadedEntries(self._file)
         self.pending: dict[JournalEntry, datetime] = {}
         self.last_written = 0.0

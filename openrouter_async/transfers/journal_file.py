@@ -61,12 +61,13 @@ class JournalFile:
     """File that is locked while it is open.
 
     Attributes:
+        path: Its absolute path.
         size: Its length in bytes.
         modified: Its modification time when it was opened, as a Unix timestamp.
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = os.path.abspath(path)  # noqa: PTH100 - does not resolve links
         self._descriptor = -1
         self._torn = False
         self.size = 0
@@ -79,7 +80,7 @@ class JournalFile:
             ValueError: It is not a regular file, or is in use by another run.
             OSError: It cannot be opened.
         """
-        self._descriptor = os.open(self._path, _FLAGS, 0o666)
+        self._descriptor = os.open(self.path, _FLAGS, 0o666)
         if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             msg = "it is not a regular file"
             raise ValueError(msg)
@@ -90,6 +91,22 @@ class JournalFile:
             raise ValueError(msg) from None
         state = os.fstat(self._descriptor)
         self.size, self.modified = state.st_size, state.st_mtime
+        self._check_in_place()
+
+    def _check_in_place(self) -> None:
+        """Check that the next run will find at this path what was written.
+
+        Raises:
+            ValueError: Another program has deleted, replaced or cut the file.
+        """
+        written = self.size  # by another thread; it only grows
+        try:
+            in_place = self.is_at(os.stat(self.path))  # noqa: PTH116
+        except FileNotFoundError:
+            in_place = False
+        if not in_place or os.fstat(self._descriptor).st_size < written:
+            msg = "another program has deleted, replaced or cut it during the run"
+            raise ValueError(msg)
 
     def head(self) -> bytes:
         """Return the first 64 KiB."""
@@ -142,15 +159,21 @@ class JournalFile:
         self._torn = False
 
     def sync(self) -> None:
-        """Bring everything written so far to the disk."""
+        """Bring everything written so far to the disk.
+
+        Raises:
+            ValueError: Another program has deleted, replaced or cut the file.
+            OSError: The disk cannot be written.
+        """
         os.fsync(self._descriptor)
+        self._check_in_place()
 
     def sync_name(self) -> None:
         """Bring the file's name to the disk, where the operating system supports it."""
         if os.name != "posix":
             return
         with suppress(OSError):  # an unreadable directory, or a file system without directory fsync
-            directory = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY)  # noqa: PTH120
+            directory = os.open(os.path.dirname(self.path) or ".", os.O_RDONLY)  # noqa: PTH120
             try:
                 os.fsync(directory)
             finally:

@@ -2,8 +2,8 @@
 
 They are recognized by the rule of `openrouter_async._core.uploads_seen`, with two differences to a
 single upload: one listing serves all lost uploads of the run, and the files that the journal names
-are known as well. What an earlier run left pending is looked for by the journal alone: this process
-may have seen the response to an upload that the earlier run could not write down. Where only some
+are known as well. What earlier runs left pending is looked for by their journal alone: this process
+may have seen responses to their uploads that the journal could not take note of. Where only some
 of the uploads with the same name and size have arrived, nothing tells which: sending all again
 would store one twice, so all of them stay ``unknown``.
 """
@@ -48,18 +48,18 @@ class LostUploads:
         """Whether a file's id is that of an upload which was not lost."""
         self._candidates: dict[UploadKey, list[FileMetadata]] = {}
         self._ambiguous: set[UploadKey] = set()
-        self._by_journal = False
+        self._journal: str | None = None
 
     async def search(
-        self, lost: Iterable[tuple[UploadKey, datetime]], *, by_journal: bool = False
+        self, lost: Iterable[tuple[UploadKey, datetime]], *, journal: str | None = None
     ) -> None:
         """List the files, and keep those that may be one of the lost: by name, size and time.
 
         Args:
             lost: Names and sizes, with the times from when on they may be stored.
-            by_journal: Whether only the journal tells which files are known already.
+            journal: Path of the journal, if earlier runs with it have sent them.
         """
-        self._by_journal = by_journal
+        self._journal = journal
         wanted: dict[UploadKey, datetime] = {}
         counts: Counter[UploadKey] = Counter()
         for key, since in lost:
@@ -86,12 +86,16 @@ class LostUploads:
         for file in found:
             if item.lost_since is not None and self._is_candidate(file, item.lost_since):
                 found.remove(file)
-                self._transport.uploads_seen.add(file.id)
+                self._transport.uploads_seen.add(file.id, self._journal)
                 return file
         return None
 
     def _is_candidate(self, file: FileMetadata, since: datetime) -> bool:
-        seen = not self._by_journal and file.id in self._transport.uploads_seen
+        seen_uploads = self._transport.uploads_seen
+        if self._journal is None:
+            seen = file.id in seen_uploads
+        else:
+            seen = seen_uploads.seen_elsewhere(file.id, self._journal)
         return (
             not (seen or self._is_known(file.id))
             and file.created_at >= since - self._transport.clock.margin

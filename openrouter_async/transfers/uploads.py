@@ -189,7 +189,7 @@ class _UploadRun(Run):
         await asyncio.sleep(min(_GRACE, journal.last_written + _GRACE - time.time()))
         await self._lost_uploads.search(
             ((key_of(entry.filename, entry.size), started) for entry, started in pending.items()),
-            by_journal=True,
+            journal=journal.path,
         )
 
     async def _search_for_lost(self) -> bool:
@@ -287,6 +287,8 @@ class _UploadRun(Run):
         """Start writing the outcome to the journal, and return the result."""
         if outcome.status == "uploaded" and outcome.file:
             self._uploaded_ids.add(outcome.file.id)
+            if self._journal:
+                self._transport.uploads_seen.add(outcome.file.id, self._journal.path)
         if self._journal is None or item.entry is None:
             return Result(item, outcome)
         return Result(

@@ -489,12 +489,55 @@ async def test_a_path_that_cannot_be_opened_is_refused(tmp_path, name):
 
 
 async def test_a_line_that_was_changed_during_the_run_is_an_error(path):
-    """The file was truncated while it was in use."""
+    """The file was written to while it was in use."""
     async with opened(path) as journal:
         await journal.finish(entry(1), uploaded(1))
-        os.truncate(path, len(HEADER) + 5)
+        with path.open("r+b") as other:
+            other.seek(len(HEADER))
+            other.write(b"[]")
         with pytest.raises(JournalError, match="not a record"):
             journal.find(entry(1))
+
+
+def delete(path):
+    path.unlink()
+
+
+def replace(path):
+    path.with_name("other").write_bytes(path.read_bytes())
+    path.with_name("other").replace(path)
+
+
+def cut(path):
+    os.truncate(path, 10)
+
+
+def move(path):
+    path.rename(path.with_name("moved.jsonl"))
+
+
+@pytest.mark.parametrize("loss", [delete, replace, cut, move])
+@pytest.mark.parametrize("at_end", [False, True], ids=["at a commit", "at the end"])
+async def test_a_journal_that_another_program_takes_away_is_an_error(path, loss, at_end):
+    """The next run would not find what was written, and upload everything again."""
+    journal = await Journal.open(path, HERE)
+    await journal.finish(entry(1), uploaded(1))
+    loss(path)
+    if not at_end:
+        with pytest.raises(JournalError, match="deleted, replaced or cut"):
+            await journal.finish(entry(2), uploaded(2))
+    with pytest.raises(JournalError, match="deleted, replaced or cut"):
+        await journal.aclose()
+
+
+async def test_a_journal_is_found_at_its_path_wherever_the_process_goes(path, monkeypatch):
+    """A relative path is that of the run's start."""
+    monkeypatch.chdir(path.parent)
+    async with opened(path.name) as journal:
+        monkeypatch.chdir("/")
+        await journal.finish(entry(1), uploaded(1))
+    async with opened(path) as journal:
+        assert journal.find(entry(1)) == file(1)
 
 
 # Writing

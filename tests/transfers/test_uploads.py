@@ -569,6 +569,19 @@ async def test_after_a_full_disk_a_second_run_by_the_same_client_stores_nothing_
     assert await names(client) == numbered(60)
 
 
+async def test_a_journal_that_is_deleted_during_a_run_is_an_error(client, tree, tmp_path):
+    """No success is reported that the next run could not know of."""
+    journal = tmp_path / "run.jsonl"
+    run = client.files.upload_many(tree(*numbered(40)), journal=journal, concurrency=2)
+    outcomes = []
+    async with aclosing(run):
+        outcomes.append(await anext(run))
+        journal.unlink()
+        with pytest.raises(errors.JournalError, match="deleted"):
+            await read(run, outcomes)
+    assert len(outcomes) < 40
+
+
 async def test_with_a_journal_streams_are_refused(client, tmp_path):
     """A later run could not recognize them."""
     sources = [("stream.txt", iter([b"x"]))]
