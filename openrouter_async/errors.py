@@ -44,9 +44,10 @@ Example:
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Final
 
-from ._dates import parse_retry_after
+from ._dates import wait_from
 
 __all__ = [
     "BadGatewayResponseError",
@@ -316,7 +317,7 @@ class ResponseError(OpenRouterError):
     @property
     def retry_after(self) -> float | None:
         """Seconds that the service asked to wait; None if it did not, or not in a valid form."""
-        return parse_retry_after(self.headers.get("retry-after"))
+        return wait_from(self.headers, throttled=self.status_code == HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class BadRequestResponseError(ResponseError):

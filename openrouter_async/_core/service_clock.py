@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, datetime, timedelta
 
-from .._dates import parse_http_date
+from .._dates import parse_clock
 
 __all__ = ["ServiceClock"]
 
@@ -42,5 +42,5 @@ class ServiceClock:
 
     def _reading(self) -> tuple[datetime, float] | None:
         # Parsed only here: every response has a date, and few calls need it.
-        date = parse_http_date(self._seen[0]) if self._seen else None
+        date = parse_clock(self._seen[0]) if self._seen else None
         return (date, self._seen[1]) if date and self._seen else None

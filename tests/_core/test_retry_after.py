@@ -1,6 +1,7 @@
 """What ``Retry-After`` asks for."""
 
 import math
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -13,11 +14,11 @@ from support.samples import KEY
 from support.servers import http_response
 
 from openrouter_async import RetryConfig
+from openrouter_async._dates import parse_clock, parse_http_date, parse_retry_after, wait_from
 from openrouter_async.errors import (
     NoAnswerError,
     OpenRouterError,
     TooManyRequestsResponseError,
-    parse_retry_after,
 )
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -34,6 +35,8 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
         ("Sat, 21 Nov 2026 11:00:00 GMT", 0),
         ("Sunday, 22-Nov-26 12:00:00 GMT", 86_400),
         ("Sat Nov 21 12:01:00 2026", 60),
+        ("1, 1", 1),
+        ("2, 30", 30),
     ],
 )
 def test_seconds_and_dates_are_understood(value, seconds):
@@ -57,7 +60,6 @@ def test_seconds_and_dates_are_understood(value, seconds):
         "1_000",
         "\uff12",  # a full-width 2
         "\u0662",  # an Arabic one
-        "2, 3",
         "2;3",
         "9" * 400,
         "Sat, 99 Nov 2026 12:00:30 GMT",
@@ -127,3 +129,56 @@ async def test_two_headers_that_contradict_each_other_are_ignored(make_client, r
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
         error = await raised(TooManyRequestsResponseError, client.files.retrieve, "x")
     assert error.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after-ms": "1500", "retry-after": "60"}, 1.5),
+        ({"retry-after-ms": "soon", "retry-after": "60"}, 60),
+        ({"retry-after": "2", "x-ratelimit-reset": "1795262430"}, 2),
+        ({"x-ratelimit-reset": "1795262430"}, 30),
+        ({"x-ratelimit-reset": "1795262430000"}, 30),
+        ({"x-ratelimit-reset": "1795262000"}, 0),
+        ({"x-ratelimit-reset": "7"}, 7),
+        ({"x-ratelimit-reset": "soon"}, None),
+    ],
+)
+def test_each_header_that_asks_to_wait_is_understood(headers, seconds):
+    """The vendor's own first, the reset last; by the server's clock."""
+    date = {"date": format_datetime(NOW, usegmt=True)}
+    assert wait_from(headers | date, throttled=True) == seconds
+
+
+def test_a_reset_counts_for_429_alone():
+    """Other responses carry it, too."""
+    assert wait_from({"x-ratelimit-reset": "7"}, throttled=False) is None
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_date_is_compared_with_the_responses_own(hours):
+    """The server's clock may be wrong by any amount."""
+    now = datetime.now(UTC) + timedelta(hours=hours)
+    headers = {
+        "date": format_datetime(now, usegmt=True),
+        "retry-after": format_datetime(now + timedelta(seconds=2), usegmt=True),
+    }
+    assert wait_from(headers, throttled=True) == 2
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_a_date_without_a_zone_is_gmt(zone, monkeypatch):
+    """Wherever this machine is: the asctime form has none."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert parse_http_date("Sat Nov 21 12:00:00 2026") == NOW
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("date", ["Sat, 21 Nov 9999 12:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 GMT"])
+def test_a_date_of_another_age_is_no_clock(date):
+    """Calculating with it would overflow."""
+    assert parse_clock(date) is None
