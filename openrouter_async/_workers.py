@@ -6,7 +6,7 @@ Not ``anyio.to_thread`` and not the loop's default executor, for four reasons th
   endpoints that wait for us, while we wait for a thread, are a deadlock.
 - Their threads are joined when the interpreter exits: one that waits for a silent pipe keeps it
   alive for ever. These are daemons.
-- An executor takes no work once the interpreter has begun to exit, although the application's
+- An executor takes no work once the interpreter has started to exit, although the application's
   own threads still run then, and their uploads are to be completed.
 - Work that is only queued should go when its call is cancelled, and work on a caller's own file
   should not be waited for: the caller may never write to it.
@@ -61,7 +61,7 @@ class _Job:
         self._context = contextvars.copy_context()
         self.future = future
         self.unclaimed = [True]
-        """Popped by whoever is first: the worker that runs it, or the caller that gives up."""
+        """Popped by the first to need it: the worker that runs it, or the caller that gives up."""
         self.result: Any = None
         self.error: BaseException | None = None
 

@@ -140,7 +140,7 @@ def test_an_example_runs_as_a_program(surroundings, code):
         assert running.stdout is not None
         said = running.stdout.readline().decode().split()
         if "serve(" in code:
-            assert httpx.get(f"{said[0]}/files").status_code == 401  # it has begun
+            assert httpx.get(f"{said[0]}/files").status_code == 401  # it has started
             running.send_signal(signal.SIGINT)
         assert running.wait(30) == 0
     assert said
@@ -160,7 +160,7 @@ def test_an_example_of_tests_passes(pytester, code):
 
 @pytest.mark.filterwarnings("default")
 def test_the_examples_with_a_cluster_run(surroundings, monkeypatch, tmp_path):
-    """On a local one, in its stead and with its folders."""
+    """On a local cluster and its folders."""
     distributed = pytest.importorskip("distributed")
     (tmp_path / "journals").mkdir()
     codes = [code for code in EXAMPLES if "distributed" in code]

@@ -31,9 +31,9 @@ def test_every_model_is_slotted_and_takes_keywords_only(cls):
 
 def test_equal_files_are_equal_and_can_be_in_a_set():
     """Whatever else the service said of them."""
-    twin = attrs.evolve(FILE)
-    assert twin == FILE
-    assert {twin, FILE} == {FILE}
+    copied = attrs.evolve(FILE)
+    assert copied == FILE
+    assert {copied, FILE} == {FILE}
     assert len({attrs.evolve(FILE, extra={"new": []}), attrs.evolve(FILE, extra={"new": []})}) == 1
 
 

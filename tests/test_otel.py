@@ -275,7 +275,7 @@ async def test_spans_end_with_a_cancelled_call(raw_server, telemetry, way):
     assert not trace.get_current_span().get_span_context().is_valid
 
 
-async def test_calls_at_the_same_time_are_told_apart(emulator, telemetry):
+async def test_calls_at_the_same_time_are_distinguished(emulator, telemetry):
     """Each attempt stands below its own call."""
     async with AsyncOpenRouter(
         emulator.management_key,
@@ -299,7 +299,7 @@ async def test_calls_at_the_same_time_are_told_apart(emulator, telemetry):
 
 
 async def test_bulk_runs_are_traced(emulator, telemetry, tmp_path):
-    """Below the span of whoever runs them."""
+    """Below the caller's span."""
     for number in range(5):
         (tmp_path / f"{number}.txt").write_bytes(CONTENT)
     async with AsyncOpenRouter(
@@ -437,7 +437,7 @@ async def test_without_a_provider_nothing_happens(raw_server):
     assert server.requests[0].headers("traceparent") == []
 
 
-def test_without_the_extra_its_name_is_told():
+def test_without_the_extra_the_error_names_it():
     """And the rest of the package does without."""
     script = (
         "import sys; sys.modules['opentelemetry'] = None\n"

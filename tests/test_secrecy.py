@@ -37,7 +37,7 @@ async def _truncate(request, _):
     request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
 
 
-def _answers(*args):
+def _responses(*args):
     async def handler(_, __):
         return http_response(*args)
 
@@ -55,12 +55,12 @@ FAILURES = {
     "read limit": (_stall, "retrieve", ("x",), {"timeout": Timeout(read=0.1)}),
     "truncated": (_truncate, "retrieve", ("x",), {}),
     "lost upload": (_reset, "upload", (b"x",), {"filename": "x.txt"}),
-    "401": (_answers(401, {"error": {"code": 401, "message": "no"}}), "delete", ("x",), {}),
-    "500": (_answers(500), "retrieve", ("x",), {}),
-    "HTML": (_answers(200, b"<html>"), "retrieve", ("x",), {}),
-    "redirect": (_answers(302, b"", "location: http://127.0.0.1:1/"), "retrieve", ("x",), {}),
-    "source": (_answers(200, FILE), "upload", (_half(),), {"filename": "x.txt"}),
-    "header": (_answers(200, FILE), "retrieve", ("x",), {"http_referer": "a\nb"}),
+    "401": (_responses(401, {"error": {"code": 401, "message": "no"}}), "delete", ("x",), {}),
+    "500": (_responses(500), "retrieve", ("x",), {}),
+    "HTML": (_responses(200, b"<html>"), "retrieve", ("x",), {}),
+    "redirect": (_responses(302, b"", "location: http://127.0.0.1:1/"), "retrieve", ("x",), {}),
+    "source": (_responses(200, FILE), "upload", (_half(),), {"filename": "x.txt"}),
+    "header": (_responses(200, FILE), "retrieve", ("x",), {"http_referer": "a\nb"}),
 }
 
 
@@ -123,7 +123,7 @@ async def test_a_server_that_echoes_the_request_does_not_bring_the_key_into_an_e
      b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%s\r\n"],
     ids=["header", "no header", "status", "chunk"],
 )  # fmt: skip
-async def test_an_answer_that_echoes_the_key_where_it_is_no_http(make_client, raw_server, line):
+async def test_a_response_that_echoes_the_key_where_it_is_no_http(make_client, raw_server, line):
     """What refuses such a line quotes it."""
 
     async def echo(request, _):
@@ -206,7 +206,7 @@ async def test_a_wrong_key_of_a_callable_is_not_echoed(make_client, raw_server, 
 
 async def test_hooks_and_events_do_not_see_the_key(make_client, raw_server):
     """Whatever they are given."""
-    server = await raw_server(_answers(503))
+    server = await raw_server(_responses(503))
     seen = []
     hooks = Hooks(on_request=seen.append, on_response=seen.append, on_retry=seen.append)
     retries = RetryConfig(max_attempts=2, initial_interval=0.01)

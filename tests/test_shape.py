@@ -20,7 +20,7 @@ from openrouter_async import AsyncOpenRouter, OpenRouter, errors
 
 # Each may import only what stands in earlier rows; rooms of one row know nothing of each other.
 ROOMS = [
-    {"_version", "_dates", "_workers"},
+    {"_dates", "_version", "_workers"},
     {"errors"},
     {"models"},
     {"_content", "_http"},
@@ -39,7 +39,7 @@ CORE = {room for room, level in LEVELS.items() if level <= LEVELS["__init__"]}
 
 # Each dependency has one door; no other module of the core imports it.
 DOORS = {
-    "anyio": ["_workers", "_core.*", "_http.*", "_sync.portal", "client"],
+    "anyio": ["_core.*", "_http.connections", "_sync.portal", "_workers", "client"],
     "attrs": ["*"],
     "backoff": ["_core.retry"],
     "cattrs": ["_core.codec", "_core.fast_decode"],

@@ -40,12 +40,12 @@ NAMES = st.text(
     max_size=60,
 ).filter(lambda name: not {"", ".", ".."} & set(name.split("/")))
 TYPES = st.none() | st.from_regex("[!-~]([ -~]{0,20}[!-~])?", fullmatch=True)
-PIECES = st.lists(
+CHUNKS = st.lists(
     st.binary(max_size=50) | st.sampled_from([b"\r\n", b"--", b"\r\n--", b"\0"]), max_size=12
 )
 
 
-@given(name=NAMES, declared=TYPES, chunks=PIECES, known=st.booleans(), cut=st.integers(1, 99))
+@given(name=NAMES, declared=TYPES, chunks=CHUNKS, known=st.booleans(), cut=st.integers(1, 99))
 @settings(max_examples=200)
 def test_a_form_gives_back_the_name_the_type_and_the_content(name, declared, chunks, known, cut):
     """However the content is cut, as a parser that is not ours reads it, however it is fed."""
@@ -180,10 +180,10 @@ async def test_what_progress_raises_ends_the_upload(make_client, raw_server):
 
 @pytest.mark.parametrize("size", [0, len(CONTENT) - 1, len(CONTENT) + 1])
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
-async def test_another_size_in_the_answer_is_an_integrity_error(
+async def test_another_size_in_the_response_is_an_integrity_error(
     make_client, raw_server, size, known
 ):
-    """Both numbers are told; it is not sent again."""
+    """The error names both numbers; it is not sent again."""
     server = await raw_server(respond_with(stored(size)))
     source = CONTENT if known else [CONTENT]
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
@@ -202,7 +202,7 @@ async def test_the_size_is_compared_in_every_shape(make_client, raw_server):
         await raised(IntegrityError, client.files.upload, b"abcd", filename="x")
 
 
-async def test_a_lost_answer_to_a_stream_says_how_much_was_sent(make_client, raw_server):
+async def test_a_lost_response_to_a_stream_says_how_much_was_sent(make_client, raw_server):
     """Where the size was not known before."""
     server = await raw_server(respond_with(reset))
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:

@@ -39,7 +39,7 @@ def head(*headers):
 
 
 def announced(size, sent):
-    """So many bytes announced and so many sent, the connection closed after."""
+    """Announce one number of bytes, send another, and close the connection."""
     return cut(head(f"content-length: {size}") + CONTENT[:sent])
 
 
@@ -207,7 +207,7 @@ async def test_an_uploaded_file_cannot_be_downloaded(client, tmp_path):
 
 
 async def test_a_download_is_read_inside_its_block_and_once(make_client, raw_server):
-    """Anything else is a mistake in the program, and told as one."""
+    """Anything else is a mistake in the program, and raised as one."""
     server = await raw_server(respond_with(GOOD))
     async with make_client(KEY, server_url=server.url) as client:
         download = client.files.download("f")
@@ -241,7 +241,7 @@ async def test_a_download_can_be_left_early(make_client, raw_server):
 
 
 async def test_limits_hold_while_a_body_comes(make_client, raw_server, tmp_path):
-    """A service that falls silent keeps nobody waiting."""
+    """A service that stops sending does not keep the caller waiting."""
 
     async def stall(request):
         request.writer.write(head("content-length: 100") + b"abc")
@@ -446,7 +446,7 @@ async def test_a_disk_that_is_full_is_an_error_of_ours_and_leaves_nothing(
 
 async def test_a_cancelled_download_leaves_nothing(raw_server, tmp_path):
     """Neither a temporary file nor a part of the final one."""
-    begun = anyio.Event()
+    started = anyio.Event()
 
     async def stall(request):
         request.writer.write(head(f"content-length: {len(CONTENT)}") + CONTENT[:-1])
@@ -459,11 +459,11 @@ async def test_a_cancelled_download_leaves_nothing(raw_server, tmp_path):
 
                 async def fetch():
                     await client.files.download_to(
-                        "f", tmp_path / "x", progress=lambda *_: begun.set()
+                        "f", tmp_path / "x", progress=lambda *_: started.set()
                     )
 
                 tasks.start_soon(fetch)
-                await begun.wait()
+                await started.wait()
                 assert files_in(tmp_path) != []
                 tasks.cancel_scope.cancel()
     assert not scope.cancelled_caught

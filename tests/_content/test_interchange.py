@@ -1,4 +1,4 @@
-"""What other frameworks hand over is taken as it is; each by the real library, over real sockets."""
+"""Uploads of other frameworks' objects; each by the real library, over real sockets."""
 
 import asyncio
 import base64
@@ -67,7 +67,7 @@ def digest(content):
     return hashlib.sha256(content).hexdigest()
 
 
-async def told(upload):
+async def description_of(upload):
     """Its name and size, or the error that it ended with, as a service would answer."""
     try:
         stored = await upload
@@ -114,7 +114,7 @@ async def aiohttp_service(endpoint):
 def starlette_form(client):
     async def endpoint(request):
         async with request.form() as form:
-            return PlainTextResponse(await told(client.files.upload(form["file"])))
+            return PlainTextResponse(await description_of(client.files.upload(form["file"])))
 
     return starlette_service(endpoint)
 
@@ -122,7 +122,7 @@ def starlette_form(client):
 def starlette_body(client):
     async def endpoint(request):
         upload = client.files.upload(request.stream(), filename="in.csv", content_type="text/csv")
-        return PlainTextResponse(await told(upload))
+        return PlainTextResponse(await description_of(upload))
 
     return starlette_service(endpoint)
 
@@ -130,7 +130,7 @@ def starlette_body(client):
 def aiohttp_part(client):
     async def endpoint(request):
         part = await (await request.multipart()).next()
-        return web.Response(text=await told(client.files.upload(part)))
+        return web.Response(text=await description_of(client.files.upload(part)))
 
     return aiohttp_service(endpoint)
 
@@ -138,7 +138,7 @@ def aiohttp_part(client):
 def aiohttp_body(client):
     async def endpoint(request):
         upload = client.files.upload(("in.csv", request.content, request.content_type))
-        return web.Response(text=await told(upload))
+        return web.Response(text=await description_of(upload))
 
     return aiohttp_service(endpoint)
 
@@ -209,13 +209,13 @@ async def test_what_is_passed_through_is_never_whole_in_memory(upload_to, emulat
 @pytest.mark.parametrize("service", [starlette_body, aiohttp_part, aiohttp_body])
 async def test_nothing_is_stored_of_what_breaks_off_as_it_comes(upload_to, emulator, service):
     """The sender hung up half-way."""
-    begun, endings = asyncio.Event(), []
+    started, endings = asyncio.Event(), []
 
     class Noting:
         class files:  # noqa: N801 - as the client has it
             @staticmethod
             async def upload(*args, **kwargs):
-                begun.set()
+                started.set()
                 try:
                     return await upload_to.files.upload(*args, **kwargs)
                 except BaseException as error:
@@ -230,7 +230,7 @@ async def test_nothing_is_stored_of_what_breaks_off_as_it_comes(upload_to, emula
         part = b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.txt"\r\n\r\n'
         writer.write(head + kind + part + LARGE)
         await writer.drain()
-        await begun.wait()
+        await started.wait()
         await asyncio.sleep(0.05)
         writer.transport.abort()
         while not endings:
@@ -357,7 +357,7 @@ async def test_an_upload_that_reads_otherwise_than_its_file_is_not_stored(client
     ],
 )
 async def test_an_uploads_name_has_to_be_one(client, emulator, details, error):
-    """It was chosen by whoever sent it."""
+    """The sender chose it."""
     upload = incoming(SMALL, **details)
     assert error in str(await raised(OpenRouterError, client.files.upload, upload))
     assert emulator.requests() == []
@@ -489,7 +489,7 @@ WAYS = {
 
 @CONTENTS
 @pytest.mark.parametrize("way", WAYS)
-async def test_an_answer_is_uploaded_as_it_arrives(raw_server, upload_to, emulator, way, content):
+async def test_a_response_is_uploaded_as_it_arrives(raw_server, upload_to, emulator, way, content):
     """With its type; its length is announced where the headers tell."""
     server = await raw_server(respond_with(http_response(200, content)))
     async with fetched(server.url) as response:
@@ -501,8 +501,8 @@ async def test_an_answer_is_uploaded_as_it_arrives(raw_server, upload_to, emulat
     assert opened.content_type == "application/octet-stream"
 
 
-async def test_a_compressed_answer_is_uploaded_as_its_content(raw_server, upload_to, emulator):
-    """Whose length nobody knows beforehand."""
+async def test_a_compressed_response_is_uploaded_as_its_content(raw_server, upload_to, emulator):
+    """Its length is not known beforehand."""
     head = http_response(200, gzip.compress(LARGE), "content-encoding: gzip")
     server = await raw_server(respond_with(head))
     async with fetched(server.url) as response:
@@ -510,7 +510,7 @@ async def test_a_compressed_answer_is_uploaded_as_its_content(raw_server, upload
     assert received(emulator)["sha256"] == digest(LARGE)
 
 
-async def test_an_answer_that_breaks_off_is_the_sources_failure(raw_server, upload_to, emulator):
+async def test_a_response_that_breaks_off_is_the_sources_failure(raw_server, upload_to, emulator):
     """And not one of the way to the service, which would be tried again."""
 
     async def broken(request):
@@ -526,7 +526,7 @@ async def test_an_answer_that_breaks_off_is_the_sources_failure(raw_server, uplo
 
 
 @pytest.mark.parametrize("length", [1, 10**6])
-async def test_an_answers_length_that_is_not_kept_corrupts_nothing(upload_to, length):
+async def test_a_responses_length_that_is_not_kept_corrupts_nothing(upload_to, length):
     """A transport of somebody's own may let it through."""
     headers = {"content-length": str(length), "content-type": "text/plain"}
     lying = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, content=chunks()))
@@ -544,7 +544,7 @@ async def test_an_answers_length_that_is_not_kept_corrupts_nothing(upload_to, le
     assert (await upload_to.files.list()).data == ()
 
 
-async def test_a_plain_answer_is_read_in_a_thread(client, raw_server, emulator):
+async def test_a_plain_response_is_read_in_a_thread(client, raw_server, emulator):
     """Httpx's sync client goes with either client."""
     server = await raw_server(respond_with(http_response(200, LARGE)))
     with httpx.Client(trust_env=False) as http:
@@ -574,7 +574,7 @@ async def test_our_own_download_can_be_uploaded(upload_to, emulator):
     assert received(emulator)["sha256"] == digest(LARGE)
 
 
-async def test_an_answer_that_is_only_read_whole_is_refused_with_advice(raw_server, upload_to):
+async def test_a_response_that_is_only_read_whole_is_refused_with_advice(raw_server, upload_to):
     """Aiohttp's has its stream beside it."""
     server = await raw_server(respond_with(http_response(200, SMALL)))
     async with aiohttp.ClientSession() as session, session.get(server.url) as response:
@@ -677,7 +677,7 @@ async def test_fsspecs_async_files_are_awaited(make_client, raw_server, content)
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await client.files.upload(file, filename="x.txt")
     await file.close()
-    file._unclosable = True  # else its finaliser makes a coroutine that nobody awaits
+    file._unclosable = True  # else its finaliser makes a coroutine that is never awaited
     assert [form_of(request).content for request in server.requests] == [content[5:]] * 2
 
 
@@ -699,7 +699,7 @@ class Bare:
         return self._inner.read(size)
 
 
-async def test_what_only_reads_is_read_once_in_pieces_in_the_clients_loop(upload_to, raw_server):
+async def test_what_only_reads_is_read_once_in_chunks_in_the_clients_loop(upload_to, raw_server):
     """A part of it may have gone for good."""
     server = await raw_server(respond_with(http_response(429)))
     bare = Bare(LARGE)
@@ -763,7 +763,7 @@ async def test_a_stream_of_another_event_loop_is_refused(emulator):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_an_answer_of_another_event_loop_is_an_error_of_the_source(emulator, raw_server):
+async def test_a_response_of_another_event_loop_is_an_error_of_the_source(emulator, raw_server):
     """Not a ``RuntimeError`` from the depths; and nothing waits for it."""
 
     async def slow(request):

@@ -112,7 +112,7 @@ def stepped(content):
     return memoryview(doubled)[::2]
 
 
-async def pieces_of(content):
+async def chunks_of(content):
     for chunk in cut_up(content, 9_999):
         yield chunk
 
@@ -140,7 +140,7 @@ SOURCES = {
     "pipe": lambda content, _: pipe(content[:60_000]),
     "reader": lambda content, _: Reader(content),
     "generator": lambda content, _: (chunk for chunk in cut_up(content, 10_000)),
-    "async generator": lambda content, _: pieces_of(content),
+    "async generator": lambda content, _: chunks_of(content),
     "list": lambda content, _: cut_up(content, 700_000),
     "list with empties": lambda content, _: [b"", content[:3], b"", content[3:], b""],
     "mixed list": lambda content, _: [bytearray(content[:3]), memoryview(content[3:])],
@@ -203,7 +203,7 @@ async def test_a_length_is_announced_where_it_can_be_known(make_client, raw_serv
     assert form_of(request).content == SMALL
 
 
-async def test_a_file_is_read_in_pieces_of_bounded_size():
+async def test_a_file_is_read_in_chunks_of_bounded_size():
     """Memory stays flat, however large the file or the caller's own chunks."""
     for source in (LARGE, io.BytesIO(LARGE), [LARGE]):
         opened = await open_source(source, "x", None, check_size=True)
@@ -221,7 +221,7 @@ async def test_a_source_can_be_read_as_often_as_it_says():
         for _ in range(2):
             assert b"".join([chunk async for chunk in opened.chunks()]) == LARGE
     # A wrapper like tqdm looks as if it could be read again, and gives what is left.
-    once = (Reader(SMALL), iter([SMALL]), pieces_of(SMALL), Again(iter([SMALL])))
+    once = (Reader(SMALL), iter([SMALL]), chunks_of(SMALL), Again(iter([SMALL])))
     for source in (*once, AgainAsync([SMALL])):
         assert not (await open_source(source, "x", None, check_size=True)).replayable
 
@@ -442,7 +442,7 @@ class TextReader:
 
 @pytest.mark.parametrize("kind", UNREADABLE)
 async def test_what_cannot_be_read_is_refused_and_nothing_stored(client, tmp_path, kind):
-    """At once: a FIFO keeps nobody waiting."""
+    """At once: a FIFO does not keep the caller waiting."""
     source = UNREADABLE[kind](tmp_path / "source")
     try:
         await raised(UploadSourceError, client.files.upload, source, filename="x.txt")

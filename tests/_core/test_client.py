@@ -114,7 +114,7 @@ def test_one_client_serves_several_runs(emulator):
     gc.collect()  # the sockets of loops that are gone, within this test's filter
 
 
-async def test_the_blocking_face_works_where_a_loop_runs(emulator):
+async def test_the_sync_client_works_where_a_loop_runs(emulator):
     """As in a notebook."""
     with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
         assert client.workspaces.get("default").slug == "default"
@@ -324,7 +324,7 @@ def test_a_context_of_another_library_does_no_harm(emulator, tmp_path):
 
 
 @pytest.mark.parametrize("wait", [0, 0.001, 0.01, 0.05])
-def test_closing_answers_every_thread(emulator, wait):
+def test_closing_ends_the_calls_of_every_thread(emulator, wait):
     """None waits for a call that came too late."""
     client = OpenRouter(emulator.management_key, server_url=emulator.base_url)
     ends = []
@@ -347,7 +347,7 @@ def test_closing_answers_every_thread(emulator, wait):
 
 
 def test_calls_of_threads_that_outlive_the_main_thread_are_completed(emulator):
-    """Those of an executor, which nobody waits for, too; then the interpreter exits."""
+    """Those of an executor, which is not waited for, too; then the interpreter exits."""
     done = run_script(
         """
         import sys, threading

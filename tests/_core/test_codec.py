@@ -264,7 +264,7 @@ async def test_a_success_that_is_no_such_document_is_no_success(
 
 
 @pytest.mark.parametrize("status", [200, 201, 204])
-async def test_an_answer_without_a_body_is_no_success(make_client, raw_server, status):
+async def test_a_response_without_a_body_is_no_success(make_client, raw_server, status):
     """A deletion is confirmed in words or not at all."""
     raw = f"HTTP/1.1 {status} X\r\n".encode()
     raw += b"\r\n" if status == 204 else b"content-length: 0\r\n\r\n"
@@ -471,11 +471,11 @@ def test_a_decoded_model_is_like_one_that_was_constructed(returns, payload, time
     """Frozen, of the same class, equal and picklable, however often its like was decoded."""
     for _ in range(times):
         model = decode(encoded(payload), returns)
-    twin = attrs.evolve(model)
-    assert type(model) is type(twin) is returns
-    assert model == twin
-    assert repr(model) == repr(twin)
-    assert pickle.loads(pickle.dumps(model)) == copy.deepcopy(model) == twin
+    copied = attrs.evolve(model)
+    assert type(model) is type(copied) is returns
+    assert model == copied
+    assert repr(model) == repr(copied)
+    assert pickle.loads(pickle.dumps(model)) == copy.deepcopy(model) == copied
     assert model.extra == {}
     assert repr(model.extra) == "{}"
     assert "id" not in model.extra

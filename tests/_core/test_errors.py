@@ -128,7 +128,7 @@ ANY_BODY = st.one_of(
 
 @given(status=st.integers(300, 999), body=ANY_BODY)
 @example(status=400, body=rb'{"error": {"message": "half a pair: \ud800"}}')
-def test_any_answer_that_is_no_success_becomes_an_error(status, body):
+def test_any_response_that_is_no_success_becomes_an_error(status, body):
     """Never another exception: it can be printed and pickled, and does not grow without end."""
     error = error_from_response(status, {}, body, method="GET", url="https://x/y")
     assert type(error) is STATUSES.get(status, errors.OpenRouterDefaultError)
@@ -141,7 +141,7 @@ def test_any_answer_that_is_no_success_becomes_an_error(status, body):
 
 @given(status=st.integers(200, 999), body=ANY_BODY)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_any_answer_over_the_wire_becomes_an_error(make_client, raw_server, status, body):
+async def test_any_response_over_the_wire_becomes_an_error(make_client, raw_server, status, body):
     """Of its status's class, or one that says that a success is not what was promised."""
     empty = status in {204, 304}
     error = await fetch(make_client, raw_server, http_response(status, b"" if empty else body))
@@ -151,7 +151,7 @@ async def test_any_answer_over_the_wire_becomes_an_error(make_client, raw_server
 
 
 async def test_not_modified_is_no_success_either(make_client, raw_server):
-    """Nobody asked whether it was."""
+    """Nothing asked whether it was."""
     error = await fetch(make_client, raw_server, b"HTTP/1.1 304 Not Modified\r\n\r\n")
     assert type(error) is errors.OpenRouterDefaultError
     assert error.status_code == 304
@@ -198,7 +198,7 @@ async def test_the_request_id_is_found_under_its_usual_names(make_client, raw_se
     assert (await fetch(make_client, raw_server, http_response(400))).request_id is None
 
 
-async def test_retry_after_is_told_in_seconds(make_client, raw_server):
+async def test_retry_after_is_in_seconds(make_client, raw_server):
     """Where the service said any."""
     error = await fetch(make_client, raw_server, http_response(429, b"", "Retry-After: 7"))
     assert error.retry_after == 7
@@ -238,7 +238,7 @@ async def test_a_missing_key_names_the_variable(make_client):
 
 
 async def test_the_url_of_an_error_has_no_query(make_client, raw_server):
-    """A query may hold what is nobody's business."""
+    """A query may hold what is private."""
     for step in (http_response(500), reset, TRUNCATED, http_response(200, b"")):
         error = await fetch(make_client, raw_server, step)
         assert error.url.endswith("/files/x")
@@ -282,13 +282,13 @@ def make(cls):  # noqa: PLR0911 - one for each branch of the tree
 
 def state(error):
     """What an error tells, errors inside it included."""
-    told = {
+    attributes = {
         name: getattr(error, name)
         for name in dir(error)
         if not name.startswith("_") and not callable(getattr(error, name))
     }
-    inner = told.pop("reason", None)
-    return type(error), str(error), error.args, told, inner and state(inner)
+    inner = attributes.pop("reason", None)
+    return type(error), str(error), error.args, attributes, inner and state(inner)
 
 
 @pytest.mark.parametrize("cls", TREE)
@@ -311,7 +311,7 @@ def test_the_tree_holds_every_documented_name():
     assert issubclass(errors.UploadOutcomeUnknown, errors.NoAnswerError)
 
 
-async def test_no_report_of_an_answer_shows_the_key(make_client, raw_server, caplog):
+async def test_no_report_of_a_response_shows_the_key(make_client, raw_server, caplog):
     """Neither words, nor attributes, nor the local variables of any frame, nor the log."""
     caplog.set_level("DEBUG")
     for step in (
@@ -330,7 +330,7 @@ async def test_no_report_of_an_answer_shows_the_key(make_client, raw_server, cap
     assert KEY not in caplog.text
 
 
-async def test_no_report_of_a_missing_answer_shows_the_key(make_client, raw_server):
+async def test_no_report_of_a_missing_response_shows_the_key(make_client, raw_server):
     """A refused connection, a handshake that fails, a limit that runs out, a cancellation."""
 
     async def babble(reader, writer):

@@ -1,4 +1,4 @@
-"""What hooks are told of calls and attempts, and what they may add to a request."""
+"""What hooks receive about calls and attempts, and what they may add to a request."""
 
 import asyncio
 from contextvars import ContextVar
@@ -59,9 +59,9 @@ async def test_hooks_see_a_call_from_its_beginning_to_its_end(make_client, raw_s
     waits = sum(event.wait for event in seen.of("RetryEvent"))
     parts = waits + sum(result.elapsed for result in results)
     assert 0 < parts <= done.elapsed + 0.002, "uvloop's two waits end up to a millisecond early"
-    for told in (repr(seen.events), str([vars_of(event) for event in seen.events])):
-        assert KEY not in told
-        assert "secret" not in told
+    for text in (repr(seen.events), str([vars_of(event) for event in seen.events])):
+        assert KEY not in text
+        assert "secret" not in text
 
 
 def vars_of(event):
@@ -69,7 +69,7 @@ def vars_of(event):
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, errors.NotFoundResponseError), (200, None)])
-async def test_the_last_failure_is_told_too(make_client, raw_server, status, error):
+async def test_the_last_failure_is_reported_too(make_client, raw_server, status, error):
     """Of the attempt and of the call; a repeated delete's 404 is none of the call's."""
     seen = Seen()
     server = await raw_server(respond_with(*([reset] if error is None else []), http_response(404)))
@@ -170,7 +170,7 @@ async def test_what_a_hook_sets_is_there_while_the_call_runs(make_client, raw_se
 
 
 @pytest.mark.parametrize("way", ["native", "scope"])
-async def test_a_cancelled_call_is_told_of(raw_server, way):
+async def test_a_cancelled_call_is_reported(raw_server, way):
     """Its attempt first."""
     seen = Seen()
 
@@ -193,7 +193,7 @@ async def test_a_cancelled_call_is_told_of(raw_server, way):
         assert isinstance(event.error, asyncio.CancelledError)
 
 
-async def test_what_the_caller_did_wrong_is_told_of(make_client, raw_server):
+async def test_a_mistake_of_the_caller_is_reported(make_client, raw_server):
     """As what it was."""
     seen = Seen()
 
@@ -211,7 +211,7 @@ async def test_what_the_caller_did_wrong_is_told_of(make_client, raw_server):
 
 @pytest.mark.parametrize("name", ["on_call", "on_result", "on_done"])
 async def test_what_a_hook_raises_ends_the_call_and_nothing_else(make_client, raw_server, name):
-    """A download's connection is given back, and its end is told all the same."""
+    """A download's connection is given back, and its end is reported all the same."""
     angry = True
     done = []
 
@@ -237,7 +237,7 @@ async def test_what_a_hook_raises_ends_the_call_and_nothing_else(make_client, ra
     assert bool(done) == (name != "on_done")
 
 
-async def test_the_time_in_the_queue_is_told(raw_server):
+async def test_the_time_in_the_queue_is_reported(raw_server):
     """Where the connections are ours."""
     seen = Seen()
 

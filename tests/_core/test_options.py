@@ -134,7 +134,7 @@ async def test_a_call_can_go_to_another_server(make_client, raw_server):
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_not_followed(make_client, raw_server, status):
-    """Not even on the same host: the key goes where it was told to go."""
+    """Not even on the same host: the key goes only where it was sent."""
     other = await raw_server(respond_with(OK))
     server = await raw_server(
         respond_with(http_response(status, b"", f"Location: {other.url}/files/x"))

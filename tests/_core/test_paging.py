@@ -255,7 +255,7 @@ async def test_an_offset_list_goes_by_the_rows_that_came(make_client, raw_server
     assert len(server.requests) == -(-7 // most)
 
 
-async def test_an_offset_list_begins_where_it_is_told_to(make_client, raw_server):
+async def test_an_offset_list_begins_at_its_offset(make_client, raw_server):
     """And counts on from there."""
     server = await raw_server(offsets(spaces(7), 2))
     async with make_client(KEY, server_url=server.url) as client:

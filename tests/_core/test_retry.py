@@ -151,7 +151,7 @@ async def test_a_refused_connection_is_tried_again_by_every_kind(make_client, ki
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_final_answer_is_not_asked_for_again(make_client, raw_server, kind):
+async def test_a_final_response_is_not_asked_for_again(make_client, raw_server, kind):
     """It would be the same."""
     server = await raw_server(respond_with(*[http_response(status) for status in FINAL]))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
@@ -393,7 +393,7 @@ async def test_a_body_that_was_never_touched_can_still_be_sent(make_client, raw_
 # Uploads whose response was lost
 
 
-async def test_an_upload_whose_answer_was_lost_says_what_is_known(make_client, raw_server):
+async def test_an_upload_whose_response_was_lost_says_what_is_known(make_client, raw_server):
     """Its name, its size, when it began, and what to do."""
     server = await raw_server(respond_with(reset))
     before = datetime.now(UTC).replace(microsecond=0)
@@ -593,7 +593,7 @@ async def test_reconciling_two_lost_uploads_at_once_gives_two_files(
     assert shelf.uploads == 2
 
 
-async def test_reconciling_does_not_resend_what_nobody_looked_for(raw_server):
+async def test_reconciling_does_not_resend_what_was_not_looked_for(raw_server):
     """For an endpoint that the SDK lacks there is no way to look."""
     server = await raw_server(respond_with(reset, http_response(200, {})))
     config = RetryConfig(initial_interval=0.01, on_ambiguous_upload="reconcile")
@@ -679,7 +679,7 @@ async def test_reconciling_finds_what_was_read_only_once(make_client, raw_server
     assert methods(server) == ["POST", "GET"]
 
 
-async def test_reconciling_after_a_broken_answer_finds_the_file(make_client, raw_server):
+async def test_reconciling_after_a_broken_response_finds_the_file(make_client, raw_server):
     """It said 200, and broke off."""
     now = datetime.now(UTC).isoformat()
     page = {"data": [STORED | {"created_at": now}], "has_more": False, "cursor": None}
@@ -757,7 +757,7 @@ async def test_a_404_to_a_repeated_deletion_counts_as_done(make_client, raw_serv
 
 
 @pytest.mark.parametrize("first", [None, throttled(429), throttled(503)])
-async def test_a_404_to_a_deletion_that_was_not_begun_is_an_error(make_client, raw_server, first):
+async def test_a_404_to_a_deletion_that_was_not_started_is_an_error(make_client, raw_server, first):
     """The first attempt, and one after a refusal, had nothing to delete."""
     server = await raw_server(respond_with(*([first] if first else []), http_response(404)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
@@ -890,8 +890,8 @@ async def test_no_more_attempts_than_allowed(make_client, raw_server, waits, att
     assert len(server.requests) == attempts
 
 
-async def test_no_attempt_begins_after_the_time_in_all(make_client, raw_server, monkeypatch):
-    """By a clock that nobody sets: the wall clock may jump as it likes."""
+async def test_no_attempt_begins_after_the_total_time(make_client, raw_server, monkeypatch):
+    """By a clock that cannot be set: the wall clock may jump as it likes."""
     real = time.time
     jumps = iter(range(10**9))
     monkeypatch.setattr(time, "time", lambda: real() + (-1) ** next(jumps) * 1e6)
@@ -968,7 +968,7 @@ async def test_the_statuses_that_are_tried_again_can_be_chosen(make_client, raw_
 
 
 @pytest.mark.parametrize("way", ["plain", "async"])
-async def test_hooks_see_each_request_answer_and_retry_in_order(
+async def test_hooks_see_each_request_response_and_retry_in_order(
     make_client, raw_server, waits, way
 ):
     """With method, URL, attempt, status and times, and never the key."""
@@ -986,8 +986,8 @@ async def test_hooks_see_each_request_answer_and_retry_in_order(
     server = await raw_server(respond_with(http_response(503), reset, http_response(200, FILE)))
     async with make_client(KEY, server_url=server.url, hooks=hooks) as client:
         await client.files.retrieve("x", workspace_id="w")
-    told = [(type(e).__name__, e.attempt, getattr(e, "status_code", "none")) for e in events]
-    assert told == [
+    summary = [(type(e).__name__, e.attempt, getattr(e, "status_code", "none")) for e in events]
+    assert summary == [
         ("RequestEvent", 1, "none"),
         ("ResponseEvent", 1, 503),
         ("RetryEvent", 1, 503),
@@ -1023,7 +1023,7 @@ async def test_what_a_hook_raises_ends_the_call(make_client, raw_server, name):
 
 
 async def test_nothing_is_logged_above_debug(make_client, raw_server, caplog):
-    """Libraries are quiet; at DEBUG each attempt is told, without key and bodies."""
+    """Libraries are quiet; at DEBUG each attempt is logged, without key and bodies."""
     caplog.set_level("DEBUG", logger="openrouter_async")
     server = await raw_server(respond_with(throttled(429), http_response(200, STORED)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:

@@ -296,7 +296,7 @@ async def test_surplus_bytes_that_come_late_are_noticed(serve, make_client, late
     assert server.connections == 2
 
 
-async def test_an_answer_until_the_end_of_the_connection_ends_it(serve, make_client):
+async def test_a_response_until_the_end_of_the_connection_ends_it(serve, make_client):
     """Without a length, closing is what ends it."""
 
     async def handler(request, _):
@@ -312,7 +312,7 @@ async def test_an_answer_until_the_end_of_the_connection_ends_it(serve, make_cli
 
 @pytest.mark.parametrize("chunks", [0, 1])
 async def test_a_download_that_is_left_early_ends_its_connection(serve, make_client, chunks):
-    """Nobody wants the rest; its slot is free at once."""
+    """The rest is not wanted; its slot is free at once."""
 
     async def handler(request, number):
         if "content" not in request.target:
@@ -365,7 +365,7 @@ async def test_an_error_is_read_and_its_connection_kept(serve, make_client):
     ],
     ids=["101", "length", "chunks", "headers without end", "no HTTP"],
 )
-async def test_an_answer_that_is_no_answer_ends_its_connection(serve, make_client, words):
+async def test_an_invalid_response_ends_its_connection(serve, make_client, words):
     """With an error of ours that does not hold the key."""
 
     async def handler(request, number):
@@ -457,7 +457,7 @@ async def test_a_stream_of_httpxs_that_is_left_early_gives_its_slot_back(serve, 
     assert server.connections == 2
 
 
-async def test_the_content_of_an_answer_is_gone_once_it_is_closed(serve_plain):
+async def test_the_content_of_a_response_is_gone_once_it_is_closed(serve_plain):
     """The connection may be another call's by then."""
     server = await serve_plain(respond_with(http_response(200, b"abc")))
     pool = Pool(1, 4.0, tls_context)
@@ -586,7 +586,7 @@ async def fetch(pool, server, path="/"):
 
 @pytest.mark.parametrize("dies", [False, True])
 async def test_a_turn_that_comes_in_the_moment_of_the_cancellation_is_given_on(serve, pool, dies):
-    """To whoever is next, be it a connection or a slot for one."""
+    """To the next in the queue: a connection, or a slot for one."""
     server = await serve(respond_with(GOOD))
     first = await fetch(pool, server, "/1")
     second, third = (asyncio.create_task(fetch(pool, server, path)) for path in ("/2", "/3"))
@@ -603,7 +603,7 @@ async def test_a_turn_that_comes_in_the_moment_of_the_cancellation_is_given_on(s
 
 
 async def test_a_connection_that_dies_on_its_way_to_the_next_in_line_is_replaced(serve, pool):
-    """It is handed over in the same turn in which the server hangs up."""
+    """It is passed on in the same iteration of the loop in which the server closes it."""
     server = await serve(respond_with(GOOD))
     first = await fetch(pool, server)
     second = asyncio.create_task(fetch(pool, server))
@@ -629,7 +629,7 @@ async def test_a_pool_closed_in_the_moment_of_a_turn_fails_that_call(serve, pool
 
 @pytest.mark.parametrize("limit", ["total", "read"])
 async def test_a_timeout_ends_its_connection_and_nothing_else(serve, make_client, limit):
-    """Whatever the server sends later is nobody's response."""
+    """Whatever the server sends later belongs to no request."""
 
     async def handler(request, _):
         if request.target.endswith("slow"):
@@ -870,7 +870,7 @@ def _use_and_leave(client, write_end):
 
         asyncio.run(use())
         os.write(write_end, b"ok")
-    except BaseException as error:  # noqa: BLE001 - there is nobody else to tell
+    except BaseException as error:  # noqa: BLE001 - it is reported by the test
         os.write(write_end, repr(error).encode()[:9000])
         os._exit(1)
     os._exit(0)
@@ -917,7 +917,7 @@ async def _hang_up(request, number):
 
 
 async def test_a_service_that_hangs_up_during_an_upload_costs_one_connection(serve, make_client):
-    """It is told as it was: the body was not sent whole."""
+    """The error is the original one: the body was not sent completely."""
     server = await serve(_hang_up)
     client = make_client(server, max_connections=1)
     error = await raised(

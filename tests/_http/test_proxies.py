@@ -96,7 +96,7 @@ async def no_names(monkeypatch):
 async def test_a_proxy_that_the_environment_names_is_used(
     server, start_proxy, make_client, monkeypatch, name
 ):
-    """By a tunnel that it cannot look into; the key is not among what it is told."""
+    """By a tunnel that it cannot look into; it does not receive the key."""
     proxy = await start_proxy()
     monkeypatch.setenv(name, proxy.url)
     client = make_client()
@@ -119,7 +119,7 @@ async def test_the_scheme_has_a_word_in_which_proxy_it_is(start_proxy, make_clie
     assert (len(used.asked), len(spare.asked)) == (1, 0)
 
 
-async def test_a_proxy_is_told_who_asks(start_proxy, make_client, monkeypatch):
+async def test_a_proxy_receives_its_credentials(start_proxy, make_client, monkeypatch):
     """User and password stand in its URL, and in no error."""
     proxy = await start_proxy()
     monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//user:secret@"))

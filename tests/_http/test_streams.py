@@ -114,7 +114,7 @@ def refusal(status=413):
 @pytest.mark.parametrize("much", ["nothing", "half"])
 @pytest.mark.parametrize("end", ["stay", "finish", "close", "reset"])
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
-async def test_an_answer_that_comes_early_wins(busy, make_client, tls, end, much, split):
+async def test_a_response_that_comes_early_wins(busy, make_client, tls, end, much, split):
     """Whatever the server does with its end of the connection: forty calls for each of these.
 
     `tests/soak` makes it eight hundred.
@@ -129,7 +129,7 @@ async def test_an_answer_that_comes_early_wins(busy, make_client, tls, end, much
     assert KEY not in "".join(texts(error))
 
 
-async def test_an_early_answer_ends_a_slow_source_too(serve, make_client):
+async def test_an_early_response_ends_a_slow_source_too(serve, make_client):
     """The next chunk is the last that is asked for."""
 
     @headless
@@ -153,7 +153,7 @@ async def test_an_early_answer_ends_a_slow_source_too(serve, make_client):
 
 
 @pytest.mark.parametrize("cut", [3, 9, 10, 40, -3])
-async def test_an_early_answer_counts_however_it_is_cut(serve, make_client, cut):
+async def test_an_early_response_counts_however_it_is_cut(serve, make_client, cut):
     """By a server that reads no more and keeps the connection open."""
 
     @headless
@@ -176,7 +176,7 @@ GO_ON = [
 
 @pytest.mark.parametrize("words", [*GO_ON, b"".join(GO_ON)], ids=["100", "103", "both"])
 @pytest.mark.parametrize("cut", [0, 5, 10])
-async def test_an_interim_answer_does_not_stop_a_body(serve, make_client, words, cut):
+async def test_an_interim_response_does_not_stop_a_body(serve, make_client, words, cut):
     """Wherever it is cut; the real response follows at the end."""
 
     @headless
@@ -194,7 +194,7 @@ async def test_an_interim_answer_does_not_stop_a_body(serve, make_client, words,
 
 @pytest.mark.parametrize("pause", [None, 0.02], ids=["at once", "later"])
 @pytest.mark.parametrize("end", ["stay", "finish", "close", "reset"])
-async def test_an_early_answer_after_an_interim_one_wins_too(serve, make_client, end, pause):
+async def test_an_early_response_after_an_interim_one_wins_too(serve, make_client, end, pause):
     """Go on, it says, and then: no, do not."""
 
     @headless
@@ -211,7 +211,7 @@ async def test_an_early_answer_after_an_interim_one_wins_too(serve, make_client,
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3", "plain"])
-async def test_an_answer_that_comes_before_the_request_counts(start, make_client, version):
+async def test_a_response_that_comes_before_the_request_counts(start, make_client, version):
     """An overloaded server says so at once and hangs up."""
     wires = {}
     if version != "plain":
@@ -268,7 +268,7 @@ async def test_the_limit_to_write_is_for_a_stop_and_not_for_the_whole(serve, mak
     await client.files.upload(("x.bin", LARGE))
 
 
-async def test_the_limit_to_read_is_for_each_piece(serve, make_client):
+async def test_the_read_limit_is_for_each_chunk(serve, make_client):
     """It does not add up; when nothing comes, it fires."""
 
     async def handler(request, _):
@@ -288,7 +288,7 @@ async def test_the_limit_to_read_is_for_each_piece(serve, make_client):
 
 
 async def test_a_reader_that_takes_its_time_holds_the_server_back(serve, make_client):
-    """What nobody has read yet does not pile up here."""
+    """What has not been read yet does not pile up here."""
     sent = 0
 
     async def handler(request, _):
@@ -340,7 +340,7 @@ async def test_large_transfers_arrive_as_they_were(serve, make_client):
 
 
 class Hellos:
-    """A server's side of TLS that counts the handshakes that were begun."""
+    """A server's side of TLS that counts the handshakes that were started."""
 
     def __init__(self, *names, **options):
         self.context = server_context(*names, **options)
@@ -422,7 +422,7 @@ async def test_contexts_are_made_once_for_all_clients(start, make_client, monkey
     await make_client(server.url).files.retrieve("x")
 
 
-async def test_plain_http_on_a_tls_port_is_told_as_that(make_client):
+async def test_plain_http_on_a_tls_port_is_reported_as_that(make_client):
     """It is the server's fault, and stays so."""
 
     async def speak(reader, writer):
@@ -481,7 +481,7 @@ async def test_a_handshake_that_goes_nowhere_meets_the_limit_to_connect(make_cli
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-async def test_tls_comes_in_pieces_of_any_size(start, make_client, size):
+async def test_tls_comes_in_chunks_of_any_size(start, make_client, size):
     """Records and the handshake are put together again."""
     server = await start(respond_with(http_response(200, FILE)), ssl=server_context())
 
@@ -511,7 +511,7 @@ async def test_tls_comes_in_pieces_of_any_size(start, make_client, size):
 
 
 @pytest.mark.parametrize("pause", [0, 0.02])
-async def test_what_comes_in_the_clear_before_tls_is_no_answer(
+async def test_what_comes_in_the_clear_before_tls_is_no_response(
     start, make_client, monkeypatch, pause
 ):
     """Anybody on the way could have said it, and let the handshake pass behind it."""
@@ -607,7 +607,7 @@ async def test_a_record_that_is_broken_breaks_the_connection(start, make_client)
     await client.files.retrieve("x")
 
 
-async def test_an_answer_before_a_broken_record_counts(start, make_client):
+async def test_a_response_before_a_broken_record_counts(start, make_client):
     """It came whole, whatever followed in the same packet; the connection is not used again."""
 
     async def handler(request, number):
@@ -712,7 +712,7 @@ async def test_localhost_is_found_at_whichever_address_it_listens(
     await server.aclose()
 
 
-async def test_an_address_that_does_not_answer_costs_a_quarter_of_a_second(
+async def test_an_address_that_does_not_respond_costs_a_quarter_of_a_second(
     make_client, addresses, connecting
 ):
     """The next is tried beside it, and its own attempt ends when that succeeds."""
@@ -731,7 +731,7 @@ async def test_an_address_that_does_not_answer_costs_a_quarter_of_a_second(
     await server.aclose()
 
 
-async def test_an_address_that_answers_late_is_taken_if_it_is_the_first(
+async def test_an_address_that_responds_late_is_taken_if_it_is_the_first(
     make_client, addresses, connecting
 ):
     """Of two that succeed one is used, and the other's socket closed."""
@@ -749,7 +749,7 @@ async def test_an_address_that_answers_late_is_taken_if_it_is_the_first(
     await server.aclose()
 
 
-async def test_two_addresses_that_answer_in_the_same_moment_leave_one_socket(
+async def test_two_addresses_that_respond_in_the_same_moment_leave_one_socket(
     make_client, addresses, monkeypatch
 ):
     """The other is closed."""
@@ -788,7 +788,7 @@ async def test_no_address_that_listens_is_a_failed_connection(make_client, addre
 
 @pytest.mark.parametrize("hosts", [(V4,), (V4, "127.0.0.2")])
 @pytest.mark.parametrize("how", ["limit", "cancel"])
-async def test_addresses_that_never_answer_meet_the_limit_to_connect(
+async def test_addresses_that_never_respond_meet_the_limit_to_connect(
     make_client, addresses, connecting, hosts, how
 ):
     """Or a cancellation; both leave nothing behind."""
@@ -811,7 +811,7 @@ async def test_addresses_that_never_answer_meet_the_limit_to_connect(
 
 
 async def test_a_full_backlog_meets_the_limit_to_connect(make_client):
-    """No trick of the tests' own: a socket that nobody accepts from."""
+    """No trick of the tests' own: a socket without a call of accept."""
     with socket.create_server((V4, 0), backlog=0) as listener:
         address = listener.getsockname()
         with socket.create_connection(address), socket.socket() as second:

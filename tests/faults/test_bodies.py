@@ -25,7 +25,7 @@ LONG = bool(os.environ.get("FAULTS_LONG"))
 STORED = FILE | {"size_bytes": len(CONTENT)}
 
 
-def told(body, kind="application/json", status=200):
+def response_of(body, kind="application/json", status=200):
     """A response with a length and any bytes for a body."""
     head = f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
@@ -95,7 +95,9 @@ def test_a_success_that_is_not_what_was_promised_is_an_error_that_says_so(harnes
 
     if "nested" in name:
         gc.collect()  # else it may be done at the bottom of the recursion, where finalizers fail
-    Case(told(WRONG[name]), INVALID, options={"retries": QUICK}, check=check).run(harness, call)
+    Case(response_of(WRONG[name]), INVALID, options={"retries": QUICK}, check=check).run(
+        harness, call
+    )
 
 
 EMPTY = {204: INVALID, 205: INVALID, 202: INVALID, 206: INVALID}
@@ -134,7 +136,7 @@ def test_a_newer_or_odder_service_is_no_error(harness, name, call):
         assert file.created_at.tzinfo is not None
 
     kind = "text/plain" if name == "another media type" else "application/json"
-    Case(told(RIGHT[name], kind), check=check).run(harness, call)
+    Case(response_of(RIGHT[name], kind), check=check).run(harness, call)
 
 
 STATUSES = {
@@ -162,7 +164,9 @@ def test_an_error_is_its_status_whatever_its_body_is(harness, name, status):
         assert error.body == BROKEN[name][: errors.MAX_BODY]
         assert len(str(error)) <= errors.MAX_BODY
 
-    Case(told(BROKEN[name], status=status), STATUSES[status], check=check).run(harness, retrieve)
+    Case(response_of(BROKEN[name], status=status), STATUSES[status], check=check).run(
+        harness, retrieve
+    )
 
 
 # Bodies without measure
@@ -270,7 +274,7 @@ def test_any_bytes_are_content(harness, status, call):
     def check(came):
         assert (came if call is download else came.read_bytes()) == body
 
-    Case(told(body, status=status), check=check).run(harness, call)
+    Case(response_of(body, status=status), check=check).run(harness, call)
 
 
 @pytest.mark.parametrize("call", [download, download_to], ids=lambda call: call.__name__)
@@ -287,7 +291,7 @@ def test_a_swelling_content_is_not_held_in_memory(harness):
     body = BOMB_HEAD + BOMB * times
 
     async def scenario(run):
-        # Nobody asked for compression; what comes compressed all the same is taken out of it.
+        # Compression was not requested; content that is compressed all the same is decoded.
         run.server.steps = [says(head(200, *GZIP) + body, fin)]
         # Not by `fails`, which makes text of the chunks that are in memory.
         with pytest.raises(errors.ConnectionFailedError, match="ends early"):

@@ -32,7 +32,7 @@ from .harness import (
 
 @pytest.fixture
 def client_class():
-    """The sync client is interrupted rather than cancelled: see `test_faces`."""
+    """The sync client is interrupted rather than cancelled: see `test_sync_client`."""
     return AsyncOpenRouter
 
 
@@ -81,7 +81,7 @@ ACTS = [once, twice, always]
 
 
 async def cancelled_at(call, at, act):
-    """Cancel a call at so many of its awaits; whether it had so many.
+    """Cancel a call at this number of awaits; return whether it had that number.
 
     A cancellation that is reached has to be the call's end.
     """
@@ -120,7 +120,7 @@ async def upload_path(run):
     return await run.client.files.upload(path)
 
 
-async def upload_pieces(run):
+async def upload_chunks(run):
     return await run.client.files.upload(("a.txt", iter([CONTENT, b"x"])))
 
 
@@ -133,7 +133,7 @@ async def upload_async(run):
     return await run.client.files.upload(("a.txt", chunks()))
 
 
-async def download_pieces(run):
+async def download_chunks(run):
     async with run.client.files.download("x") as download:
         return [chunk async for chunk in download]
 
@@ -196,11 +196,11 @@ CALLS = [
     listing,
     upload,
     upload_path,
-    upload_pieces,
+    upload_chunks,
     upload_async,
     delete,
     download,
-    download_pieces,
+    download_chunks,
     download_to,
     download_into,
     upload_many,

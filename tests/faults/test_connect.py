@@ -22,8 +22,8 @@ SHORT = {"timeout": Timeout(connect=0.2), "retries": evolve(QUICK, max_attempts=
 
 
 @contextmanager
-def nobody():
-    """A port that nobody listens on."""
+def unused_port():
+    """A port without a listener."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         yield listener.getsockname()[1]
@@ -75,7 +75,7 @@ def kernel(number):
 
 
 WAYS = {
-    "refused": (nobody, FAILED, 4, {}),
+    "refused": (unused_port, FAILED, 4, {}),
     "a name that is unknown": (partial(resolver, no_address(socket.EAI_NONAME)), FAILED, 4, {}),
     "a resolver that fails": (partial(resolver, no_address(socket.EAI_AGAIN)), FAILED, 4, {}),
     "a resolver that takes long": (partial(resolver, partial(time.sleep, 0.4)), TIMED_OUT, 2, SHORT),
@@ -112,7 +112,7 @@ def test_a_connection_that_cannot_be_made_is_tried_again_for_every_call(harness,
 
 
 @pytest.mark.parametrize("call", [retrieve, upload, download], ids=lambda call: call.__name__)
-def test_the_limit_in_all_covers_the_attempts_to_connect(harness, call):
+def test_the_total_limit_covers_the_attempts_to_connect(harness, call):
     """It fires in the midst of one, within a fifth of a second."""
 
     async def scenario(run):
@@ -137,7 +137,7 @@ def test_a_server_that_comes_late_is_found(harness):
 
     async def scenario(run):
         good = run.client
-        with nobody() as port:
+        with unused_port() as port:
             pass
         run.client = good.with_options(server_url=f"http://127.0.0.1:{port}/api/v1")
         calling = asyncio.ensure_future(run.outcome(upload))

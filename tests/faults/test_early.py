@@ -46,7 +46,7 @@ async def large(run):
     return await run.client.files.upload(("a.bin", BODY))
 
 
-async def in_pieces(run):
+async def in_chunks(run):
     async def chunks():
         for start in range(0, len(BODY), 100_000):
             yield BODY[start : start + 100_000]
@@ -61,7 +61,7 @@ async def in_pieces(run):
 def test_a_refusal_that_comes_early_is_heard(harness, status, end, much, split):
     """Whatever becomes of the connection; a request is not sent again."""
     Case(early(status, end, much, split), KINDS[status], options={"retries": QUICK}).run(
-        harness, large if split == "split" else in_pieces
+        harness, large if split == "split" else in_chunks
     )
 
 
@@ -72,7 +72,7 @@ BREAKS = {
 }
 
 
-@pytest.mark.parametrize("call", [large, in_pieces], ids=lambda call: call.__name__)
+@pytest.mark.parametrize("call", [large, in_chunks], ids=lambda call: call.__name__)
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_body_that_breaks_off_was_not_stored_and_is_sent_again(harness, name, call):
     """If it can be: what can be read only once is a plain failure."""
@@ -114,7 +114,7 @@ FLOOD = b"HTTP/1.1 100 \r\n\r\n"
 
 
 @pytest.mark.parametrize("count", [1, 100, 20_000])
-def test_interim_answers_do_not_stop_a_body(harness, count):
+def test_interim_responses_do_not_stop_a_body(harness, count):
     """Nor do twenty thousand of them stop the loop."""
     sizes = []
 
@@ -130,7 +130,7 @@ def test_interim_answers_do_not_stop_a_body(harness, count):
     assert sizes == [len(BODY)]
 
 
-def test_interim_answers_without_end_meet_the_limit_in_all(harness):
+def test_interim_responses_without_end_meet_the_total_limit(harness):
     """While the body is still being sent."""
 
     async def step(request):

@@ -163,7 +163,7 @@ ROWS = {
 
 @pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
 @pytest.mark.parametrize("name", ROWS)
-def test_an_answer_that_is_framed_wrongly_is_an_error_of_ours(harness, name, call):
+def test_a_response_that_is_framed_wrongly_is_an_error_of_ours(harness, name, call):
     """Or passes, if it says all the same what it has to."""
     ROWS[name].run(harness, call)
 
@@ -199,7 +199,7 @@ def _halves(body):
     [(call, "length") for call in CALLS]
     + [(call, name) for call in (retrieve, upload, download_to) for name in ("chunks", "none")],
 )
-def test_an_answer_can_break_at_any_byte(harness, call, end, framing):
+def test_a_response_can_break_at_any_byte(harness, call, end, framing):
     """It is an error until the last byte is there; what has no length ends with its connection."""
     raw = FRAMINGS[framing](CALLS[call])
     head = raw.index(b"\r\n\r\n") + 4
@@ -229,7 +229,7 @@ def test_an_answer_can_break_at_any_byte(harness, call, end, framing):
 @pytest.mark.parametrize("end", [fin, rst], ids=lambda end: end.__name__)
 @pytest.mark.parametrize("call", [retrieve, download, download_to], ids=lambda call: call.__name__)
 def test_what_breaks_once_is_fetched_again(harness, call, end):
-    """At whatever byte: nobody hears of it."""
+    """At whatever byte: no call notices it."""
     raw = CALLS[call]
 
     async def scenario(run):

@@ -60,8 +60,8 @@ class Emulated:
         )
         self._process.stdin.write(f"{KEY}\n")
         self._process.stdin.close()
-        with self._process.stdout as told:
-            assert told.readline() == "ready\n"
+        with self._process.stdout as output:
+            assert output.readline() == "ready\n"
 
     def signal(self, number):
         self._process.send_signal(number)
@@ -227,7 +227,7 @@ def test_a_service_that_is_stopped_is_waited_for(harness, emulated):
     harness.run(scenario, max_connections=2, retries=ONCE)
 
 
-def test_a_service_that_is_stopped_meets_the_limit_in_all(harness, emulated):
+def test_a_service_that_is_stopped_meets_the_total_limit(harness, emulated):
     """It fires in time; nothing is stored twice."""
 
     async def small(run):
@@ -259,7 +259,7 @@ def test_a_service_that_is_stopped_meets_the_limit_in_all(harness, emulated):
 
 
 @pytest.mark.parametrize("fault", [{"drop_answer": True}, {"truncate": 20}])
-def test_what_was_stored_and_never_told_is_unknown_or_reconciled(harness, emulator, fault):
+def test_what_was_stored_without_a_response_is_unknown_or_reconciled(harness, emulator, fault):
     """By default an error says so; reconciled, there is exactly one file."""
     emulator.add_key(KEY)
 

@@ -127,7 +127,7 @@ def test_a_wait_that_is_too_long_is_raised_at_once(harness, name, status, call):
     ).run(harness, call)
 
 
-# So many failures, then a response
+# The number of failures before a response
 
 FAILURES = {
     500: errors.InternalServerResponseError,
@@ -152,8 +152,8 @@ def test_a_failure_is_outlasted_as_far_as_it_is_safe(harness, times, status, cal
     ).run(harness, call)
 
 
-def test_a_wait_that_would_outlast_the_call_is_not_begun(harness):
-    """Neither the time in all, nor that of the retries."""
+def test_a_wait_that_would_outlast_the_call_is_not_started(harness):
+    """Neither the total time, nor that of the retries."""
     for options in ({"timeout": 3.0}, {"retries": RetryConfig(max_elapsed_time=3)}):
         Case(
             busy(429, b"Retry-After: 5"), KINDS[429], options={"retries": QUICK} | options,
@@ -164,7 +164,7 @@ def test_a_wait_that_would_outlast_the_call_is_not_begun(harness):
 @pytest.mark.parametrize("hours", [-1, 1])
 @pytest.mark.parametrize("call", [retrieve, upload], ids=lambda call: call.__name__)
 def test_a_clock_that_is_set_during_a_wait_changes_nothing(harness, monkeypatch, hours, call):
-    """Waits and limits go by a clock that nobody sets."""
+    """Waits and limits go by a clock that cannot be set."""
     began = time.time()
 
     class Moved(datetime):

@@ -302,7 +302,7 @@ def test_what_an_iterator_raises_is_the_sources_own(harness, kind, error):
     harness.run(scenario, retries=QUICK)
 
 
-def test_a_slow_disk_meets_the_limit_in_all(harness, path, monkeypatch):
+def test_a_slow_disk_meets_the_total_limit(harness, path, monkeypatch):
     """The call ends when the read that runs does; the file is closed by then."""
     original = files._read
 

@@ -215,9 +215,9 @@ def test_a_client_outlives_a_loop_that_was_closed_without_a_word(harness, caplog
             await asyncio.to_thread(use, *names)
         run.server.steps = []
         await run.check_next_call()
-        gc.collect()  # what belonged to those loops is nobody's now
+        gc.collect()  # nothing refers to those loops now
 
-    # Without a limit in all: anyio would keep the task of a scope that was never left.
+    # Without a total limit: anyio would keep the task of a scope that was never left.
     harness.run(scenario, max_connections=2, timeout=Timeout())
     assert "Event loop is closed" not in caplog.text
 
@@ -295,7 +295,7 @@ def test_a_fork_with_a_warm_client_mixes_nothing_up(harness):
     [(AsyncOpenRouter, "used"), (AwaitableSyncClient, "used"), (AwaitableSyncClient, "under way")],
 )
 def test_the_interpreter_ends_with_an_open_client(harness, state):
-    """Within two seconds, with one warning at the most."""
+    """Within two seconds, with at most one warning."""
 
     async def scenario(run):
         run.server.steps = [echo] if state == "used" else [echo, stall]
@@ -409,7 +409,7 @@ def test_few_descriptors_are_an_error_of_ours_and_no_end(harness):
             ends = Counter()
             path = args[0]
 
-            def told(n, end):
+            def write_line(n, end):
                 if isinstance(end, OpenRouterError):
                     ends[type(end).__name__] += 1
                 elif isinstance(end, BaseException):
@@ -423,7 +423,7 @@ def test_few_descriptors_are_an_error_of_ours_and_no_end(harness):
                 async with make(**options) as client:
                     calls = [client.files.retrieve(str(n)) for n in range(200)]
                     for n, end in enumerate(await asyncio.gather(*calls, return_exceptions=True)):
-                        told(n, end)
+                        write_line(n, end)
                     print((await client.files.retrieve("after")).id)
 
             def each():
@@ -435,7 +435,7 @@ def test_few_descriptors_are_an_error_of_ours_and_no_end(harness):
                             return n, error
                     with ThreadPoolExecutor(150) as pool:
                         for n, end in pool.map(one, range(200)):
-                            told(n, end)
+                            write_line(n, end)
                     print(client.files.retrieve("after").id)
 
             asyncio.run(all_at_once()) if client_class == "async" else each()

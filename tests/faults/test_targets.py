@@ -92,7 +92,7 @@ def test_a_directory_that_vanishes_is_an_error_of_the_target(harness, moved):
         run.server.steps = [slowly(away, folder)]
         await run.fails(DownloadTargetError, into(folder / "target.bin"))
         assert len(run.server.requests) == 1
-        # Where it went the temporary file went too: nobody can find it there.
+        # Where it went the temporary file went too: it cannot be found there.
         shutil.rmtree(harness.folder / "moved", ignore_errors=True)
         await run.check_next_call()
 

@@ -27,7 +27,7 @@ BAD = {
 
 
 class Untrusted(FaultyServer):
-    """A server whose certificate nobody should accept; counts hellos and bytes of HTTP."""
+    """A server whose certificate must not be accepted; counts hellos and bytes of HTTP."""
 
     def __init__(self, context):
         super().__init__()

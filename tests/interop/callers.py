@@ -46,13 +46,13 @@ def _opened(stream):
 # Ours
 
 
-def ours(face):
-    """Our client, on one of its faces."""
+def ours(client_class):
+    """Our client, async or sync."""
 
     @asynccontextmanager
     async def caller(url, key):
-        plain = face(key, server_url=url, retries=RetryConfig.none())
-        attributed = face(key, server_url=url, retries=RetryConfig.none(), **APP)
+        plain = client_class(key, server_url=url, retries=RetryConfig.none())
+        attributed = client_class(key, server_url=url, retries=RetryConfig.none(), **APP)
         async with plain, attributed:
 
             async def call(step, arguments):

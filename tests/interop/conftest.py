@@ -89,10 +89,10 @@ def pytest_terminal_summary(terminalreporter, config):
 def _same(runs, step):
     """Yes, no, or yes but for what is meant, and beside which clients."""
     apart = {}
-    for face in OURS:
+    for ours_name in OURS:
         for vendor in VENDORS:
             for difference in differences(
-                runs[face][str(step)].requests, runs[vendor][str(step)].requests
+                runs[ours_name][str(step)].requests, runs[vendor][str(step)].requests
             ):
                 exception = meant(vendor, step, difference)
                 if exception is None:

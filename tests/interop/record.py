@@ -1,4 +1,4 @@
-"""Every client makes every call; what each sent and was told is kept."""
+"""Every client makes every call; what each sent and received is kept."""
 
 import re
 from urllib.parse import urlsplit
@@ -57,7 +57,11 @@ async def _attempt(call, step: Step, known: dict[str, str]) -> str | None:
     facts = _facts(result)
     if step.save:
         known[step.save] = facts["id"]
-    wrong = {name: facts.get(name) for name, told in step.tells.items() if facts.get(name) != told}
+    wrong = {
+        name: facts.get(name)
+        for name, expected in step.tells.items()
+        if facts.get(name) != expected
+    }
     return f"read {wrong} from the response" if wrong else None
 
 

@@ -30,7 +30,7 @@ class Step:
 
 @frozen
 class Stream:
-    """Content that is handed over as a file object, or as what can only be read once."""
+    """Content that is passed as a file object, or as something that can be read only once."""
 
     content: bytes
     seekable: bool = False

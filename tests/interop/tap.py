@@ -126,7 +126,7 @@ class _Listener:
         )
 
     def _answer(self):
-        """Let the parser go on to the next request; nobody sees this response."""
+        """Let the parser go on to the next request; this response is not sent."""
         self._connection.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
         self._connection.send(h11.EndOfMessage())
         if self._connection.our_state is h11.DONE:

@@ -21,17 +21,17 @@ def test_each_client_is_served(run, client, step):
 
 @steps
 @pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("face", OURS)
-def test_our_requests_equal_the_vendors(run, face, vendor, step):
+@pytest.mark.parametrize("ours_name", OURS)
+def test_our_requests_equal_the_vendors(run, ours_name, vendor, step):
     """In all that is sent, but for the exceptions that have a name and a reason."""
-    ours, theirs = run(face)[str(step)].requests, run(vendor)[str(step)].requests
+    ours, theirs = run(ours_name)[str(step)].requests, run(vendor)[str(step)].requests
     assert theirs
     found = [each for each in differences(ours, theirs) if meant(vendor, step, each) is None]
     assert not found, "\n".join(map(str, found))
 
 
 @steps
-def test_our_faces_send_the_same(run, step):
+def test_both_our_clients_send_the_same(run, step):
     """To the byte, but for the boundary."""
     assert not differences(run("async")[str(step)].requests, run("blocking")[str(step)].requests)
 

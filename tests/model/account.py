@@ -17,7 +17,7 @@ LOCAL = {InvalidRequestError, UploadSourceError}
 
 
 @frozen
-class Stage:
+class Setup:
     """What the calls of all examples go through."""
 
     client_class: type
@@ -25,18 +25,18 @@ class Stage:
     emulator: object
 
     def client(self, key):
-        """A client of the stage's client_class."""
+        """Return a client of the class under test."""
         return self.client_class(key, server_url=self.emulator.base_url, retries=RetryConfig.none())
 
 
 class Account(RuleBasedStateMachine):
     """One example: an account that is empty at first."""
 
-    def __init__(self, stage, client):
+    def __init__(self, setup, client):
         super().__init__()
-        self.stage, self.client = stage, client
-        self.emulator = stage.emulator
-        self.run = stage.runner.run
+        self.setup, self.client = setup, client
+        self.emulator = setup.emulator
+        self.run = setup.runner.run
         self.outside = sys.exc_info()[1]
         self.contents = {}
         """What a download should give, and where each file is."""

@@ -10,7 +10,18 @@ from hypothesis.stateful import multiple, rule
 from openrouter_async.errors import BadRequestResponseError, UploadSourceError
 
 from .account import Account, all_pages
-from .given import BLOB, CONTENTS, FILE_IDS, FORMS, NAMES, PIECES, PLACES, SIZES, SPACE_IDS, mostly
+from .given import (
+    BLOB,
+    CHUNK_SIZES,
+    CONTENTS,
+    FILE_IDS,
+    FORMS,
+    NAMES,
+    PLACES,
+    SIZES,
+    SPACE_IDS,
+    mostly,
+)
 from .world import bad_filename, rows_after
 
 
@@ -24,7 +35,7 @@ class Files(Account):
         kind=st.sampled_from(["text", "text", *CONTENTS]),
         size=SIZES,
         form=st.sampled_from([*FORMS]),
-        cut=st.sampled_from([1_000, *PIECES[3:]]),
+        cut=st.sampled_from([1_000, *CHUNK_SIZES[3:]]),
     )
     def upload(self, place, name, kind, size, form, cut):
         mime_type, made = CONTENTS[kind]

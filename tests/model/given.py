@@ -20,10 +20,10 @@ def mostly(usual, other):
     return st.integers(0, 5).flatmap(lambda n: other if n == 5 else usual)
 
 
-PIECES = [1, 2, 1_000, 262_143, 262_145, 524_287, 524_288, 524_289, 1_100_000]
+CHUNK_SIZES = [1, 2, 1_000, 262_143, 262_145, 524_287, 524_288, 524_289, 1_100_000]
 # Beyond 64 bits, orjson reads an integer as a float.
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
-SIZES = st.sampled_from([1, 1, 2, 10, 1_000, *PIECES])
+SIZES = st.sampled_from([1, 1, 2, 10, 1_000, *CHUNK_SIZES])
 GOOD_NAMES = st.text(
     st.sampled_from("abü☃𝄞 %;'=.\u202e"), min_size=1, max_size=9
 ) | st.sampled_from(["a/b.csv", "ü/☃/𝄞.txt", "n" * 255, "☃" * 255, ".a", "a..b", "%22%0D"])

@@ -55,7 +55,7 @@ class Machine(Files, Workspaces):
             reasons = reasons or {ForbiddenResponseError}
 
         async def call():
-            async with self.stage.client(secret) as client:
+            async with self.setup.client(secret) as client:
                 with pytest.raises((ForbiddenResponseError, UnauthorizedResponseError)) as caught:
                     await client.workspaces.get("default")
                 assert (type(caught.value) is UnauthorizedResponseError) == (home is None)
@@ -77,7 +77,7 @@ class Machine(Files, Workspaces):
     def teardown(self):
         """All that the service holds, beside all that it should."""
         if sys.exc_info()[1] is not self.outside:
-            return  # a step has failed, which is what should be told
+            return  # a step has failed, which is what should be reported
         self.list_workspaces(None, None)
         for space_id, space in self.world.spaces.items():
             self.get_workspace(space_id)

@@ -10,7 +10,7 @@ from support.clients import AwaitableSyncClient
 
 from openrouter_async import AsyncOpenRouter
 
-from .account import Stage
+from .account import Setup
 from .machine import Machine
 
 LONG = bool(os.environ.get("FAULTS_LONG"))
@@ -28,9 +28,9 @@ def test_the_service_does_what_a_model_of_it_does(client_class, emulator):
             stateful_step_count=60,
             suppress_health_check=[*HealthCheck],  # an example is as slow as its calls
         )
-        stage = Stage(client_class, runner, emulator)
-        client = stage.client(emulator.management_key)
+        setup = Setup(client_class, runner, emulator)
+        client = setup.client(emulator.management_key)
         try:
-            run_state_machine_as_test(lambda: Machine(stage, client), settings=drive)
+            run_state_machine_as_test(lambda: Machine(setup, client), settings=drive)
         finally:
             runner.run(client.aclose())

@@ -196,7 +196,7 @@ def _tuples(settings):
 
 
 def assert_settings(workspace, expected):
-    """A workspace's settings are these; others may have been told."""
+    """A workspace's settings are these; the caller may have got others."""
     names = {"name", "slug", *SETTINGS}
     shown = {name: getattr(workspace, name) for name in names}
     assert shown == {n: v for n, v in _tuples(expected).items() if n in names}

@@ -114,7 +114,7 @@ async def test_the_default_workspace_is_everybodys_and_stays(client):
         await client.workspaces.delete("default", confirm_default_workspace_deletion=True)
 
 
-async def test_an_ordinary_key_is_told_to_get_a_management_key(make_client, emulator):
+async def test_an_error_for_an_ordinary_key_names_the_management_key(make_client, emulator):
     """The message says what to do next."""
     async with make_client(emulator.api_key, server_url=emulator.base_url) as client:
         with pytest.raises(errors.ForbiddenResponseError, match="management key"):

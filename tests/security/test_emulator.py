@@ -1,4 +1,4 @@
-"""The emulator lets nobody in who has no business there, and does nothing that it was not asked for."""
+"""The emulator serves only those with a key, and does only what it is asked for."""
 
 import base64
 import http.client
@@ -46,7 +46,7 @@ BODIES = {
 
 
 class Door:
-    """A plain connection to an emulator, which sends what it is told to."""
+    """A plain connection to an emulator, which sends any request."""
 
     def __init__(self, emulator):
         self.emulator = emulator
@@ -86,7 +86,7 @@ class Door:
     def raw(self, content):
         """Send bytes on a connection of their own, and read all that comes.
 
-        Where nothing comes because more is waited for, the end is told.
+        Where nothing comes because more is waited for, the end is reported.
         """
         parts = []
         with socket.create_connection(self.where, timeout=0.3) as connection:
@@ -180,7 +180,7 @@ def introduced(headers, key):
 
 @pytest.mark.parametrize("who", STRANGERS)
 def test_no_operation_serves_a_stranger(emulator, door, store, who):
-    """Whoever does not say the key as it is to be said gets a 401, and nothing happens."""
+    """Requests without the key in its one form get a 401, and nothing happens."""
     before = store()
     for name in ENDPOINTS:
         headers = introduced(STRANGERS[who], emulator.management_key)
@@ -259,7 +259,7 @@ HOSTS = [
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_no_route_answers_to_another_host(emulator, door, store, host):
+def test_no_route_responds_to_another_host(emulator, door, store, host):
     """To which a web page could point its name (DNS rebinding); the admin routes neither."""
     before = store()
     admin = {"Authorization": f"Bearer {emulator.admin_token}"}

@@ -88,8 +88,8 @@ def log(caplog):
             caplog.set_level(logging.DEBUG, logger=name)
 
     def check():
-        told = [caplog.text, *(str(vars(record)) for record in caplog.records)]
-        assert PART not in "\n".join(told)
+        logged = [caplog.text, *(str(vars(record)) for record in caplog.records)]
+        assert PART not in "\n".join(logged)
         return caplog.text
 
     return check
@@ -102,7 +102,7 @@ class Watch:
         self.events = []
         self.hooks = Hooks(**dict.fromkeys(HOOKS, self.events.append))
 
-    def told(self):
+    def text(self):
         """All that they could tell of it."""
         parts, failures = [], {}
         for event in self.events:
@@ -117,7 +117,7 @@ class Watch:
 
 
 def give(key):
-    """The ways to hand over a key, but for the environment."""
+    """The ways to pass a key, except by the environment."""
 
     async def later():
         return key
@@ -129,7 +129,7 @@ def give(key):
 async def test_an_odd_key_is_refused_unseen_whatever_is_called(
     make_client, raw_server, tmp_path, monkeypatch, log, name
 ):
-    """By every operation, however it is handed over: nothing is sent, and nothing shows it."""
+    """By every operation, however it is passed: nothing is sent, and nothing shows it."""
     server = await raw_server(service)
     ways = give(odd_key(name))
     client_class = AsyncOpenRouter if make_client is AsyncOpenRouter else OpenRouter
@@ -151,7 +151,7 @@ async def test_an_odd_key_is_refused_unseen_whatever_is_called(
                 assert isinstance(failure, errors.InvalidRequestError)
                 silent(failure)
     assert server.connections == 0
-    assert PART not in watch.told()
+    assert PART not in watch.text()
     log()
 
 
@@ -162,7 +162,7 @@ async def _reset(request, _):
     abort(request)
 
 
-def _answers(*args):
+def _responses(*args):
     async def handler(*_):
         return http_response(*args)
 
@@ -171,8 +171,8 @@ def _answers(*args):
 
 FAILURES = {
     "reset": _reset,
-    "500": _answers(500, {"error": {"code": 500, "message": "no"}}),
-    "nonsense": _answers(200, b"<html>"),
+    "500": _responses(500, {"error": {"code": 500, "message": "no"}}),
+    "nonsense": _responses(200, b"<html>"),
 }
 
 
@@ -192,7 +192,7 @@ async def test_no_failure_of_any_operation_shows_the_key(
         assert failures or (kind == "nonsense" and call.name.startswith("download"))
         for error in failures:
             silent(error)
-        assert PART not in watch.told() + repr(result)
+        assert PART not in watch.text() + repr(result)
         assert {type(event).__name__ for event in watch.events} >= {"RequestEvent", "DoneEvent"}
         assert server.requests[0].headers("authorization") == [f"Bearer {KEY}"]
     assert "attempt" in log()
@@ -214,7 +214,7 @@ async def test_no_failure_shows_what_a_client_adds_to_every_request(make_client,
         silent(again, thorough=True)
         for thing in (client, other, client.transport, client.transport.settings):
             assert PART not in repr(thing) + pretty_repr(thing)
-    assert PART not in watch.told()
+    assert PART not in watch.text()
     log()
 
 
@@ -285,7 +285,7 @@ DEFECTS = {
 @pytest.mark.parametrize("where", DEFECTS)
 async def test_no_defect_of_the_callers_shows_the_key(make_client, raw_server, where):
     """In a hook, plain or async, or in whatever else is called on the way."""
-    server = await raw_server(_answers(500) if where == "on_retry" else service)
+    server = await raw_server(_responses(500) if where == "on_retry" else service)
     options = {"api_key": KEY, "file": b"words", "progress": None, "hooks": None} | DEFECTS[where]
     file, progress = options.pop("file"), options.pop("progress")
     with pytest.raises((DefectError, errors.UploadSourceError)) as caught:
@@ -330,7 +330,7 @@ async def test_no_debug_mode_shows_the_key(make_client, raw_server, tmp_path, mo
 def once(*args, **options):
     """A way to fail: a service that answers so, and what is called."""
     call = options.pop("call", lambda client: client.files.retrieve("x", **options))
-    return _answers(*args), call
+    return _responses(*args), call
 
 
 def upload(client, **options):
@@ -397,7 +397,7 @@ WAYS = {
 """How each error comes about."""
 
 BRANCHES = {errors.OpenRouterError, errors.NoAnswerError, errors.ResponseError}
-"""What others derive from, and nobody raises."""
+"""Base classes, which are never raised."""
 
 
 def test_every_error_has_a_way_to_come_about():
@@ -419,7 +419,7 @@ async def test_no_error_shows_the_key(make_client, raw_server, log, kind):
     assert type(caught.value) is kind
     silent(caught.value, thorough=True)
     silent(pickle.loads(pickle.dumps(caught.value)))
-    assert PART not in watch.told()
+    assert PART not in watch.text()
     log()
 
 
@@ -444,7 +444,7 @@ def is_protocol(cls):
 async def test_no_repr_of_a_public_object_shows_the_key(raw_server, tmp_path):
     """Of none that calls on both clients make, hand out or tell of; found by looking at all of them."""
     server = await raw_server(service)
-    busy = await raw_server(_answers(503))
+    busy = await raw_server(_responses(503))
     watch = Watch()
     kept = [Fault(status=500)]
     options = {"server_url": server.url, "hooks": watch.hooks, "retries": QUICK}

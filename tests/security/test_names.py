@@ -214,7 +214,7 @@ async def test_one_name_in_two_forms_is_two_files(make_client, raw_server, tmp_p
 
 @pytest.mark.parametrize("options", [[], ["--overwrite"]], ids=str)
 def test_no_name_leaves_the_folder_of_the_command(cli, emulator, place, options):
-    """Of ``files download``, which writes into the present folder unless it is told another."""
+    """Of ``files download``, which writes into the present folder unless another is named."""
     top = place.parent.parent
     before = everything(top)
     for kind in ("above, in it", "absolute", "NUL", "by a link", "300 bytes", "an escape", "CON"):

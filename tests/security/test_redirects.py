@@ -1,4 +1,4 @@
-"""The key goes where it was told to go: no redirect is followed, and no URL smuggles another host."""
+"""The key goes only to the server that was named: no redirect is followed, and no URL smuggles another host."""
 
 import itertools
 
@@ -75,7 +75,7 @@ async def test_https_is_not_left_for_http(make_client, raw_server, tmp_path):
 
 @pytest.mark.parametrize("own", ["client", "transport"])
 async def test_a_client_of_the_callers_follows_none_either(raw_server, own):
-    """Though it was told to, and has credentials of its own to add."""
+    """Although it is configured to, and has credentials of its own to add."""
     other = await raw_server(service)
     server = await raw_server(
         respond_with(http_response(302, b"", f"Location: {other.url}/files/x"))

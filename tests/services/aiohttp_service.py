@@ -92,7 +92,7 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     except errors.OpenRouterError as error:
         status, words = answer_to(error)
     except ConnectionError:
-        return web.Response(status=499)  # nobody is there to read it
+        return web.Response(status=499)  # the client is gone
     return web.json_response({"detail": words}, status=status)
 
 

@@ -56,8 +56,8 @@ class Side:
         self.cpu += self.service.cpu() - cpu
         self.seconds += time.monotonic() - began
 
-    def settle(self):
-        """Count what it still holds that nobody uses."""
+    def count_leaks(self):
+        """Count what it still holds without using it."""
         httpx.get(f"{self.service.url}/files").raise_for_status()
         down, up = self.service.connections()
         self.leaked = down + max(0, up - 1)  # the one of this call is kept for the next
@@ -118,7 +118,7 @@ def main():
         _take_turns(sides)
         time.sleep(SETTLING)
         for side in sides:
-            side.settle()
+            side.count_leaks()
         _count_halves(sides, emulator)
         _show(sides)
         bad = any(problem for side in sides for problem in _problems(side))

@@ -77,9 +77,9 @@ async def _wrk(target, seconds, result):
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
-    told = json.loads(output.splitlines()[-1])
-    errors = Counter({kind: n for kind, n in told.pop("errors").items() if n})
-    for name, value in told.items():
+    figures = json.loads(output.splitlines()[-1])
+    errors = Counter({kind: n for kind, n in figures.pop("errors").items() if n})
+    for name, value in figures.items():
         setattr(result, name, value)
     result.errors += errors
 

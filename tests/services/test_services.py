@@ -30,9 +30,9 @@ def running(request, _emulator, tmp_path_factory):
 @pytest.fixture
 def service(running, emulator):
     """A service in front of an empty store; it is to log nothing."""
-    told = len(running.log)
+    before = len(running.log)
     yield running
-    assert running.log[told:] == ""
+    assert running.log[before:] == ""
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_what_cannot_be_right_is_422(service, http, emulator):
     assert emulator.requests() == []
 
 
-def test_a_lost_answer_is_502(service, http, emulator):
+def test_a_lost_response_is_502(service, http, emulator):
     """It may be stored, and the words say so."""
     emulator.faults({"operation": "upload_file", "drop_answer": True})
     response = http.put("/files/lost.txt", content=b"words")
@@ -189,7 +189,7 @@ def test_an_upload_that_its_sender_breaks_off_is_not_stored(service, emulator, k
 
 @pytest.mark.parametrize("hard", [False, True], ids=["closed", "reset"])
 def test_a_download_that_its_reader_breaks_off_is_closed(service, emulator, hard):
-    """At once, or at the end of what the service reads for nobody; it is not left open."""
+    """At once, or at the end of what the service reads and discards; it is not left open."""
     file = emulator.create_file("made.bin", bytes(8 * MIB))
     for _ in range(3):
         for _ in range(AT_ONCE):
@@ -251,7 +251,7 @@ def outbox(service):
 
 
 def test_a_folder_is_uploaded_in_the_background(outbox, http, emulator):
-    """Whoever watches is told of progress, and of the end."""
+    """A watcher receives progress, and the end."""
     for number in range(40):
         (outbox / f"{number}.txt").write_text(f"number {number}")
     assert http.post("/outbox").status_code == 202

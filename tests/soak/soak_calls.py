@@ -1,6 +1,6 @@
 """Calls by the hundred thousand, with faults and cancels at random: what the process holds.
 
-Not collected by name: ``nox -s soak``. ``SOAK_CALLS`` sets how many calls there are in all, five
+Not collected by name: ``nox -s soak``. ``SOAK_CALLS`` sets the total number of calls, five
 eighths of them async, and ``SOAK_SEED`` the seed.
 """
 

@@ -1,7 +1,7 @@
 """The pool for as long as it takes: cancels and early answers by the thousand.
 
 Not collected by name: ``pytest tests/soak/soak_pool.py``, or ``nox -s soak``. ``SOAK_CANCELS``
-sets how many cancels there are in all, and ``SOAK_SEED`` the seed.
+sets the total number of cancels, and ``SOAK_SEED`` the seed.
 """
 
 import os
@@ -62,7 +62,7 @@ async def test_cancels_at_random_moments_leave_nothing_behind(busy, table, tls, 
 @pytest.mark.parametrize("much", ["nothing", "half"])
 @pytest.mark.parametrize("end", ["stay", "finish", "close", "reset"])
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
-async def test_an_answer_that_comes_early_wins(busy, table, tls, end, much, split):
+async def test_a_response_that_comes_early_wins(busy, table, tls, end, much, split):
     """Of 200 uploads at least 199 on plain TCP and 195 on TLS hear what it was."""
     seen = Counter()
     for number in range(200):

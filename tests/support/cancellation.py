@@ -195,7 +195,7 @@ WAYS = {"native": _natively, "anyio": _by_scope, "doubled": _twice, "both": _by_
 
 
 async def cancel_at_random(server, *, cancels, concurrency, pool, tls, seed):
-    """Cancel so many calls at random moments, and look at what is left behind."""
+    """Cancel a number of calls at random moments, and count what is left behind."""
     result = Round(concurrency, pool, tls, leaks=LeakCheck())
     began = time.monotonic()
     async with AsyncOpenRouter(
