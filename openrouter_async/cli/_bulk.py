@@ -8,13 +8,16 @@ from typing import Final
 
 from attrs import define, evolve, field
 from rich import progress as rich
+from rich.console import RenderableType
+from rich.constrain import Constrain
 from rich.markup import escape
 from rich.text import Text
 
 from .. import Progress
 from ..transfers import OnProgress, Outcome, TransferProgress, rich_progress
-from ._errors import FAILED, UNAUTHENTICATED, exit_status_of, explain
-from ._output import Output, Row, human_size, visible
+from ..transfers.tree import HIDDEN
+from ._errors import FAILED, UNAUTHENTICATED, exit_status_of, explain, reword
+from ._output import Output, Row, Terminal, human_size, visible
 
 __all__ = ["Results", "Start", "Totals", "file_bars", "outcome_row", "run_bulk"]
 
@@ -98,7 +101,8 @@ class _Summary:
     size: int = 0
 
     def add(self, outcome: Outcome) -> None:
-        self.counts[outcome.status] += 1
+        is_hidden = outcome.reason == HIDDEN
+        self.counts["skipped as hidden (add --hidden)" if is_hidden else outcome.status] += 1
         if outcome.status not in _NOT_TRANSFERRED:
             self.size += _size_of(outcome) or 0
         row = outcome_row(outcome)
@@ -155,7 +159,7 @@ def outcome_row(outcome: Outcome) -> Row:
         "filename": known[0] if isinstance(known, tuple) else getattr(known, "filename", None),
         "size_bytes": _size_of(outcome),
         "path": None if outcome.path is None else str(outcome.path),
-        "reason": outcome.reason,
+        "reason": outcome.reason and reword(outcome.reason),
         "error": None if outcome.error is None else "; ".join(explain(outcome.error)),
         "elapsed": round(outcome.elapsed, 3),
     }
@@ -211,15 +215,28 @@ class _SpeedColumn(rich.ProgressColumn):
         return Text(f"{human_size(speed)}/s" if speed else "", "progress.data.speed")
 
 
+class _Display(rich.Progress):
+    """Bars that leave room for the ``^C`` that the terminal shows in their last line.
+
+    A full line would be broken by it, and the next refresh would leave the bars' first line behind.
+    """
+
+    def __init__(self, *columns: rich.ProgressColumn, terminal: Terminal) -> None:
+        self._terminal = terminal  # the base class renders before it has a console
+        # The display is on stderr; results on stdout must not be redirected to it.
+        super().__init__(*columns, console=terminal, redirect_stdout=False, redirect_stderr=False)
+
+    def get_renderable(self) -> RenderableType:
+        """Return the bars."""
+        return Constrain(super().get_renderable(), max(1, self._terminal.width - 3))
+
+
 def _display(output: Output, *, in_bytes: bool) -> rich.Progress:
     size = (rich.DownloadColumn(binary_units=True), _SpeedColumn())
-    return rich.Progress(
+    return _Display(
         rich.TextColumn("{task.description}"),
         rich.BarColumn(),
         *(size if in_bytes else (rich.MofNCompleteColumn(),)),
         rich.TimeRemainingColumn(),
-        console=output.err,
-        # The display is on stderr; results on stdout must not be redirected to it.
-        redirect_stdout=False,
-        redirect_stderr=False,
+        terminal=output.err,
     )

@@ -23,6 +23,7 @@ __all__ = [
     "UsageError",
     "exit_status_of",
     "explain",
+    "reword",
 ]
 
 FAILED: Final = 1
@@ -53,6 +54,8 @@ _REWORDED: Final = (
     (", or set RetryConfig(on_ambiguous_upload='reconcile')", ""),
     ("server_url must", "OPENROUTER_BASE_URL must"),
     ("pass filename= to store it under another name", "rename it"),
+    ("follow_symlinks is off", "--follow-symlinks is not given"),
+    ("hidden is off", "--hidden is not given"),
 )
 
 
@@ -72,10 +75,11 @@ def exit_status_of(error: BaseException) -> int:
 def explain(error: BaseException) -> Iterable[str]:
     """Return a line for each problem: what happened and what to do."""
     problems = error.problems if isinstance(error, PreflightError) else [str(error)]
-    return map(_reword, problems)
+    return map(reword, problems)
 
 
-def _reword(text: str) -> str:
+def reword(text: str) -> str:
+    """Return the SDK's text with the command line's options."""
     for python, command_line in _REWORDED:
         text = text.replace(python, command_line)
     return text

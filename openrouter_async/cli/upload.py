@@ -47,9 +47,15 @@ def upload(
     prefix: Annotated[
         str, typer.Option(metavar="FOLDER", help="Put this folder before all filenames.")
     ] = "",
-    name: Annotated[str | None, typer.Option(help="Set the filename of standard input.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Set the filename of a single file or of standard input.")
+    ] = None,
     follow_symlinks: Annotated[
         bool, typer.Option("--follow-symlinks", help="Follow symbolic links within folders.")
+    ] = False,
+    hidden: Annotated[
+        bool,
+        typer.Option("--hidden", help="Upload files and folders in folders that begin with a dot."),
     ] = False,
     concurrency: Concurrency = 16,
     journal: Annotated[
@@ -82,7 +88,9 @@ def upload(
         exclude=exclude,
         prefix=f"{prefix.removesuffix('/')}/" if prefix else "",
         follow_symlinks=follow_symlinks,
+        hidden=hidden,
         journal=journal,
+        name=name,
     )
     start = partial(
         _upload,
@@ -96,9 +104,6 @@ def upload(
     if _STDIN in paths:
         _check_stdin(paths, name, journal, dry_run=dry_run)
         return start([(f"{files.prefix}{name}", standard_input())])
-    if name is not None:
-        msg = "--name is for standard input: upload - --name NAME"
-        raise UsageError(msg)
     files.check(recursive=recursive)
     return _dry_run(output, files) if dry_run else start(files)
 
@@ -139,6 +144,7 @@ async def _upload(
     checksum: bool,
     check: bool,
 ) -> int:
+    is_single = not isinstance(sources, LocalFiles) or sources.is_single
     async with new_client(concurrency) as client:
         workspace_id = await resolve_workspace(client, workspace)
         totals = Totals(items=1)
@@ -159,16 +165,20 @@ async def _upload(
         exit_status = FAILED
         try:
             exit_status = await run_bulk(output, start, totals, *_COLUMNS)
+            if isinstance(sources, LocalFiles):
+                for note in await sources.pattern_notes():
+                    output.note(note)
         except JournalError:
             journal = None  # it cannot be resumed
             raise
         except asyncio.CancelledError:
-            if journal is None and isinstance(sources, LocalFiles):
+            if journal is None and not is_single:
                 output.note("with --journal FILE an interrupted run can be resumed")
             raise
         finally:
             if exit_status and journal is not None:
-                output.note(f"to resume: {_resume_command()}")
+                # What is in progress starts from its beginning.
+                output.note(f"to {'try again' if is_single else 'resume'}: {_resume_command()}")
     return exit_status
 
 
@@ -187,13 +197,14 @@ def _quote(word: str) -> str:
     return "$" + repr(os.fsencode(word) + b'"')[1:-2] + "'"
 
 
-def _dry_run(output: Output, files: LocalFiles) -> int:
+async def _dry_run(output: Output, files: LocalFiles) -> int:
     totals = Totals()
     with output.listing("status", "filename", "size_bytes", "reason") as show:
         for entry in files:
-            totals.items += 1
-            totals.size += entry.size or 0
             status = "failed" if entry.error else "skipped" if entry.reason else "planned"
+            if status == "planned":
+                totals.items += 1
+                totals.size += entry.size or 0
             outcome = Outcome(
                 source=entry, status="skipped", reason=entry.reason, error=entry.error
             )
@@ -201,4 +212,6 @@ def _dry_run(output: Output, files: LocalFiles) -> int:
     problems = list(find_problems(files))
     exit_status = output.report_error(PreflightError(problems)) if problems else 0
     output.note(f"{totals.items:,} files, {human_size(totals.size)}; nothing was uploaded")
+    for note in await files.pattern_notes():
+        output.note(note)
     return exit_status

@@ -75,6 +75,7 @@ async def upload_tree(
     exclude: str | Iterable[str] = (),
     prefix: str = "",
     follow_symlinks: bool = False,
+    hidden: bool = False,
     **options: Unpack[UploadManyOptions],
 ) -> Report:
     """Upload all files in a folder and its subfolders, and return a report.
@@ -95,6 +96,8 @@ async def upload_tree(
         prefix: Prepended to the names that the files are stored under: ``"docs/"``.
         follow_symlinks: Whether to follow symbolic links; loops, and links that lead out of the
             folder, fail.
+        hidden: Whether to upload files and folders whose names begin with a dot, such as ``.env``
+            and ``.git``. They are ``skipped`` otherwise.
         **options: `UploadManyOptions`, `BulkOptions`, and those of a call (`CallOptions`).
 
     Returns:
@@ -117,6 +120,7 @@ async def upload_tree(
         exclude=exclude if isinstance(exclude, str) else list(exclude),
         prefix=prefix,
         follow_symlinks=follow_symlinks,
+        hidden=hidden,
     )
     return await upload_entries(transport, entries, options)
 

@@ -20,8 +20,9 @@ from .._content.names import check_filename
 from ..errors import InvalidRequestError, OpenRouterError, UploadSourceError
 from .globs import Matches, matcher
 
-__all__ = ["Entry", "check_prefix", "walk"]
+__all__ = ["HIDDEN", "Entry", "check_prefix", "walk"]
 
+HIDDEN: Final = "hidden, and hidden is off"
 _NOT_FOLLOWED: Final = "a symbolic link, and follow_symlinks is off"
 _NOT_REGULAR: Final = "not a regular file"
 
@@ -58,6 +59,7 @@ def walk(
     exclude: str | Iterable[str] = (),
     prefix: str = "",
     follow_symlinks: bool = False,
+    hidden: bool = False,
 ) -> Iterator[Entry]:
     """Yield the files in a folder and its subfolders, sorted within each folder.
 
@@ -66,7 +68,8 @@ def walk(
     is compared with the last part only, one that begins with a slash with the whole path; one that
     ends in a slash matches folders and everything in them. Matching is case-sensitive.
 
-    Links, and anything that is not a regular file, have a ``reason``; unreadable files and
+    Hidden files and folders (whose names begin with a dot, such as ``.env`` and ``.git``), links,
+    and anything that is not a regular file have a ``reason``; unreadable files and
     folders, and links that are broken, lead out of the root or form a loop, have an ``error``.
     Both the call and each step read the disk: in a coroutine, run them in a thread.
 
@@ -85,6 +88,7 @@ def walk(
             matches is not entered.
         prefix: Prepended to the names to store under: ``"docs/"``.
         follow_symlinks: Whether to follow links to targets below the root.
+        hidden: Whether to treat hidden files and folders like others. A hidden root always is.
 
     Returns:
         A generator. It keeps the names in the current folder and its parents in memory, no more.
@@ -97,7 +101,7 @@ def walk(
     prefix = check_prefix(prefix)
     path = _check_root(root)
     real = Path(os.path.realpath(path))
-    return _Walk(path, real, included, excluded, prefix, follow_symlinks).run()
+    return _Walk(path, real, included, excluded, prefix, follow_symlinks, hidden).run()
 
 
 def check_prefix(prefix: str) -> str:
@@ -155,6 +159,7 @@ class _Walk:
     excluded: Matches
     prefix: str
     follow: bool
+    hidden: bool
 
     def run(self) -> Iterator[Entry]:
         """Yield the entries as they are found."""
@@ -185,11 +190,11 @@ class _Walk:
         """Return an entry to yield, a folder to enter, or None for what the patterns leave out."""
         is_link, is_folder = found.is_symlink(), _is_folder(found)
         full_name = f"{name}/" if is_folder else name
-        if self.excluded(full_name):
-            return None
         is_entered = is_folder and (self.follow or not is_link)
-        if not is_entered and not self.included(full_name):
+        if self.excluded(full_name) or not (is_entered or self.included(full_name)):
             return None
+        if not self.hidden and found.name.startswith("."):
+            return self._entry(found.path, name, reason=HIDDEN)
         if is_link and not self.follow:
             return self._entry(found.path, name, reason=_NOT_FOLLOWED)
         if is_link:

@@ -111,8 +111,8 @@ def terminal(emulator, monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     started = []
 
-    def start_process(*args):
-        started.append(Terminal("-m", "openrouter_async", *args))
+    def start_process(*args, **options):
+        started.append(Terminal("-m", "openrouter_async", *args, **options))
         return started[-1]
 
     yield start_process

@@ -172,3 +172,16 @@ def test_help_in_an_encoding_without_its_frames_is_not_an_error(start, monkeypat
         output, errors = process.communicate(timeout=30)
         assert process.returncode == status, errors
         assert "Traceback" not in output + errors
+
+
+def test_bars_leave_room_for_what_ctrl_c_shows(terminal, emulator, tmp_path):
+    """A terminal echoes it in the bars' last line, which must not be broken in two."""
+    (tmp_path / f"{'long-name-' * 8}.txt").write_text("words\n" * 500_000)
+    emulator.faults({"operation": "upload_file", "delay": 60, "early": True})
+    shown = terminal("files", "upload", "-r", str(tmp_path), size=(24, 80))
+    shown.read_until("all files")
+    time.sleep(0.5)
+    shown.type("\x03")
+    assert shown.wait(seconds=10) == 4
+    bars = re.split(r"[\r\n]+", shown.plain.partition("^C")[0])
+    assert 60 < max(map(len, bars)) <= 77

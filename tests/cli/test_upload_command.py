@@ -300,7 +300,10 @@ def test_refused_file_is_named(cli, folder):
         (["-", "a.txt", "--name", "x"], "must be the only path"),
         (["-", "--name", "x", "--journal", "j"], "cannot be used with standard input"),
         (["-", "--name", "x", "--dry-run"], "cannot be used with standard input"),
-        (["a.txt", "--name", "x"], "--name is for standard input"),
+        (["a.txt", "b.txt", "--name", "x"], "--name is for a single file"),
+        (["-r", ".", "--name", "x"], "--name is for a single file"),
+        (["nowhere/*.pdf"], "no file matches 'nowhere/*.pdf'"),
+        (["page?.txt"], "no file matches 'page?.txt'"),
     ],
 )
 def test_incompatible_options_are_a_usage_error(cli, args, message):
@@ -420,23 +423,72 @@ def test_counting_a_huge_folder_can_be_interrupted(cli, emulator, monkeypatch, f
         (signal.SIGHUP, 129, "interrupted by SIGHUP"),
     ],
 )
+@pytest.mark.parametrize("path", ["docs", "docs/a.txt"])
 @pytest.mark.parametrize("journal", [True, False])
 def test_interrupted_upload_says_how_to_resume(
-    cli, emulator, monkeypatch, folder, journal, number, status, words
+    cli, emulator, monkeypatch, folder, journal, path, number, status, words
 ):
-    """The signal's status, the summary, and the command or a hint."""
-    args = ["files", "upload", "docs/a.txt", *(["--journal", "run.jsonl"] if journal else [])]
+    """The signal's status, the summary, and the command or a hint; a single file starts anew."""
+    args = ["files", "upload", "-r", path, *(["--journal", "run.jsonl"] if journal else [])]
     monkeypatch.setattr(sys, "argv", ["openrouter-async", *args])
-    emulator.faults({"operation": "upload_file", "delay": 10})
+    emulator.faults({"operation": "upload_file", "delay": 10, "times": None})
     threading.Timer(1, os.kill, (os.getpid(), number)).start()
     result = cli(*args)
     assert result.exit_code == status
     assert "0 files in" in result.stderr
     assert result.stderr.endswith(f"openrouter-async: {words}\n")
-    if journal:
-        assert (
-            "to resume: openrouter-async files upload docs/a.txt --journal run.jsonl --resume\n"
-            in result.stderr
-        )
+    command = f"openrouter-async files upload -r {path} --journal run.jsonl --resume\n"
+    single = path == "docs/a.txt"
+    assert (f"to {'try again' if single else 'resume'}: {command}" in result.stderr) is journal
+    hint = "with --journal FILE an interrupted run can be resumed"
+    assert (hint in result.stderr) is not (journal or single)
+
+
+def test_single_file_can_be_given_a_name(cli, rows, names, folder):
+    """Below the prefix."""
+    (row,) = rows("files", "upload", "docs/a.txt", "--name", "b/new.txt", "--prefix", "p")
+    assert (row["source"], row["filename"]) == ("docs/a.txt", "p/b/new.txt")
+    assert names() == ["p/b/new.txt"]
+
+
+def test_hidden_files_are_uploaded_on_request_only(cli, names, folder):
+    """The summary counts them; a hidden file that is named itself is uploaded."""
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_text("[remote]")
+    (folder / ".env").write_text("KEY=1")
+    result = cli("files", "upload", "-r", "docs")
+    assert "3 uploaded" in result.stderr
+    assert "2 skipped as hidden (add --hidden)" in result.stderr
+    assert "hidden, and --hidden is not given" in result.stdout
+    assert names() == ["a.txt", "b.md", "old/c.txt"]
+    planned = cli("files", "upload", "-r", "docs", "--dry-run")
+    assert "3 files, 17 bytes; nothing was uploaded" in planned.stderr
+    assert cli("files", "upload", "-r", "docs", "--hidden", "--prefix", "x").exit_code == 0
+    assert {"x/.git/config", "x/.env"} <= set(names())
+    assert cli("files", "upload", "docs/.env").exit_code == 0
+    assert ".env" in names()
+
+
+@pytest.mark.parametrize("option", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("patterns", "note"),
+    [
+        (["--include", "*.pdf"], "2 files differ from --include '*.pdf' in upper and lower case"),
+        (["--include", "*.pdf", "--include", "*.PDF"], "'old/e.Pdf'"),
+        (["--include", "*.zip"], "no file in the folders matches --include '*.zip'"),
+        (["--exclude", "*.TXT"], "2 files differ from --exclude '*.TXT'"),
+        (["--include", "*.txt", "--exclude", "*.zip"], None),
+        ([], None),
+    ],
+    ids=str,
+)
+def test_patterns_that_miss_files_are_noted(cli, folder, option, patterns, note):
+    """By their case, or because nothing matches."""
+    (folder / "D.PDF").write_bytes(b"%PDF-1.4")
+    (folder / "old" / "e.Pdf").write_bytes(b"%PDF-1.4")
+    result = cli("files", "upload", "-r", "docs", *patterns, *option)
+    assert result.exit_code == 0
+    if note is None:
+        assert result.stderr.count("\n") == 1
     else:
-        assert "with --journal FILE an interrupted run can be resumed" in result.stderr
+        assert note in result.stderr

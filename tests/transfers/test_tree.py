@@ -48,11 +48,33 @@ def reasons(root, **options):
 # Entries
 
 
+HIDDEN = "hidden, and hidden is off"
+
+
+def test_hidden_entries_are_left_out_with_a_reason(tmp_path):
+    """Files and folders below the root; a folder is one entry and is not opened."""
+    root = plant(tmp_path / ".root", ".git/config", ".env", "a/.env", "a/b.txt", "c.txt")
+    (root / ".link").symlink_to(root / "c.txt")
+    hidden = {".git": HIDDEN, ".env": HIDDEN, "a/.env": HIDDEN, ".link": HIDDEN}
+    assert reasons(root) == hidden
+    assert [name for name in names(root) if name not in hidden] == ["a/b.txt", "c.txt"]
+    assert reasons(root, hidden=True) == {".link": LINK}
+    assert set(names(root, hidden=True)) >= {".git/config", ".env", "a/.env"}
+
+
+def test_hidden_entries_that_the_patterns_leave_out_are_not_mentioned(tmp_path):
+    """But a folder may contain files that are included."""
+    root = plant(tmp_path, ".git/config", ".env", "a.txt")
+    assert reasons(root, include="*.txt") == {".git": HIDDEN}
+    assert reasons(root, exclude=".git/") == {".env": HIDDEN}
+    assert reasons(root, exclude=".*") == {}
+
+
 def test_files_are_sorted_within_each_folder(tmp_path):
     """With their sizes, and paths that begin with the root."""
     plant(tmp_path, "b.txt", "a/z.txt", "a/b/c.txt", "a.txt", "A", ".hidden")
     (tmp_path / "empty").mkdir()
-    assert list(walk(tmp_path)) == [
+    assert list(walk(tmp_path, hidden=True)) == [
         Entry(path=tmp_path / name, filename=name, size=len(name))
         for name in [".hidden", "A", "a/b/c.txt", "a/z.txt", "a.txt", "b.txt"]
     ]
