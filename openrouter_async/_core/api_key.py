@@ -34,21 +34,24 @@ class Secret:
         msg = "an API key cannot be pickled"
         raise TypeError(msg)
 
-    def checked(self) -> "Secret":
+    def checked(self, name: str = "the API key") -> "Secret":
         """Return the key, stripped of white space, once it is known to be usable.
+
+        Args:
+            name: What messages call it.
 
         Raises:
             InvalidRequestError: The key cannot be sent in a header.
         """
         if not isinstance(self._value, str):
-            msg = f"the API key must be a string, not {type(self._value).__name__}"
+            msg = f"{name} must be a string, not {type(self._value).__name__}"
             raise InvalidRequestError(msg)
         self._value = self._value.strip()
         if not self._value:
-            msg = "the API key is empty"
+            msg = f"{name} is empty"
             raise InvalidRequestError(msg)
         if not re.fullmatch("[!-~]+", self._value):
-            msg = "the API key contains characters that cannot be sent in a header"
+            msg = f"{name} contains characters that cannot be sent in a header"
             raise InvalidRequestError(msg)
         return self
 
@@ -83,7 +86,7 @@ async def resolve_api_key(api_key: APIKey) -> Secret:
         return api_key
     if api_key is None:
         if os.environ.get("OPENROUTER_API_KEY", "").strip():
-            return Secret(os.environ["OPENROUTER_API_KEY"]).checked()
+            return Secret(os.environ["OPENROUTER_API_KEY"]).checked("OPENROUTER_API_KEY")
         msg = "no API key: pass api_key= to the client or set OPENROUTER_API_KEY"
         raise MissingAPIKeyError(msg)
     given: Any = api_key()

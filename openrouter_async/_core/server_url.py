@@ -9,13 +9,14 @@ from urllib.parse import SplitResult, urlsplit
 from attrs import frozen
 
 from .._http.messages import Origin
-from .._http.proxies import is_loopback
+from .._http.proxies import DEFAULT_PORTS, is_loopback
 from ..errors import InvalidRequestError
 
 __all__ = [
     "DEFAULT_SERVER_URL",
     "Server",
     "parse_server_url",
+    "server_identity",
     "split_server_url",
 ]
 
@@ -25,7 +26,7 @@ _MAX_LABEL: Final = 63  # characters between dots in a host name, by DNS
 
 
 def parse_server_url(url: str | None) -> str:
-    """Return a server URL without a trailing slash.
+    """Return a server URL in its canonical form, without a trailing slash.
 
     Args:
         url: The URL; if None, ``OPENROUTER_BASE_URL``, or the service's.
@@ -34,21 +35,42 @@ def parse_server_url(url: str | None) -> str:
         InvalidRequestError: The URL is not https (http is allowed for loopback hosts), or has
             user info, a query or a fragment.
     """
+    name = "server_url" if url is not None else "OPENROUTER_BASE_URL"
     if url is None:
-        url = os.environ.get("OPENROUTER_BASE_URL") or DEFAULT_SERVER_URL
-    text = url if isinstance(url, str) else ""
+        url = os.environ.get(name, "").strip() or DEFAULT_SERVER_URL
+    text = url.strip() if isinstance(url, str) else ""
     parts = _split_url(text)
     if parts is None:
-        msg = "server_url must be an absolute URL such as https://openrouter.ai/api/v1"
+        msg = f"{name} must be an absolute URL such as https://openrouter.ai/api/v1"
         raise InvalidRequestError(msg)
     if "@" in parts.netloc or "?" in text or "#" in text:
-        msg = "server_url must not contain user info, a query or a fragment"
+        msg = f"{name} must not contain user info, a query or a fragment"
         raise InvalidRequestError(msg)
     safe = parts.scheme == "https" or is_loopback(parts.hostname or "")
     if parts.scheme not in {"http", "https"} or not safe:
-        msg = f"server_url must be https, unless its host is loopback: {text!r:.100}"
+        msg = f"{name} must be https, unless its host is loopback: {text!r:.100}"
         raise InvalidRequestError(msg)
-    return text.rstrip("/")
+    return _canonical(parts)
+
+
+def server_identity(url: str) -> str:
+    """Return what all spellings of a server's URL have in common."""
+    parts = _split_url(url)
+    if parts is None or parts.scheme not in DEFAULT_PORTS:
+        return url
+    return _canonical(parts, keep_dot=False)
+
+
+def _canonical(parts: SplitResult, *, keep_dot: bool = True) -> str:
+    """Return the URL with scheme and host in lower case, without a default port or a slash."""
+    host = parts.hostname or ""
+    # The dot keeps a resolver from trying search domains; many know no "localhost.", though.
+    if not keep_dot or is_loopback(host):
+        host = host.removesuffix(".")
+    authority = f"[{host}]" if ":" in host else host
+    if parts.port not in {None, DEFAULT_PORTS[parts.scheme]}:
+        authority += f":{parts.port}"
+    return f"{parts.scheme}://{authority}{parts.path}".rstrip("/")
 
 
 @frozen
@@ -70,9 +92,9 @@ def split_server_url(url: str) -> Server:
         origin=(
             parts.scheme.encode(),
             (parts.hostname or "").encode(),
-            parts.port or {"https": 443, "http": 80}[parts.scheme],
+            parts.port or DEFAULT_PORTS[parts.scheme],
         ),
-        authority=parts.netloc.lower(),
+        authority=urlsplit(server_identity(url)).netloc,
         prefix=parts.path,
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Protocol, cast
@@ -14,7 +15,7 @@ from attrs import define, field, frozen
 from ..errors import ClientClosedError, InvalidRequestError, OpenRouterError
 from .messages import Content, HTTPRequest, HTTPResponse, Origin, PoolStats
 from .pool import Pool
-from .proxies import proxy_for
+from .proxies import proxy_for, proxy_variable
 from .tls import tls_context
 
 __all__ = ["Connections", "HTTPTransport"]
@@ -23,8 +24,8 @@ HTTPTransport = httpx.AsyncBaseTransport | httpx.AsyncClient
 """What a caller can bring instead of our own connections."""
 
 _BAD_PROXY = (
-    "the proxy named by the environment cannot be used: it must be an http:// or https:// URL, or"
-    " socks5:// with the package socksio installed"
+    "{} cannot be used: it must be an http:// or https:// URL without quotes, or socks5:// with the"
+    " package socksio installed"
 )
 
 # Under the shortest keep-alive time in common use, so that a server rarely closes a connection
@@ -118,14 +119,14 @@ class Connections:
             if proxy not in transports.by_proxy:
                 self._prepare()
                 anyio.current_time()  # loads anyio's backend
-                transport = await self._open(proxy)
+                transport = await self._open(proxy, scheme.decode())
                 transports.by_proxy.setdefault(proxy, transport)  # another call may be faster
             transports.by_origin[origin] = transports.by_proxy[proxy]
         return transports.by_origin[origin]
 
-    async def _open(self, proxy: str | None) -> Transport:
+    async def _open(self, proxy: str | None, scheme: str) -> Transport:
         try:
-            parsed = None if proxy is None else httpx.Proxy(proxy)
+            parsed = None if proxy is None else _parse_proxy(proxy)
             if parsed is None or parsed.url.scheme == "http":
                 pool = Pool(self._max_connections, _KEEPALIVE_SECONDS, tls_context, parsed)
                 await pool.open()
@@ -140,7 +141,7 @@ class Connections:
                 httpx.AsyncHTTPTransport(verify=await tls_context(), limits=limits, proxy=proxy)
             )
         except (ValueError, ImportError, httpx.InvalidURL):
-            failure = InvalidRequestError(_BAD_PROXY)
+            failure = InvalidRequestError(_BAD_PROXY.format(proxy_variable(scheme)))
         raise failure  # without the proxy's URL, which may hold a password
 
     def pool_stats(self) -> PoolStats:
@@ -166,6 +167,13 @@ class Connections:
                 closing.push_async_callback(transport.aclose)
 
 
+def _parse_proxy(url: str) -> httpx.Proxy:
+    proxy = httpx.Proxy(url)
+    if not re.fullmatch(r"[\w.:-]+", proxy.url.host):
+        raise ValueError
+    return proxy
+
+
 @frozen
 class _HTTPXTransport:
     """Sends through an httpx transport or client: the caller's, or one for a proxy.
@@ -184,7 +192,10 @@ class _HTTPXTransport:
             url.decode(),
             headers=request.headers,
             stream=_Chunks(request.chunks),
-            extensions={"timeout": dict(request.limits)},
+            extensions={
+                "timeout": dict(request.limits),
+                "sni_hostname": host.decode().removesuffix("."),
+            },
         )
         if isinstance(self._transport, httpx.AsyncClient):
             response = await self._transport.send(

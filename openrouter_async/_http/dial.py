@@ -43,7 +43,7 @@ async def connect(
                 if tunnel:
                     await tunnel[2](stream)
                 if tls:
-                    await stream.secure(tls, host)
+                    await stream.secure(tls, host.removesuffix("."))
             except BaseException:
                 stream.abort()
                 raise

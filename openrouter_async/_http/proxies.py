@@ -2,6 +2,8 @@
 
 import base64
 import ipaddress
+import os
+import re
 from typing import Final
 
 import httpx
@@ -11,7 +13,7 @@ from .dial import Tunnel
 from .messages import HTTPRequest, Origin
 from .stream import Stream
 
-__all__ = ["DEFAULT_PORTS", "is_loopback", "proxy_for", "tunnel_through"]
+__all__ = ["DEFAULT_PORTS", "is_loopback", "proxy_for", "proxy_variable", "tunnel_through"]
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -19,17 +21,26 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 def proxy_for(scheme: str, host: str, port: int | None) -> str | None:
     """Return the proxy that the environment names for a host; None for a loopback host.
 
-    ``NO_PROXY`` lists hosts, domains and networks (``10.0.0.0/8``), separated by commas.
+    ``NO_PROXY`` lists hosts, domains (``*.example.com``) and networks (``10.0.0.0/8``), separated
+    by commas or blanks.
     """
     from urllib.request import getproxies  # takes long to import, and only calls need it
 
-    proxies = getproxies()
+    proxies = {name: value.strip() for name, value in getproxies().items()}
     if not proxies or is_loopback(host):
         return None
-    if any(_covers(entry.strip(), host, port) for entry in proxies.get("no", "").split(",")):
+    host = host.removesuffix(".")
+    if any(_covers(entry, host, port) for entry in re.split(r"[,\s]+", proxies.get("no", ""))):
         return None
-    proxy = proxies.get(scheme) or proxies.get("all")
+    proxy = proxies.get(scheme) or proxies.get("all") or None
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def proxy_variable(scheme: str) -> str:
+    """Return the name of the environment variable that sets the proxy for a scheme."""
+    given = {name.lower(): name for name, value in os.environ.items() if value.strip()}
+    names = (f"{scheme}_proxy", "all_proxy")
+    return next((given[name] for name in names if name in given), "the system's proxy setting")
 
 
 def _covers(entry: str, host: str, port: int | None) -> bool:
@@ -40,10 +51,11 @@ def _covers(entry: str, host: str, port: int | None) -> bool:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
     except ValueError:
         pass  # one of them is a name
-    name, _, wanted = entry.lower().lstrip(".").rpartition(":")
+    entry = entry.lower().removeprefix("*").lstrip(".")
+    name, _, wanted = entry.rpartition(":")
     if not name or entry.endswith("]"):
-        name, wanted = entry.lower().lstrip("."), ""
-    name = name.strip("[]")
+        name, wanted = entry, ""
+    name = name.strip("[]").removesuffix(".")
     return bool(name) and (host == name or host.endswith("." + name)) and wanted in {"", str(port)}
 
 
@@ -52,12 +64,12 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return f".{host}".removesuffix(".").endswith(".localhost")
 
 
 def tunnel_through(proxy: httpx.Proxy, origin: Origin) -> Tunnel:
     """Return the tunnel to an origin (RFC 9110, 9.3.6)."""
-    _, host, port = origin
+    host, port = origin[1].removesuffix(b"."), origin[2]
     where = b"%s:%d" % (b"[%s]" % host if b":" in host else host, port)
     headers = [(b"host", where), *proxy.headers.raw]
     if proxy.raw_auth:

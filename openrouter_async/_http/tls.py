@@ -33,11 +33,21 @@ async def tls_context() -> ssl.SSLContext:
 
 @functools.cache
 def _tls_context() -> ssl.SSLContext:
+    file, folder = (os.environ.get(name, "").strip() for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    name = "SSL_CERT_FILE" if file else "SSL_CERT_DIR" if folder else "certifi"
     try:
-        return httpx.create_ssl_context()
+        if file:
+            return ssl.create_default_context(cafile=file)
+        if folder:
+            os.scandir(folder).close()  # OpenSSL itself takes any name
+            return ssl.create_default_context(capath=folder)
+        return httpx.create_ssl_context(trust_env=False)
     except OSError as error:
-        named = [n for n in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(n)]
-        msg = f"cannot load the trusted certificates ({', '.join(named) or 'certifi'}): {error}"
+        log = os.environ.get("SSLKEYLOGFILE")
+        if log and error.filename == log:  # ssl opens it with each context
+            msg = f"cannot write the file that SSLKEYLOGFILE names: {error}"
+        else:
+            msg = f"cannot load the trusted certificates ({name}): {error}"
         raise TLSError(msg) from error
 
 

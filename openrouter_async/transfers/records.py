@@ -16,8 +16,9 @@ from datetime import datetime
 from typing import Any, Final
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
+from .._core.server_url import server_identity
 from ..models import FileMetadata
 from .results import Status
 
@@ -52,8 +53,8 @@ _dump = json.JSONEncoder(
 class Destination:
     """Server, workspace and provider that a journal's files are uploaded to."""
 
-    server: str
-    """The server's URL."""
+    server: str = field(eq=server_identity)
+    """The server's URL, in any spelling."""
     workspace: str | None = None
     provider: str | None = None
 

@@ -14,7 +14,7 @@ from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter, OpenRouter, RetryConfig, Timeout, __version__
 from openrouter_async._core.headers import check_headers
-from openrouter_async._core.server_url import parse_server_url
+from openrouter_async._core.server_url import parse_server_url, server_identity
 from openrouter_async.errors import (
     InvalidRequestError,
     MissingAPIKeyError,
@@ -41,14 +41,50 @@ OK = http_response(200, FILE)
         "http://127.9.9.9:1",
         "http://[::1]:8787/api/v1",
         "http://dev.localhost:3000",
-        "HTTPS://EXAMPLE.COM/v1",
-        "http://LOCALHOST:1",
     ],
 )
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_https_is_taken_and_http_from_loopback(url, slash):
     """With and without a slash at its end."""
     assert parse_server_url(url + slash) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
+        ("HTTPS://EXAMPLE.COM/V1/", "https://example.com/V1"),
+        ("HTTP://LocalHost:1", "http://localhost:1"),
+        ("https://example.com:443/v1", "https://example.com/v1"),
+        ("https://example.com:/v1", "https://example.com/v1"),
+        ("https://[2001:DB8::1]:8443", "https://[2001:db8::1]:8443"),
+        (" https://example.com\r\n", "https://example.com"),
+        ("https://example.com./v1", "https://example.com./v1"),
+        ("http://localhost.:1/v1", "http://localhost:1/v1"),
+        ("http://dev.localhost.:1", "http://dev.localhost:1"),
+    ],
+)
+def test_spellings_of_one_server_have_one_canonical_form(url, canonical):
+    """Scheme and host in lower case, no default port, no white space around it."""
+    assert parse_server_url(url) == canonical
+
+
+@pytest.mark.parametrize(
+    "url", ["HTTPS://H.example/v1/", "https://h.example.:443/v1", "https://h.example./v1"]
+)
+def test_a_server_has_one_identity_in_every_spelling(url):
+    """With or without the dot that ends an absolute name."""
+    assert server_identity(url) == "https://h.example/v1"
+    assert server_identity("no URL") == "no URL"
+
+
+async def test_a_trailing_dot_in_the_servers_name_works(make_client, raw_server):
+    """The resolver need not know the name with the dot."""
+    server = await raw_server(respond_with(OK))
+    async with make_client(KEY, server_url=f"HTTP://LOCALHOST.:{server.port}/api/v1/") as client:
+        await client.files.retrieve("x")
+    (request,) = server.requests
+    assert request.headers("host") == [f"localhost:{server.port}"]
+    assert request.target == "/api/v1/files/x"
 
 
 @pytest.mark.parametrize(
@@ -116,9 +152,22 @@ def test_the_server_url_comes_from_the_environment_or_is_the_services(client, mo
     assert client(KEY, server_url="https://a.example").transport.settings.server_url == (
         "https://a.example"
     )
-    monkeypatch.setenv("OPENROUTER_BASE_URL", "http://evil.example")
-    with pytest.raises(InvalidRequestError):
+    monkeypatch.setenv("OPENROUTER_BASE_URL", " https://env.example/v9/\r\n")
+    assert client(KEY).transport.settings.server_url == "https://env.example/v9"
+    monkeypatch.setenv("OPENROUTER_BASE_URL", " \r\n")
+    assert client(KEY).transport.settings.server_url == "https://openrouter.ai/api/v1"
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=["async", "sync"])
+@pytest.mark.parametrize(
+    "url", ["http://evil.example", '"https://a.example"', "https://u:hunter2@a.example", "x\ry"]
+)
+def test_a_bad_base_url_in_the_environment_is_named(client, monkeypatch, url):
+    """By its variable, not by an argument that was not given."""
+    monkeypatch.setenv("OPENROUTER_BASE_URL", url)
+    with pytest.raises(InvalidRequestError, match=r"^OPENROUTER_BASE_URL must") as caught:
         client(KEY)
+    assert "hunter2" not in str(caught.value)
 
 
 async def test_a_call_can_go_to_another_server(make_client, raw_server):
@@ -417,6 +466,7 @@ async def test_a_bad_key_from_elsewhere_is_refused_unseen_and_unsent(
     async with make_client(source, server_url=server.url) as client:
         error = await raised(InvalidRequestError, client.files.retrieve, "x")
     if way == "environment":
+        assert str(error).startswith("OPENROUTER_API_KEY ") or not key.strip()
         assert "hidden" not in shown(error)
     else:
         assert "hidden" not in f"{error} {error.args} {error.__dict__}"

@@ -278,6 +278,54 @@ async def test_a_proxy_that_cannot_be_used_is_an_error_of_ours(make_client, monk
     assert KEY not in "".join(texts(error))
 
 
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    "proxy",
+    ['"http://user:pa55@p:1"', "'p:1'", "ftp://p:1", "http://", "http://a b:1", "http://[::1"],
+)
+async def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(
+    make_client, monkeypatch, name, proxy
+):
+    """Without its value, which may hold a password."""
+    monkeypatch.setenv(name, proxy)
+    error = await raised(errors.InvalidRequestError, make_client().files.retrieve, "x")
+    assert str(error).startswith(f"{name} cannot be used")
+    assert "pa55" not in "".join(texts(error))
+
+
+async def test_white_space_around_a_proxy_is_ignored(start_proxy, make_client, monkeypatch):
+    """Files with CRLF line ends leave it there."""
+    proxy = await start_proxy()
+    monkeypatch.setenv("HTTPS_PROXY", f" {proxy.url}\r\n")
+    await make_client().files.retrieve("x")
+    assert len(proxy.asked) == 1
+
+
+async def test_a_trailing_dot_is_not_part_of_a_certificates_name(
+    server, start_proxy, make_client, monkeypatch
+):
+    """Neither for the proxy nor for the server."""
+    proxy = await start_proxy()
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    await make_client(f"https://{NAME.upper()}./api/v1").files.retrieve("x")
+    assert proxy.asked == [f"CONNECT {NAME}:443 HTTP/1.1"]
+    assert server.requests[0].headers("host") == [NAME]
+
+
+async def test_a_trailing_dot_works_without_a_proxy_too(server, make_client, monkeypatch):
+    """The resolver is asked for the absolute name, with the dot."""
+    asked = []
+    original = dial._look_up
+
+    async def look_up(host, port):
+        asked.append(host)
+        return await original("127.0.0.1", port)
+
+    monkeypatch.setattr(dial, "_look_up", look_up)
+    await make_client(f"https://{NAME}.:{server.port}/api/v1").files.retrieve("x")
+    assert asked == [f"{NAME}."]
+
+
 # Around the proxy
 
 
@@ -354,6 +402,14 @@ PROXY = "http://proxy.example:3128"
         ("xample.com", NAME, 443, False),
         ("v2.api.example.com", NAME, 443, False),
         ("example.org", NAME, 443, False),
+        ("*.example.com", NAME, 443, True),
+        ("*.example.com:8443", NAME, 8443, True),
+        ("*.example.org", NAME, 443, False),
+        ("*.ample.com", NAME, 443, False),
+        ("a b  example.com\tc", NAME, 443, True),
+        (" .example.com. ", NAME, 443, True),
+        ("example.com.:8443", NAME, 8443, True),
+        ("example.com", f"{NAME}.", 443, True),
         # Ports.
         (f"{NAME}:443", NAME, 443, True),
         (f"{NAME}:8443", NAME, 443, False),

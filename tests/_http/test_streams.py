@@ -414,6 +414,22 @@ async def test_a_bad_ssl_cert_file_is_an_error_that_names_it(start, make_client,
         await client.files.retrieve("x")
 
 
+async def test_other_variables_that_tls_reads_are_named_too(start, make_client, tmp_path):
+    """SSL_CERT_DIR is no folder; SSLKEYLOGFILE cannot be written; CRs are ignored."""
+    server = await start(respond_with(GOOD), ssl=server_context())
+    client = make_client(server.url, retries=QUICK)
+    missing, path = tmp_path / "missing" / "x", tmp_path / "authority.pem"
+    authority().cert_pem.write_to_path(path)
+    with environment(SSL_CERT_FILE=None, SSL_CERT_DIR=missing):
+        assert "SSL_CERT_DIR" in str(await failed(errors.TLSError, client.files.retrieve, "x"))
+    with environment(SSL_CERT_FILE=path, SSLKEYLOGFILE=missing):
+        error = await failed(errors.TLSError, client.files.retrieve, "x")
+        assert "SSLKEYLOGFILE" in str(error)
+        assert "certificate" not in str(error)
+    with environment(SSL_CERT_FILE=f" {path}\r\n"):
+        await client.files.retrieve("x")
+
+
 async def test_contexts_are_made_once_for_all_clients(start, make_client, monkeypatch):
     """Loading the certificates takes longer than a call does."""
     server = await start(respond_with(GOOD), ssl=server_context())

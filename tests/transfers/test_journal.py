@@ -425,6 +425,17 @@ async def test_a_journal_for_another_destination_is_refused(path, other):
     assert str(other) in message
 
 
+@pytest.mark.parametrize(
+    "server", ["HTTPS://HERE.example/api/v1", "https://here.example.:443/api/v1/"]
+)
+async def test_a_server_is_the_same_in_another_spelling(path, server):
+    """So a journal is continued with it."""
+    async with opened(path, evolve(HERE, server="https://here.example/api/v1")) as journal:
+        await journal.finish(entry(1), uploaded(1))
+    async with opened(path, evolve(HERE, server=server)):
+        pass
+
+
 HEADER = encode_header(HERE)
 
 
