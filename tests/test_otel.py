@@ -208,7 +208,7 @@ async def test_the_calls_span_is_current_while_it_runs(raw_server, instrumented,
         if ends == "well":
             await client.files.upload(content(), filename="x.txt", progress=look)
         else:
-            await raised(LookupError, client.files.upload, content(), filename="x.txt")
+            await raised(errors.UploadSourceError, client.files.upload, content(), filename="x.txt")
     (call,) = telemetry.calls
     reading = next(span for span in telemetry.spans if span.name == "read")
     assert reading.parent.span_id == call.context.span_id
@@ -218,7 +218,7 @@ async def test_the_calls_span_is_current_while_it_runs(raw_server, instrumented,
     assert call.context.span_id == found[0] == found[-1]
     assert not trace.get_current_span().get_span_context().is_valid
     if ends == "ill":
-        assert call.attributes["error.type"] == "builtins.LookupError"
+        assert call.attributes["error.type"] == "openrouter_async.errors.UploadSourceError"
 
 
 @pytest.mark.parametrize("name", ["on_call", "on_request", "on_response", "on_result", "on_done"])
