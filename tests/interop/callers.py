@@ -98,8 +98,8 @@ def _plain(value):
 # The vendor's Python client
 
 
-def python(*, blocking):
-    """The vendor's Python client: its blocking methods, or its async ones."""
+def python(*, sync):
+    """The vendor's Python client: its sync methods, or its async ones."""
 
     @asynccontextmanager
     async def caller(url, key):
@@ -112,7 +112,7 @@ def python(*, blocking):
 
             async def call(step, arguments):
                 client = attributed if step.attributed else plain
-                return await _call_python(client, step.call, arguments, blocking=blocking)
+                return await _call_python(client, step.call, arguments, sync=sync)
 
             with plain, attributed:
                 yield call
@@ -120,20 +120,20 @@ def python(*, blocking):
     return caller
 
 
-async def _call_python(client, name, arguments, *, blocking):
+async def _call_python(client, name, arguments, *, sync):
     from openrouter import errors
 
     async def run(function, **keywords):
-        if blocking:
+        if sync:
             return await anyio.to_thread.run_sync(lambda: function(**keywords))
         return await function(**keywords)
 
     namespace, _, method = name.partition(".")
-    operation = getattr(getattr(client, namespace), method if blocking else f"{method}_async")
+    operation = getattr(getattr(client, namespace), method if sync else f"{method}_async")
     try:
         result = await run(operation, **_python_arguments(**arguments))
         if method == "download":
-            return {"size": len(await run(result.read if blocking else result.aread))}
+            return {"size": len(await run(result.read if sync else result.aread))}
         if method not in {"list", "list_members"}:
             return _dumped(result)
         pages = []

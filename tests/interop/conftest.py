@@ -19,10 +19,10 @@ from .steps import STEPS
 REQUIRED = os.environ.get("OPENROUTER_INTEROP") == "1"
 TS_DIR = os.environ.get("OPENROUTER_TS_DIR", "")
 
-OURS = {"async": callers.ours(AsyncOpenRouter), "blocking": callers.ours(AwaitableSyncClient)}
+OURS = {"async": callers.ours(AsyncOpenRouter), "sync": callers.ours(AwaitableSyncClient)}
 VENDORS = {
-    "Python": callers.python(blocking=True),
-    "Python async": callers.python(blocking=False),
+    "Python": callers.python(sync=True),
+    "Python async": callers.python(sync=False),
     "TypeScript": callers.typescript(TS_DIR),
 }
 

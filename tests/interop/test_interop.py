@@ -33,7 +33,7 @@ def test_our_requests_equal_the_vendors(run, ours_name, vendor, step):
 @steps
 def test_both_our_clients_send_the_same(run, step):
     """To the byte, but for the boundary."""
-    assert not differences(run("async")[str(step)].requests, run("blocking")[str(step)].requests)
+    assert not differences(run("async")[str(step)].requests, run("sync")[str(step)].requests)
 
 
 def test_every_exception_is_needed(run):
