@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # cattrs is slow to import, and not needed before the first r
 __all__ = [
     "DecodeError",
     "decode",
+    "loads",
+    "loads_stdlib",
     "prepare",
 ]
 
@@ -68,7 +70,7 @@ def decode(body: bytes, returns: type[T], *, unwrap: bool = False) -> T:
 
 def _parse(body: bytes) -> Any:  # noqa: ANN401
     try:
-        return _loads(body)
+        return loads(body)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else "not JSON"
         raise DecodeError(reason if body else "empty") from None
@@ -89,25 +91,32 @@ def _finite(text: str) -> float:
 _JSON = json.JSONDecoder(parse_constant=_reject_constant, parse_float=_finite)
 
 
-def _loads_stdlib(body: bytes) -> Any:  # noqa: ANN401
-    return _JSON.decode(body.decode())
+def loads_stdlib(body: bytes) -> Any:  # noqa: ANN401
+    """Parse JSON as the standard library does; a byte order mark is skipped."""
+    return _JSON.decode(body.decode(json.detect_encoding(body)))
 
 
-_loads: Callable[[bytes], Any] = _loads_stdlib
+loads: Callable[[bytes], Any] = loads_stdlib
+"""Parses JSON; with and without orjson the values are the same."""
 
 try:  # the extra ``speed``
     import orjson
 except ImportError:
     pass
 else:
+    _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 
     def _loads_orjson(body: bytes) -> Any:  # noqa: ANN401
+        # orjson reads integers of more than 64 bits, which have 19 digits or more, as floats. Any
+        # 19 digits in a row have at least 4 among every fourth byte.
+        if b"0000" in body[::4].translate(_DIGITS_TO_ZERO):
+            return loads_stdlib(body)
         try:
             return orjson.loads(body)
         except ValueError:
-            return _loads_stdlib(body)  # orjson rejects escaped lone surrogates, which are JSON
+            return loads_stdlib(body)  # orjson rejects escaped lone surrogates, which are JSON
 
-    _loads = _loads_orjson
+    loads = _loads_orjson
 
 
 def _untyped(payload: object, returns: type[T]) -> T:

@@ -105,6 +105,7 @@ def _compile(cls: type[Any], keys: tuple[str, ...], converter: "cattrs.Converter
     names: dict[str, Any] = {"cls": cls, "mutable": _mutable(cls), "NoneType": NoneType}
     names |= {"new": object.__new__, "time_of": parse_time, "iso": datetime.fromisoformat}
     reads, tests, values = [], [f"len(o) == {len(keys)}"], {}
+    times: list[str] = []
     for number, field in enumerate(attrs.fields(cls)):
         key, kind, value = RENAMED_FIELDS.get(field.name, field.name), field.type, f"v{number}"
         parts = get_args(kind) if isinstance(kind, UnionType) else (kind,)
@@ -116,8 +117,12 @@ def _compile(cls: type[Any], keys: tuple[str, ...], converter: "cattrs.Converter
             allowed = {*parts, int} if float in parts else parts
             tests.append("(" + " or ".join(f"type({value}) is {t.__name__}" for t in allowed) + ")")
         elif kind is datetime:
-            aware = f"type({value}) is str and (t := iso({value})).tzinfo"
-            value = f"(t if {aware} else time_of({value}, 0))"
+            time = f"t{number}"
+            times += (
+                f"    try: {time} = iso({value})",
+                f"    except (TypeError, ValueError): {time} = time_of({value}, 0)",
+            )
+            value = f"({time} if {time}.tzinfo else time_of({value}, 0))"
         else:
             names |= {f"hook{number}": converter.get_structure_hook(kind), f"kind{number}": kind}
             value = f"hook{number}({value}, kind{number})"
@@ -129,6 +134,7 @@ def _compile(cls: type[Any], keys: tuple[str, ...], converter: "cattrs.Converter
         f"    try: {'; '.join(reads)}",
         "    except KeyError: return",
         f"    if not ({' and '.join(tests)}): return",
+        *times,
         "    m = new(mutable)",
         *(f"    m.{name} = {value}" for name, value in values.items()),
         "    m.__class__ = cls",

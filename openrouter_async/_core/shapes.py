@@ -5,8 +5,9 @@ responses name their shape in ``_shape``; for older ones it is derived from the 
 functions here rename a provider's fields to OpenRouter's, so that there is one model for all.
 """
 
+import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from .. import models
@@ -20,6 +21,8 @@ __all__ = [
     "strict",
     "strict_true",
 ]
+
+_LEAP_SECOND = re.compile(r"\A(\d{4}-\d\d-\d\d.\d\d:\d\d):60")
 
 Hook = Callable[[Any, Any], Any]
 
@@ -48,7 +51,9 @@ def parse_time(value: Any, _: Any) -> datetime:  # noqa: ANN401
     if type(value) is not str:
         msg = f"expected a time, got {type(value).__name__}"
         raise ValueError(msg)
-    time = datetime.fromisoformat(value)
+    # Only Python's own parser insists on a capital Z, and knows no leap second: that is the next.
+    text, leap = _LEAP_SECOND.subn(r"\1:59", value.upper())
+    time = datetime.fromisoformat(text) + timedelta(seconds=leap)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.failures import raised
 from support.handlers import respond_with
@@ -15,6 +15,7 @@ from support.samples import BUDGET, FILE, KEY, MEMBER, QUICK, WORKSPACE
 from support.servers import http_response
 
 from openrouter_async import models
+from openrouter_async._core import codec
 from openrouter_async._core.codec import DecodeError, decode
 from openrouter_async.errors import ResponseValidationError
 
@@ -339,6 +340,93 @@ def test_large_whole_numbers_stay_exact():
     """Sizes over 2**53 lose no byte."""
     size = 2**63 + 1
     assert decode(encoded({**FILE, "size_bytes": size}), models.FileMetadata).size_bytes == size
+
+
+NUMBERS = st.from_regex(
+    r"-?(0|[1-9][0-9]{0,25})(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,4})?", fullmatch=True
+)
+STRINGS = st.text().map(json.dumps) | st.from_regex(
+    r'"([ -!#-\[\]-~]|\\u[0-9a-fA-F]{4}|\\[nrtbf/\\"])*"', fullmatch=True
+)
+ODD = st.sampled_from(["NaN", "Infinity", "-Infinity", "-0", "-0.0", "1e999", "01", "1.", "", "\0"])
+DOCUMENTS = st.recursive(
+    NUMBERS | STRINGS | ODD | st.sampled_from(["true", "false", "null"]),
+    lambda inner: (
+        st.lists(inner, max_size=4).map(lambda values: f"[{' , '.join(values)}]")
+        | st.lists(st.tuples(STRINGS | st.just('"a"'), inner), max_size=4).map(
+            lambda pairs: "{" + ",".join(f"{key}:\t{value}" for key, value in pairs) + "}"
+        )
+    ),
+    max_leaves=10,
+)
+
+
+def read_by(parse, body):
+    """Return what a parser makes of it, in a form that tells 1 from 1.0 and 0.0 from -0.0."""
+    try:
+        return repr(parse(body))
+    except ValueError:
+        return "refused"
+
+
+@given(document=DOCUMENTS, encoding=st.sampled_from(["utf-8", "utf-8", "utf-8-sig", "utf-16"]))
+@example(document=f"[{2**64}, {-(2**63) - 1}, {2**64 - 1}, {-(2**63)}]", encoding="utf-8")
+@example(document="[" + "9" * 5000 + "]", encoding="utf-8")
+@example(document='{"a": 1, "b": 2, "a": 3}', encoding="utf-8")
+@example(document='["\\ud800", 1e-999, 1e999]', encoding="utf-8")
+@settings(max_examples=200)
+def test_an_accelerator_changes_no_value(document, encoding):
+    """With the extra ``speed`` and without it, any JSON is the same, and all else is refused."""
+    body = document.encode(encoding)
+    assert read_by(codec.loads, body) == read_by(codec.loads_stdlib, body)
+
+
+@given(number=st.integers(-(2**70), 2**70), before=st.text("x", max_size=8))
+def test_whole_numbers_are_exact_wherever_they_stand(number, before):
+    """Those of more than 64 bits as well."""
+    assert decode(encoded({before: number}), dict) == {before: number}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+async def test_json_with_a_byte_order_mark_is_read(make_client, raw_server, encoding):
+    """As some proxies and gateways of Windows send it."""
+    file = {**FILE, "filename": "Ünïcode ☃.txt"}
+    body = json.dumps(file, ensure_ascii=False).encode(encoding)
+    server = await raw_server(respond_with(http_response(200, body)))
+    async with make_client(KEY, server_url=server.url) as client:
+        assert (await client.files.retrieve("x")).filename == file["filename"]
+
+
+@pytest.mark.parametrize(
+    ("spelled", "time"),
+    [
+        ("2025-01-01t00:00:00z", NEW_YEAR),
+        ("2025-01-01 00:00:00z", NEW_YEAR),
+        ("2025-01-01t01:00:00.000000000+01:00", NEW_YEAR),
+        ("2025-01-01T00:00:00", NEW_YEAR),
+        ("2024-12-31T23:59:60Z", NEW_YEAR),
+        ("2025-01-01t05:29:60+05:30", NEW_YEAR),
+        ("2024-12-31T23:59:60.25z", NEW_YEAR + timedelta(seconds=0.25)),
+        (1735689600, NEW_YEAR),
+    ],
+)
+def test_a_time_is_read_in_every_legal_spelling(spelled, time):
+    """Alone, and in a row after others whose decoder is compiled."""
+    file = {**FILE, "created_at": spelled}
+    page = decode(encoded({**PAGE, "data": [FILE, FILE, file, file]}), models.FilePage)
+    assert [row.created_at for row in page.data] == [NEW_YEAR, NEW_YEAR, time, time]
+    assert decode(encoded(file), models.FileMetadata).created_at == time
+    workspace = {**WORKSPACE, "updated_at": spelled}
+    assert decode(encoded(workspace), models.Workspace).updated_at == time
+
+
+@pytest.mark.parametrize("spelled", ["9999-12-31T23:59:60Z", "2025-01-01T00:00:61Z", "z", ""])
+def test_a_time_that_cannot_be_is_refused_in_any_row(spelled):
+    """With its path."""
+    page = {**PAGE, "data": [FILE, FILE, {**FILE, "created_at": spelled}]}
+    with pytest.raises(DecodeError) as caught:
+        decode(encoded(page), models.FilePage)
+    assert caught.value.path == "data[2].created_at"
 
 
 def test_a_number_that_no_float_can_hold_is_refused():
