@@ -32,7 +32,7 @@ from weakref import WeakKeyDictionary
 
 import anyio
 
-__all__ = ["DISK", "FOREIGN", "run_in_worker", "wait_all"]
+__all__ = ["DISK", "FOREIGN", "run_in_worker", "running_loop", "wait_all"]
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -213,12 +213,28 @@ async def _start_workers(loop: asyncio.AbstractEventLoop, kind: Kind) -> _Worker
     return workers
 
 
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the running event loop.
+
+    Raises:
+        RuntimeError: There is none of asyncio's, as under Trio.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        msg = (
+            "openrouter_async needs asyncio: call it inside asyncio.run(), or use the sync client"
+            " OpenRouter in a thread (with Trio: trio.to_thread.run_sync)"
+        )
+        raise RuntimeError(msg) from None
+
+
 async def run_in_worker(kind: Kind, function: Callable[[*Args], T], *args: *Args) -> T:
     """Return ``function(*args)``, run in a worker thread in the caller's context.
 
     A cancellation ends work that is queued; then the kind decides whether to wait for the rest.
     """
-    loop = asyncio.get_running_loop()
+    loop = running_loop()
     workers = _by_loop.get(loop, {}).get(kind)
     if workers is None or workers.pid != os.getpid():  # threads do not survive a fork
         workers = await _start_workers(loop, kind)

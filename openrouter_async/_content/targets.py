@@ -1,7 +1,9 @@
 """Targets of downloads: a file appears under its name only when it is complete."""
 
+import contextlib
 import os
 import secrets
+import stat
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
@@ -45,6 +47,8 @@ class Target:
 
     def __init__(self, path: Path, *, overwrite: bool, progress: Progress | None) -> None:
         self._path = path
+        self._file = path
+        """The file to replace: where a symbolic link leads."""
         self._overwrite = overwrite
         self._progress = progress
         self._reported = 0
@@ -70,8 +74,10 @@ class Target:
             raise DownloadTargetError(msg)
         if not self._overwrite and os.path.lexists(self._path):
             raise _exists(self._path)
-        if not self._path.parent.is_dir():
-            msg = f"{str(self._path.parent)!r} is not a directory"
+        if self._path.is_symlink():
+            self._file = self._path.resolve()
+        if not self._file.parent.is_dir():
+            msg = f"{str(self._file.parent)!r} is not a directory"
             raise DownloadTargetError(msg)
 
     async def receive(self, content: Content) -> Path:
@@ -81,7 +87,7 @@ class Target:
             DownloadTargetError: The file cannot be written.
             IntegrityError: The content does not have the announced length.
         """
-        part = self._path.with_name(f".{secrets.token_hex(8)}.part")
+        part = self._file.with_name(f".{secrets.token_hex(8)}.part")
         try:
             async with open_in_thread(write_error, part.open, "xb", 0) as file:
                 done = await self._copy(content, file)
@@ -116,7 +122,9 @@ class Target:
 
     def _publish(self, part: Path) -> None:
         if self._overwrite:
-            part.replace(self._path)
+            with contextlib.suppress(FileNotFoundError):
+                part.chmod(stat.S_IMODE(self._file.stat().st_mode))
+            part.replace(self._file)
             return
         try:
             # Unlike a rename, a hard link never replaces a file that was created in the meantime.

@@ -158,8 +158,24 @@ class Call(Generic[T]):
                 return decode(body, self.operation.returns, unwrap=self.operation.unwrap)
             except DecodeError as error:
                 failure = response.invalid(str(error), path=error.path, body=body)
+            if self.already_deleted is not None and _confirms_deletion(body):
+                return self.already_deleted
         del body  # it may hold the key, and tracebacks can show local variables
         raise failure
+
+
+def _confirms_deletion(body: bytes) -> bool:
+    """Whether a success of a deletion says so in its own way: by nothing, or by any object.
+
+    What was deleted must not be reported as a failure because of a confirmation's form.
+    """
+    if not body.strip():
+        return True
+    try:
+        document = decode(body, dict)
+    except DecodeError:  # not JSON, or an error with the status of a success
+        return False
+    return document.get("deleted") is not False
 
 
 def prepare_call(

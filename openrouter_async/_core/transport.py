@@ -13,7 +13,7 @@ from attrs import evolve
 from .._content.bodies import Body, EmptyBody, JSONBody
 from .._http.connections import Connections
 from .._http.messages import HTTPRequest
-from ..errors import NoAnswerError, OpenRouterError
+from ..errors import NoAnswerError, OpenRouterError, RequestTimeoutError
 from .api_key import resolve_api_key
 from .attempt import TRANSPORT_ERRORS, Attempt, connection_error, deadline_error
 from .call import Call, LostResponse, Parse, Query, Settings, prepare_call
@@ -83,6 +83,17 @@ class AsyncTransport:
                 timeout=evolve(self.settings.timeout, total=total),
             )
         )
+
+    async def within_total(self, work: Awaitable[T], description: str) -> T:
+        """Return the result of work that comes before a call and counts against its time.
+
+        Raises:
+            RequestTimeoutError: It took longer than the total timeout; nothing was sent.
+        """
+        with anyio.move_on_after(self.settings.timeout.total):
+            return await work
+        msg = f"{description} took longer than the total limit"
+        raise RequestTimeoutError(msg, limit="total")
 
     async def call(
         self,

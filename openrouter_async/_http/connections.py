@@ -12,6 +12,7 @@ import anyio.to_thread
 import httpx
 from attrs import define, field, frozen
 
+from .._workers import running_loop
 from ..errors import ClientClosedError, InvalidRequestError, OpenRouterError
 from .messages import Content, HTTPRequest, HTTPResponse, Origin, PoolStats
 from .pool import Pool
@@ -108,7 +109,7 @@ class Connections:
         if self._pid != os.getpid():  # a forked child leaves its parent's sockets alone
             self._by_loop = WeakKeyDictionary()
             self._pid = os.getpid()
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if loop not in self._by_loop:
             for closed in [other for other in self._by_loop if other.is_closed()]:
                 del self._by_loop[closed]
@@ -198,16 +199,49 @@ class _HTTPXTransport:
             },
         )
         if isinstance(self._transport, httpx.AsyncClient):
-            response = await self._transport.send(
-                translated, stream=True, auth=None, follow_redirects=False
-            )
-        else:
-            response = await self._transport.handle_async_request(translated)
+            return await _send_by_client(self._transport, translated)
+        response = await self._transport.handle_async_request(translated)
         content = cast("Content", response.stream)
         return HTTPResponse(response.status_code, response.headers.raw, content)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
+
+
+async def _send_by_client(client: httpx.AsyncClient, request: httpx.Request) -> HTTPResponse:
+    """Send through a caller's client, whose event hooks may read the response or refuse it."""
+    try:
+        response = await client.send(request, stream=True, auth=None, follow_redirects=False)
+    except httpx.HTTPStatusError as error:  # a hook calls raise_for_status()
+        response = error.response
+    if not response.is_closed:
+        return HTTPResponse(
+            response.status_code, response.headers.raw, cast("Content", response.stream)
+        )
+    try:
+        content = response.content
+    except httpx.ResponseNotRead:
+        content = b""  # the client has closed it
+    headers = [
+        (name, value)
+        for name, value in response.headers.raw
+        if name.lower() not in {b"content-encoding", b"content-length", b"transfer-encoding"}
+    ]
+    return HTTPResponse(response.status_code, headers, _ReadContent(content))
+
+
+class _ReadContent:
+    """Content that was read, and decoded, already."""
+
+    def __init__(self, content: bytes) -> None:
+        self._chunks = [content] if content else []
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while self._chunks:
+            yield self._chunks.pop()
+
+    async def aclose(self) -> None:
+        self._chunks.clear()
 
 
 class _Chunks(httpx.AsyncByteStream):

@@ -16,10 +16,17 @@ written on the protocol below them:
 import asyncio
 import socket
 import ssl
+import sys
 from collections import deque
 from typing import Any, Final
 
 import httpx
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 from .tls import READ_SIZE, TLS
 
@@ -123,22 +130,28 @@ class Stream(asyncio.Protocol):
         """
         if limit is None:
             return await self._wait_once(None)
-        pending, progressed = self._unsent(), self._loop.time()
+        now = progressed = self._loop.time()
+        unsent: int | None = None
         while True:
-            remaining = progressed + limit - self._loop.time()
-            step = min(remaining, limit / _LOOKS) if pending else remaining
-            if await self._wait_once(step):
+            if await self._wait_once(min(progressed + limit - now, limit / _LOOKS)):
                 return True
-            before, pending = pending, self._unsent()
+            before, unsent = unsent, self._unsent()
             now = self._loop.time()
-            if pending < before:
+            if before is not None and unsent < before:
                 progressed = now
             elif now >= progressed + limit:
                 return False
 
     def _unsent(self) -> int:
+        """Return the bytes that asyncio and the kernel have still to deliver."""
         size: int = self._transport.get_write_buffer_size()
-        return size
+        if fcntl is None:
+            return size
+        try:
+            queued = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
+        except OSError:  # the socket is closed
+            return size
+        return size + int.from_bytes(queued, sys.byteorder)
 
     async def _wait_once(self, seconds: float | None) -> bool:
         self._waiter = self._loop.create_future()

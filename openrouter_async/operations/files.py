@@ -178,7 +178,9 @@ async def upload_file(
         NoAnswerError: No complete response arrived, and nothing was stored.
     """
     transport = transport.with_options(**options)
-    source = await open_source(file, filename, content_type, check_size=check_size)
+    source = await transport.within_total(
+        open_source(file, filename, content_type, check_size=check_size), "examining the file"
+    )
     body = MultipartBody(source, progress)
     scope = {"workspace_id": workspace_id, "provider": provider}
 

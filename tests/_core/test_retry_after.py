@@ -122,13 +122,13 @@ async def test_any_bytes_of_a_server_are_a_wait_or_nothing(make_client, raw_serv
         assert seconds is None or (math.isfinite(seconds) and seconds >= 0)
 
 
-async def test_two_headers_that_contradict_each_other_are_ignored(make_client, raw_server):
-    """There is no telling which of them is meant."""
+async def test_of_two_headers_the_longer_wait_counts(make_client, raw_server):
+    """Both are meant: a proxy may have added one."""
     throttled = http_response(429, b"", "Retry-After: 2", "Retry-After: 3")
     server = await raw_server(respond_with(throttled))
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
         error = await raised(TooManyRequestsResponseError, client.files.retrieve, "x")
-    assert error.retry_after is None
+    assert error.retry_after == 3
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_date_without_a_zone_is_gmt(zone, monkeypatch):
         time.tzset()
 
 
-@pytest.mark.parametrize("date", ["Sat, 21 Nov 9999 12:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 GMT"])
+@pytest.mark.parametrize("date", ["Sat, 21 Nov 9999 12:00:00 GMT", "Mon, 01 Jan 1601 00:00:00 GMT"])
 def test_a_date_of_another_age_is_no_clock(date):
     """Calculating with it would overflow."""
     assert parse_clock(date) is None
