@@ -57,6 +57,13 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 
 _BYTES: Final = tuple(4.0**power for power in range(4, 14))
 _ATTEMPTS: Final = (1, 2, 3, 4, 5, 6, 8, 10)
 
+# The keys that opentelemetry-instrumentation sets; the last is its older, plain one.
+_SUPPRESS_ALL: Final = (
+    getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", ""),
+    "suppress_instrumentation",
+)
+_SUPPRESS_HTTP: Final = (getattr(context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", ""),)
+
 Hook = Callable[[E], Awaitable[None] | None]
 Attributes = dict[str, str | int]
 
@@ -72,6 +79,8 @@ def instrument(
 
     Each call is a span, which is current while the call runs, and each attempt is a client span
     below it. Use one value for all clients: a second one would count their connections again.
+    Under OpenTelemetry's ``suppress_instrumentation()`` a call leaves no span, metric or header;
+    under ``suppress_http_instrumentation()`` only its attempts leave none.
 
     Example:
         ```python
@@ -126,7 +135,9 @@ class _Call:
     """A running call."""
 
     path: str
-    span: Span
+    span: Span | None
+    """None if instrumentation is suppressed."""
+    with_attempts: bool
     token: Any = None
     attempts: int = 0
     attempt: Span | None = None
@@ -172,24 +183,28 @@ class _Recorder:
 
     def call(self, event: CallEvent) -> None:
         """Start a call's span and make it the current one."""
-        if event.connections not in self._pools:
-            with self._lock:
-                self._pools.add(event.connections)
-        span = self._tracer.start_span(
-            f"OpenRouter {event.method} {event.path}",
-            attributes=_attributes(event.method, event.url, event.path),
-        )
-        running = _Call(event.path, span)
-        here = context.set_value(self._key, running, trace.set_span_in_context(span))
-        running.token = context.attach(here)
+        here, span = context.get_current(), None
+        if not _is_set(_SUPPRESS_ALL):
+            if event.connections not in self._pools:
+                with self._lock:
+                    self._pools.add(event.connections)
+            span = self._tracer.start_span(
+                f"OpenRouter {event.method} {event.path}",
+                attributes=_attributes(event.method, event.url, event.path),
+            )
+            here = trace.set_span_in_context(span)
+        running = _Call(event.path, span, span is not None and not _is_set(_SUPPRESS_HTTP))
+        running.token = context.attach(context.set_value(self._key, running, here))
 
     def request(self, event: RequestEvent) -> None:
         """Start an attempt's span."""
         call = self._current()
+        call.attempts = event.attempt
+        if call.span is None or not call.with_attempts:
+            return
         attributes = {**call.attributes(event), "url.full": event.url}
         if event.attempt > 1:
             attributes["http.request.resend_count"] = event.attempt - 1
-        call.attempts = event.attempt
         call.attempt = self._tracer.start_span(
             f"{event.method} {call.path}",
             trace.set_span_in_context(call.span),
@@ -202,14 +217,15 @@ class _Recorder:
 
     def response(self, event: ResponseEvent) -> None:
         """Record the time that an attempt was queued."""
-        if event.queue_time is not None:
-            self._queued.record(event.queue_time, self._current().attributes(event))
+        call = self._current()
+        if event.queue_time is not None and call.with_attempts:
+            self._queued.record(event.queue_time, call.attributes(event))
 
     def result(self, event: ResultEvent) -> None:
         """Record an attempt and end its span."""
         call = self._current()
         span, call.attempt = call.attempt, None
-        if span is None:  # it ended before it was sent
+        if span is None:  # it ended before it was sent, or is suppressed
             return
         outcome = _outcome(event.error, event.status_code)
         attributes = {**call.attributes(event), **outcome}
@@ -229,6 +245,8 @@ class _Recorder:
         """Record a call and end its span."""
         call = self._current()
         context.detach(call.token)
+        if call.span is None:
+            return
         outcome = _outcome(event.error, getattr(event.error, "status_code", None))
         outcome.pop("http.response.status_code", None)  # an attribute of attempts
         attributes = _attributes(event.method, event.url, event.path)
@@ -257,6 +275,11 @@ class _Recorder:
 
     def _waiting(self, _: CallbackOptions) -> Iterable[Observation]:
         yield Observation(sum(pool.waiting for pool in self._pool_stats()))
+
+
+def _is_set(keys: Iterable[str]) -> bool:
+    """Whether the current context sets one of these keys."""
+    return any(context.get_value(key) for key in keys)
 
 
 def _attributes(method: str, url: str, path: str) -> Attributes:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import weakref
 from collections import Counter
+from contextlib import contextmanager
 
 import anyio
 import pytest
@@ -90,6 +91,54 @@ def instrumented(make_client, telemetry):
         )
 
     return make
+
+
+SUPPRESS_ALL = [context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation"]
+
+
+@contextmanager
+def suppressed(key):
+    """As `opentelemetry.instrumentation.utils.suppress_instrumentation` does it."""
+    token = context.attach(context.set_value(key, True))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+@pytest.mark.parametrize("key", SUPPRESS_ALL, ids=["own", "plain"])
+async def test_suppressed_instrumentation_leaves_nothing(raw_server, instrumented, telemetry, key):
+    """No span, no metric, no header, also of a call that fails; the caller's hooks run."""
+    server = await raw_server(respond_with(http_response(503), http_response(200, FILE)))
+    events = []
+    hooks = Hooks(on_call=events.append, on_response=events.append, on_done=events.append)
+    async with instrumented(server, hooks, propagate=True) as client:
+        with suppressed(key), telemetry.tracer.start_as_current_span("around") as span:
+            await client.files.retrieve("x")
+            await raised(errors.InvalidRequestError, client.files.retrieve, "x", server_url="x")
+    assert [span.name for span in telemetry.spans] == [span.name]
+    observed = {"http.client.open_connections", "openrouter.client.queued_requests"}
+    assert telemetry.metrics.keys() <= observed
+    assert [request.headers("traceparent") for request in server.requests] == [[], []]
+    assert len(events) == 4
+
+
+async def test_suppressed_http_instrumentation_leaves_the_call_alone(
+    raw_server, instrumented, telemetry
+):
+    """Which is not of the HTTP layer."""
+    server = await raw_server(respond_with(http_response(503), http_response(200, FILE)))
+    async with instrumented(server, propagate=True) as client:
+        with suppressed(context._SUPPRESS_HTTP_INSTRUMENTATION_KEY):
+            await client.files.retrieve("x")
+        await client.files.retrieve("x")
+    assert (len(telemetry.calls), len(telemetry.attempts)) == (2, 1)
+    assert [len(request.headers("traceparent")) for request in server.requests] == [0, 0, 1]
+    ((_, points), (_, calls)) = (
+        telemetry.metrics[name]
+        for name in ("http.client.request.time_in_queue", "openrouter.client.call.attempts")
+    )
+    assert (points[0].count, calls[0].count, calls[0].sum) == (1, 2, 3)
 
 
 async def test_a_call_is_a_span_and_each_attempt_one_below(raw_server, instrumented, telemetry):
