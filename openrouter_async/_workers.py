@@ -32,7 +32,7 @@ from weakref import WeakKeyDictionary
 
 import anyio
 
-__all__ = ["DISK", "FOREIGN", "run_in_worker", "running_loop", "wait_all"]
+__all__ = ["DISK", "FOREIGN", "Kind", "run_in_worker", "running_loop", "wait_all"]
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")

@@ -52,7 +52,8 @@ def upload_many(
         **options: `UploadManyOptions`, `BulkOptions`, and those of a call (`CallOptions`).
 
     Returns:
-        A generator of outcomes; closing it cancels the run.
+        A generator of outcomes; closing it cancels the run. A cancelled wait for an outcome
+        (``wait_for(anext(outcomes), 5)``) only pauses it: nothing more starts until the next one.
 
     Raises:
         InvalidRequestError: An argument is invalid.
@@ -156,7 +157,7 @@ def download_many(
 
     Returns:
         A generator of outcomes, in order of completion; ``.path`` is the downloaded file. Closing
-        it cancels the run, and leaves no partial files.
+        it cancels the run, and leaves no partial files; a cancelled wait pauses it.
 
     Raises:
         InvalidRequestError: An argument is invalid.
@@ -196,7 +197,8 @@ def delete_many(
         **options: `BulkOptions`, and those of a call (`CallOptions`).
 
     Returns:
-        A generator of outcomes, in order of completion; closing it cancels the run.
+        A generator of outcomes, in order of completion; closing it cancels the run, and a
+        cancelled wait pauses it.
 
     Raises:
         InvalidRequestError: An argument is invalid.

@@ -1,8 +1,10 @@
 """`RunContext`: the checked options of one bulk run, with its throttle and its transport."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Any, Final, TypedDict
 
-from attrs import evolve, frozen
+from attrs import evolve, fields, frozen
 
 from .._core.hooks import Hooks, RequestEvent, notify
 from .._core.options import CallOptions
@@ -38,6 +40,10 @@ class RunContext:
     progress: OnProgress | None
     scope: Scope
     totals: Totals
+    reading: asyncio.Event
+    """Cleared while the run is paused: from a cancelled wait for an outcome to the next wait."""
+    callback_errors: list[Exception]
+    """What the caller's hooks and ``progress`` have raised: it ends the run."""
 
 
 def prepare_run(transport: AsyncTransport, totals: Totals, options: BulkOptions) -> RunContext:
@@ -65,7 +71,10 @@ def prepare_run(transport: AsyncTransport, totals: Totals, options: BulkOptions)
         adaptive=options.get("adaptive", True),
         longest_pause=settings.retries.max_retry_after,
     )
-    hooks = throttle.hooks(_counting_attempts(settings.hooks))
+    callback_errors: list[Exception] = []
+    hooks = throttle.hooks(_counting_attempts(_watched(settings.hooks, callback_errors)))
+    reading = asyncio.Event()
+    reading.set()
     return RunContext(
         transport=transport.with_settings(evolve(settings, hooks=hooks)),
         throttle=throttle,
@@ -77,7 +86,26 @@ def prepare_run(transport: AsyncTransport, totals: Totals, options: BulkOptions)
             "provider": options.get("provider"),
         },
         totals=totals,
+        reading=reading,
+        callback_errors=callback_errors,
     )
+
+
+def _watched(hooks: Hooks, errors: list[Exception]) -> Hooks:
+    """Return the hooks; what they raise is appended to ``errors``, too."""
+
+    def watched(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        async def call(event: Any) -> None:  # noqa: ANN401
+            try:
+                await notify(hook, event)
+            except Exception as error:
+                errors.append(error)
+                raise
+
+        return call
+
+    found = {field.name: getattr(hooks, field.name) for field in fields(Hooks)}
+    return Hooks(**{name: hook and watched(hook) for name, hook in found.items()})
 
 
 def _counting_attempts(inner: Hooks) -> Hooks:

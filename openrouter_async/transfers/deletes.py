@@ -14,6 +14,7 @@ from .engine import Result, Run
 from .globs import matcher
 from .items import Item, Totals, pull, stored_file, totals_of
 from .options import BulkOptions, Files, Match
+from .outcomes import Outcomes
 from .results import Outcome
 
 __all__ = ["start_deletes"]
@@ -29,7 +30,9 @@ def start_deletes(
         msg = "pass either the files to delete, or match="
         raise InvalidRequestError(msg)
     totals = Totals() if files is None else totals_of(files, "file ids")
-    return _DeleteRun(prepare_run(transport, totals, options), files, _predicate(match)).outcomes()
+    context = prepare_run(transport, totals, options)
+    run = _DeleteRun(context, files, _predicate(match))
+    return Outcomes(run.outcomes(), context.reading)
 
 
 def _predicate(match: Match | None) -> Callable[[FileMetadata], bool]:

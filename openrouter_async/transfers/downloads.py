@@ -15,6 +15,7 @@ from .context import RunContext, prepare_run
 from .engine import Result, Run
 from .items import Item, pull, stored_file, totals_of
 from .options import BulkOptions, Files
+from .outcomes import Outcomes
 from .results import Outcome
 from .table import Seen
 
@@ -31,7 +32,8 @@ def start_downloads(
 ) -> AsyncGenerator[Outcome, None]:
     """Check the arguments of `download_many`, and return its outcomes."""
     context = prepare_run(transport, totals_of(files, "file ids"), options)
-    return _DownloadRun(context, files, Path(directory), overwrite=overwrite).outcomes()
+    run = _DownloadRun(context, files, Path(directory), overwrite=overwrite)
+    return Outcomes(run.outcomes(), context.reading)
 
 
 class _DownloadRun(Run):

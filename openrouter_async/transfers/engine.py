@@ -13,6 +13,8 @@ neither lose an outcome nor leave a request behind. Hence:
 - **An outcome is emitted once it is on the disk.** With a journal each result carries the task
   that writes it down. Workers do not wait for the write, only the reader does: many writes share
   one fsync.
+- **An exit is a value.** ``sys.exit()`` in a callback, raised by a worker's task, would end the
+  event loop; so the worker hands the exception to the generator, which raises it.
 - **Stopping is cooperative.** A fatal error (bad key, account, TLS, service out of reach) or
   ``on_error="stop"`` lets what has started finish. Items pulled by then are reported as skipped.
 
@@ -87,6 +89,8 @@ class Run:
         self._stop_reason: OpenRouterError | None = None
         self._source_error: Exception | None = None
         """What the iterable of items raised."""
+        self._exit: BaseException | None = None
+        """``SystemExit`` or ``KeyboardInterrupt`` in a callback."""
         self._puller: asyncio.Task[None] | None = None
         self._active = 0
         self._idle = asyncio.Event()
@@ -162,11 +166,21 @@ class Run:
             self._results.put_nowait(None)
 
     async def _next_result(self, all_workers: "asyncio.Future[Any]") -> Result | None:
-        if all_workers.done() and self._results.empty():
-            return None
-        return await self._results.get()
+        result = None
+        if not (self._exit or (all_workers.done() and self._results.empty())):
+            result = await self._results.get()
+        if self._exit:
+            raise self._exit
+        return result
 
     async def _work(self, items: AsyncGenerator[Item, None]) -> None:
+        try:
+            await self._process_items(items)
+        except (SystemExit, KeyboardInterrupt) as error:
+            self._exit = error
+            self._wake_reader(None)
+
+    async def _process_items(self, items: AsyncGenerator[Item, None]) -> None:
         while (item := await self._next_item(items)) is not None:
             try:
                 result = await self._process(item)
@@ -179,6 +193,7 @@ class Run:
 
     async def _next_item(self, items: AsyncGenerator[Item, None]) -> Item | None:
         """Pull the next item; None after the last one, or when the run stops."""
+        await self._context.reading.wait()
         async with self._pull_lock:
             if self._stop_reason or self._source_error:
                 return None
@@ -251,16 +266,20 @@ class Run:
             self._report_progress(item)
 
     def _report_progress(self, item: Item, outcome: Outcome | None = None) -> None:
-        if self._context.progress:
-            self._context.progress(
-                TransferProgress(
-                    items_done=self._counts.total(),
-                    items_total=self._context.totals.items,
-                    bytes_done=self._bytes_done,
-                    bytes_total=self._bytes_total,
-                    source=item.source,
-                    item_bytes=item.bytes_done,
-                    item_size=item.size,
-                    outcome=outcome,
-                )
-            )
+        if not self._context.progress:
+            return
+        event = TransferProgress(
+            items_done=self._counts.total(),
+            items_total=self._context.totals.items,
+            bytes_done=self._bytes_done,
+            bytes_total=self._bytes_total,
+            source=item.source,
+            item_bytes=item.bytes_done,
+            item_size=item.size,
+            outcome=outcome,
+        )
+        try:
+            self._context.progress(event)
+        except Exception as error:
+            self._context.callback_errors.append(error)
+            raise

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from contextlib import aclosing
 from contextvars import ContextVar
 from functools import partial
 from itertools import islice
@@ -10,12 +11,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from attrs import define
 
-from .._workers import FOREIGN, run_in_worker
+from .._workers import DISK, FOREIGN, Kind, run_in_worker
 from ..errors import InvalidRequestError, OpenRouterError
 from ..models import FileMetadata
 from .results import Outcome, Status
 
-__all__ = ["Item", "Totals", "current_item", "pull", "stored_file", "totals_of"]
+__all__ = ["Item", "Totals", "current_item", "pull", "pull_in_thread", "stored_file", "totals_of"]
 
 T = TypeVar("T")
 
@@ -91,7 +92,7 @@ def totals_of(items: object, expected: str, path_hint: str = "") -> Totals:
 
 
 async def pull(items: Iterable[T] | AsyncIterable[T], at_once: int = 1) -> AsyncGenerator[T, None]:
-    """Yield items from a sync or async iterable.
+    """Yield items from a sync or async iterable of the caller's.
 
     A sync iterator may block, so it is read in a thread, ``at_once`` items at a time. A
     cancellation does not wait for that thread: it may block for ever, and holds no resources.
@@ -103,18 +104,42 @@ async def pull(items: Iterable[T] | AsyncIterable[T], at_once: int = 1) -> Async
         for item in items:
             yield item
     else:
-        take_batch = partial(_take, iter(items), at_once)
-        while batch := await run_in_worker(FOREIGN, take_batch):
-            for item in batch:
+        async with aclosing(pull_in_thread(iter(items), at_once, FOREIGN)) as pulled:
+            async for item in pulled:
                 yield item
 
 
-def _take(iterator: Iterator[T], count: int) -> list[T]:
-    try:
-        return list(islice(iterator, count))
-    except OSError as error:
-        msg = f"the iterable of items could not be read: {error}"
-        raise InvalidRequestError(msg) from error
+async def pull_in_thread(
+    iterator: Iterator[T], at_once: int, kind: Kind = DISK
+) -> AsyncGenerator[T, None]:
+    """Yield from an iterator that is read in a thread, ``at_once`` items at a time.
+
+    Raises:
+        InvalidRequestError: Reading failed with an ``OSError``; the items before it were yielded.
+    """
+    failure: Exception | None = None
+    batch: list[T] = []
+    take = partial(_take, iterator, at_once, batch)
+    while failure is None:
+        batch.clear()
+        try:
+            await run_in_worker(kind, take)
+        except OSError as error:
+            failure = InvalidRequestError(f"the iterable of items could not be read: {error}")
+            failure.__cause__ = error
+        except Exception as error:  # noqa: BLE001 - raised after the items before it
+            failure = error
+        for item in batch:
+            yield item
+        if not (batch or failure):
+            return
+    raise failure
+
+
+def _take(iterator: Iterator[T], count: int, batch: list[T]) -> None:
+    """Append items one by one, so that those before an exception are not lost."""
+    for item in islice(iterator, count):
+        batch.append(item)  # noqa: PERF402
 
 
 def stored_file(source: object) -> tuple[str, FileMetadata | None]:

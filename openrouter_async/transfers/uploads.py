@@ -18,7 +18,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from .._content.chunks import read_error
-from .._content.threads import run_in_thread
+from .._content.threads import describe, run_in_thread
 from .._core.transport import AsyncTransport
 from .._core.uploads_seen import key_of
 from ..errors import (
@@ -26,14 +26,16 @@ from ..errors import (
     PreflightError,
     TransferStoppedError,
     UploadOutcomeUnknown,
+    UploadSourceError,
 )
 from ..operations.files import list_files, upload_file
 from .context import RunContext, prepare_run
 from .engine import Result, Run
-from .items import Item, Totals, pull, totals_of
+from .items import Item, Totals, pull, pull_in_thread, totals_of
 from .journal import Destination, Journal
 from .lost_uploads import LostUploads, is_slow, may_be_stored
 from .options import BulkOptions, Sources, UploadManyOptions
+from .outcomes import Outcomes
 from .preflight import find_problems
 from .results import Outcome, Report, summarize
 from .table import Seen
@@ -76,13 +78,13 @@ async def upload_entries(
     if options.get("progress"):
         totals = await _count(await run_in_thread(read_error, entries))
     found = await run_in_thread(read_error, entries)
-    async with aclosing(pull(found, _BATCH)) as pulled:
+    async with aclosing(pull_in_thread(found, _BATCH)) as pulled:
         return await summarize(_start(transport, pulled, "", totals, options))
 
 
 async def _count(entries: Iterator[Entry]) -> Totals:
     items = size = 0
-    async for entry in pull(entries, _BATCH):
+    async for entry in pull_in_thread(entries, _BATCH):
         items += 1
         size += entry.size or 0
     return Totals(items, size)
@@ -97,7 +99,8 @@ def _start(
 ) -> AsyncGenerator[Outcome, None]:
     prefix = check_prefix(prefix)
     bulk: Any = {key: value for key, value in options.items() if key not in _UPLOAD_ONLY}
-    return _outcomes(prepare_run(transport, totals, bulk), sources, prefix, options)
+    context = prepare_run(transport, totals, bulk)
+    return Outcomes(_outcomes(context, sources, prefix, options), context.reading)
 
 
 async def _outcomes(
@@ -106,7 +109,8 @@ async def _outcomes(
     if options.get("check"):
         sources = [source async for source in pull(sources, _BATCH)]
         renamed = [with_prefix(source, prefix) for source in sources]
-        if problems := [problem async for problem in pull(find_problems(renamed))]:
+        found = pull(find_problems(renamed), _BATCH)
+        if problems := [problem async for problem in found]:
             raise PreflightError(problems)
     journal = None
     if (path := options.get("journal")) is not None:
@@ -228,6 +232,8 @@ class _UploadRun(Run):
                 await run_in_thread(read_error, self._examiner.examine, item)
         except OpenRouterError as error:
             return self._finish(item, item.outcome("failed", error))
+        except Exception as error:  # noqa: BLE001 - a caller's object, such as a property of it
+            return self._finish(item, item.outcome("failed", _source_error(error)))
         if outcome := self._outcome_without_sending(item):
             return self._finish(item, outcome)
         item.rounds += 1
@@ -265,10 +271,17 @@ class _UploadRun(Run):
             )
         except OpenRouterError as error:
             return self._failed(item, error)
+        except Exception as error:
+            if any(error is known for known in self._context.callback_errors):
+                raise
+            is_sent = item.size is not None and item.bytes_done >= item.size
+            return self._failed(item, _source_error(error), is_sent=is_sent)
         return self._finish(item, item.outcome("uploaded", file=file))
 
-    def _failed(self, item: UploadItem, error: OpenRouterError) -> Result | None:
-        if not may_be_stored(error):
+    def _failed(
+        self, item: UploadItem, error: OpenRouterError, *, is_sent: bool = False
+    ) -> Result | None:
+        if not (is_sent or may_be_stored(error)):
             return self._finish(item, item.outcome("failed", error))
         item.lost_error = error
         item.lost_since = item.lost_since or self._service_time(item)
@@ -294,6 +307,12 @@ class _UploadRun(Run):
         return Result(
             item, outcome, self._write_in_background(self._journal.finish(item.entry, outcome))
         )
+
+
+def _source_error(error: Exception) -> UploadSourceError:
+    failure = read_error(describe(error))
+    failure.__cause__ = error
+    return failure
 
 
 def _unknown(item: UploadItem) -> Outcome:

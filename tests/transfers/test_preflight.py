@@ -111,7 +111,7 @@ def test_each_problem_is_a_line(tmp_path, monkeypatch):
         "'empty' is empty, and the service rejects empty files",
         "'large' has 104857601 bytes; the limit is 104857600 (100 MiB)",
         f"'binary' is {UNSUPPORTED}{SUPPORTED}",
-        "'folder' is not a regular file",
+        "'folder' is a directory: use upload_tree()",
         "'fifo' is not a regular file",
         f"{rule}: 'a:b'{advice}",
         f"{rule}: 'c?d'{advice}",

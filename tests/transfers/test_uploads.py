@@ -2,7 +2,10 @@
 
 import asyncio
 import errno
+import gc
+import gzip
 import hashlib
+import io
 import json
 import os
 import socket
@@ -15,7 +18,7 @@ from contextlib import aclosing
 import pytest
 from attrs import evolve
 
-from openrouter_async import AsyncOpenRouter, RetryConfig, errors
+from openrouter_async import AsyncOpenRouter, Hooks, RetryConfig, errors
 from openrouter_async.transfers import Entry, walk
 from openrouter_async.transfers import engine as _engine
 from openrouter_async.transfers import journal_file as _journal_file
@@ -845,3 +848,198 @@ async def test_a_run_logs_its_summary(client, emulator, tree, caplog):
         "bulk run stops: 40",
         "bulk run over: 1 f",
     ]
+
+
+# Callers' code in a run
+
+
+def cut_short():
+    whole = gzip.compress(os.urandom(5000))
+    return gzip.GzipFile(fileobj=io.BytesIO(whole[:3000]))
+
+
+def raising_generator():
+    yield b"some"
+    raise KeyError(17)
+
+
+class Unreadable:
+    """A stream of another library: asking it for anything fails."""
+
+    filename = "x.txt"
+
+    @property
+    def read(self):
+        raise LookupError(18)
+
+
+class OddPath:
+    def __fspath__(self):
+        raise LookupError(19)
+
+
+BAD_SOURCES = {
+    "gzip": lambda: ("bad", cut_short()),
+    "generator": lambda: ("bad", raising_generator()),
+    "attribute": lambda: ("bad", Unreadable()),
+    "path": OddPath,
+    "record": lambda: {"content": 5, "filename": "bad"},
+    "memory": lambda: ("bad", (bytes(1 << 62) for _ in [0])),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_SOURCES)
+async def test_a_source_that_cannot_be_read_is_one_failed_item(client, tree, kind):
+    """Whatever it raises; the others are uploaded."""
+    paths = tree(*numbered(6))
+    sources = [*paths[:3], BAD_SOURCES[kind](), *paths[3:]]
+    outcomes = await gathered(client.files.upload_many(sources))
+    assert Counter(o.status for o in outcomes) == {"uploaded": 6, "failed": 1}
+    (failed,) = [o for o in outcomes if o.status == "failed"]
+    assert isinstance(failed.error, errors.UploadSourceError)
+
+
+@pytest.mark.parametrize("check", [False, True])
+async def test_an_iterator_that_raises_loses_none_of_the_items_before(client, tree, check):
+    """Its own exception comes when they have their outcomes."""
+    paths = tree(*numbered(6))
+
+    def sources():
+        yield from paths
+        raise LookupError(20)
+
+    outcomes = []
+    with pytest.raises(LookupError):
+        await read(client.files.upload_many(sources(), check=check), outcomes)
+    assert len(outcomes) == (0 if check else 6)
+
+
+def leave(*_):
+    raise SystemExit(7)
+
+
+def leaving_items(paths):
+    yield from paths[:2]
+    leave()
+
+
+def leaving_content():
+    yield b"some"
+    leave()
+
+
+async def leaving_stream():
+    yield b"some"
+    leave()
+
+
+LEAVING = {
+    "progress": lambda files, paths: files.upload_many(paths, progress=leave),
+    "items": lambda files, paths: files.upload_many(leaving_items(paths)),
+    "content": lambda files, paths: files.upload_many([*paths, ("x", leaving_content())]),
+    "stream": lambda files, paths: files.upload_many([*paths, ("x", leaving_stream())]),
+    "path": lambda files, _: files.upload_many([type("P", (OddPath,), {"__fspath__": leave})()]),
+    "match": lambda files, _: files.delete_many(match=leave),
+    "check": lambda files, paths: files.upload_many(leaving_items(paths), check=True),
+}
+
+
+@pytest.mark.parametrize("place", LEAVING)
+async def test_an_exit_in_callers_code_reaches_the_caller_and_the_client_lives(client, tree, place):
+    """In the tasks of a run, asyncio would end its loop for it."""
+    await client.files.upload(b"words", filename="first.txt")
+    with pytest.raises(SystemExit) as caught:
+        await gathered(LEAVING[place](client.files, tree(*numbered(5))))
+    assert caught.value.code == 7
+    assert "first.txt" in await names(client)
+
+
+async def test_an_exit_in_a_hook_reaches_the_caller_and_the_client_lives(
+    make_client, emulator, tree
+):
+    """It is the same for the tree, which is one call."""
+    calls = 0
+
+    def count(event):
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            leave()
+
+    hooks = Hooks(on_response=count)
+    paths = tree(*numbered(5))
+    async with make_client(emulator.api_key, server_url=emulator.base_url, hooks=hooks) as client:
+        with pytest.raises(SystemExit):
+            await client.files.upload_tree(tree.root)
+        await client.files.upload_many(paths).aclose()
+        assert await names(client)
+
+
+# Reading with interruptions
+
+
+async def test_a_wait_that_is_given_up_loses_no_outcome(emulator, tree):
+    """The run pauses, and goes on with the next wait."""
+    emulator.faults({"operation": "upload_file", "delay": 0.03, "times": None})
+    paths = tree(*numbered(20))
+    outcomes, given_up = [], 0
+    async with AsyncOpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
+        run = client.files.upload_many(paths, concurrency=2)
+        while True:
+            try:
+                outcomes.append(await asyncio.wait_for(anext(run), 0.01))
+            except TimeoutError:
+                given_up += 1
+            except StopAsyncIteration:
+                break
+    assert given_up > 3
+    assert sorted(outcome.source for outcome in outcomes) == paths
+
+
+async def test_a_run_whose_reader_was_cancelled_starts_nothing_more(emulator, tree):
+    """Until it is read again, or closed."""
+    emulator.faults({"operation": "upload_file", "delay": 0.05, "times": None})
+    paths = tree(*numbered(20))
+    async with AsyncOpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
+        run = client.files.upload_many(paths, concurrency=2)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(run), 0.02)
+        await asyncio.sleep(0.5)
+        assert sum(stored(emulator).values()) <= 2
+        await run.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await anext(run)
+
+
+async def test_a_run_that_nobody_refers_to_ends(emulator, tree):
+    """Its tasks are cancelled."""
+    emulator.faults({"operation": "upload_file", "delay": 30, "times": None})
+    async with AsyncOpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
+        before = asyncio.all_tasks()
+        run = client.files.upload_many(tree(*numbered(5)))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(run), 0.2)
+        assert asyncio.all_tasks() > before
+        del run
+        gc.collect()
+        async with asyncio.timeout(5):
+            while asyncio.all_tasks() != before:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_run_has_one_reader(emulator, tree):
+    """A second one gets an error, not an outcome of the first."""
+    emulator.faults({"operation": "upload_file", "delay": 0.1, "times": None})
+    async with (
+        AsyncOpenRouter(emulator.api_key, server_url=emulator.base_url) as client,
+        aclosing(client.files.upload_many(tree(*numbered(3)))) as run,
+    ):
+        first = asyncio.ensure_future(anext(run))
+        await asyncio.sleep(0.02)
+        with pytest.raises(RuntimeError, match="another task"):
+            await anext(run)
+        assert (await first).status == "uploaded"
+        with pytest.raises(KeyError):
+            await run.athrow(KeyError(1))
+        with pytest.raises(StopAsyncIteration):
+            await run.asend(None)
