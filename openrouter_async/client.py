@@ -10,12 +10,12 @@ from ._core.api_key import Secret, to_secret
 from ._core.call import Settings
 from ._core.codec import prepare
 from ._core.headers import check_headers
-from ._core.hooks import Hooks
+from ._core.hooks import Hooks, check_hooks
 from ._core.options import CallOptions, Timeout, check_retries, to_timeout
 from ._core.retry import RetryConfig
 from ._core.server_url import parse_server_url
 from ._core.transport import AsyncTransport
-from ._http.connections import Connections, HTTPTransport
+from ._http.connections import Connections, HTTPTransport, check_transport
 from ._sync.facade import Async, Mode, Sync
 from ._sync.portal import Portal
 from ._version import __version__
@@ -76,11 +76,11 @@ class _Client(Namespaces[Mode]):
             server_url=parse_server_url(server_url),
             headers={
                 "user-agent": f"openrouter-async/{__version__}",
-                **check_headers(default_headers or {}),
+                **check_headers({} if default_headers is None else default_headers),
             },
             timeout=to_timeout(timeout, Timeout()),
             retries=check_retries(retries),
-            hooks=hooks or Hooks(),
+            hooks=check_hooks(hooks),
         ).merged(
             {
                 "http_referer": http_referer,
@@ -88,7 +88,7 @@ class _Client(Namespaces[Mode]):
                 "x_open_router_categories": x_open_router_categories,
             }
         )
-        connections = Connections(max_connections, http_transport, prepare)
+        connections = Connections(max_connections, check_transport(http_transport), prepare)
         self._bind(AsyncTransport(settings, connections), self._new_portal(connections))
 
     def _new_portal(self, connections: Connections) -> Portal | None:

@@ -31,6 +31,7 @@ from ._core.hooks import (
     RequestEvent,
     ResponseEvent,
     ResultEvent,
+    check_hooks,
     notify,
 )
 from ._http.messages import HasPoolStats, PoolStats
@@ -105,7 +106,7 @@ def instrument(
         metrics.get_meter(_SCOPE, __version__, meter_provider),
         propagates=propagate,
     )
-    others = hooks or Hooks()
+    others = check_hooks(hooks)
     # The recorder comes first at starts and last at ends, so that the others run inside the spans.
     return Hooks(
         on_call=_in_order(recorder.call, others.on_call),

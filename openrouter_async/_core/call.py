@@ -64,7 +64,10 @@ class Settings:
             raise TypeError(msg)
         app: dict[str, Any] = {h: options.get(name) for name, h in _APP_HEADERS.items()}
         given = {header: value for header, value in app.items() if value is not None}
-        headers = check_headers(given) | check_headers(options.get("http_headers") or {})
+        http_headers = options.get("http_headers")
+        headers = check_headers(given)
+        if http_headers is not None:
+            headers |= check_headers(http_headers)
         timeout, server_url = options.get("timeout"), options.get("server_url")
         retries = options.get("retries")
         return evolve(

@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from .._http.messages import HasPoolStats
+from ..errors import InvalidRequestError
 
 __all__ = [
     "AttemptEvent",
@@ -17,6 +18,7 @@ __all__ = [
     "ResponseEvent",
     "ResultEvent",
     "RetryEvent",
+    "check_hooks",
     "notify",
 ]
 
@@ -225,6 +227,31 @@ class Hooks:
     on_result: Callable[[ResultEvent], Awaitable[None] | None] | None = None
     on_retry: Callable[[RetryEvent], Awaitable[None] | None] | None = None
     on_done: Callable[[DoneEvent], Awaitable[None] | None] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        for name in _HOOK_NAMES:
+            hook = getattr(self, name)
+            if hook is not None and not callable(hook):
+                msg = f"{name} must be callable or None, not {hook!r:.100}"
+                raise InvalidRequestError(msg)
+
+
+_HOOK_NAMES: Final = tuple(attribute.name for attribute in fields(Hooks))
+
+
+def check_hooks(hooks: object) -> Hooks:
+    """Return ``hooks``, or none at all for None.
+
+    Raises:
+        InvalidRequestError: The value has another type.
+    """
+    if hooks is None:
+        return Hooks()
+    if not isinstance(hooks, Hooks):
+        allowed = ", ".join(f"{name}=…" for name in _HOOK_NAMES)
+        msg = f"hooks must be Hooks({allowed}), not {hooks!r:.100}"
+        raise InvalidRequestError(msg)
+    return hooks
 
 
 async def notify(hook: Callable[[Event], Awaitable[None] | None], event: Event) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from attrs import evolve, field, frozen, validators
+from attrs import evolve, field, frozen
 
 from ..errors import InvalidRequestError
+from .checks import is_number, must_be
 from .retry import RetryConfig
 
 __all__ = [
@@ -15,7 +16,9 @@ __all__ = [
     "to_timeout",
 ]
 
-_positive: Any = validators.optional(validators.gt(0))
+_seconds: Any = must_be(
+    "a number of seconds above 0 or None", lambda value: value is None or _is_limit(value)
+)
 
 
 @frozen(kw_only=True)
@@ -36,10 +39,10 @@ class Timeout:
         total: For the entire call: all attempts, the waits between them, and the response's body.
     """
 
-    connect: float | None = field(default=10.0, validator=_positive)
-    read: float | None = field(default=60.0, validator=_positive)
-    write: float | None = field(default=60.0, validator=_positive)
-    total: float | None = field(default=None, validator=_positive)
+    connect: float | None = field(default=10.0, validator=_seconds)
+    read: float | None = field(default=60.0, validator=_seconds)
+    write: float | None = field(default=60.0, validator=_seconds)
+    total: float | None = field(default=None, validator=_seconds)
 
     def limits(self) -> dict[str, float | None]:
         """Return the limits of one attempt, named as in httpx."""
@@ -99,7 +102,11 @@ def to_timeout(timeout: float | Timeout, others: Timeout) -> Timeout:
     """
     if isinstance(timeout, Timeout):
         return timeout
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+    if not _is_limit(timeout):
         msg = f"timeout must be a number of seconds above 0 or a Timeout, not {timeout!r:.100}"
         raise InvalidRequestError(msg)
     return evolve(others, total=timeout)
+
+
+def _is_limit(value: Any) -> bool:  # noqa: ANN401
+    return is_number(value) and value > 0

@@ -3,12 +3,13 @@
 import enum
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import backoff
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
 from ..errors import (
+    InvalidRequestError,
     NoAnswerError,
     NotFoundResponseError,
     OpenRouterError,
@@ -16,6 +17,7 @@ from ..errors import (
     ResponseValidationError,
     TLSError,
 )
+from .checks import is_number, must_be
 from .operation import Repeat
 
 __all__ = ["Backoff", "Failure", "RetryConfig", "already_deleted", "classify", "may_retry"]
@@ -30,11 +32,28 @@ _SHORTEST: Final = 1e-9
 """Seconds. From 0 the limits would never grow, and backoff's exponent would overflow."""
 
 
-_at_least_one: Any = validators.optional(validators.ge(1))
+_CHOICES: Final = get_args(OnAmbiguousUpload)
+
+_attempts: Any = must_be(
+    "an integer of at least 1 or None",
+    lambda value: value is None or (type(value) is int and value >= 1),
+)
+_seconds: Any = must_be(
+    "a number of seconds of at least 0", lambda value: is_number(value) and value >= 0
+)
+_factor: Any = must_be("a number of at least 1", lambda value: is_number(value) and value >= 1)
+_flag: Any = must_be("True or False", lambda value: isinstance(value, bool))
+_choice: Any = must_be(
+    f"one of {', '.join(map(repr, _CHOICES))}", lambda value: any(value == c for c in _CHOICES)
+)
 
 
 def _as_set(codes: Iterable[int]) -> frozenset[int]:
-    return frozenset(codes)
+    given = tuple(codes) if isinstance(codes, Iterable) else (None,)
+    if not all(type(code) is int for code in given):
+        msg = f"status_codes must be a set of integers, not {codes!r:.100}"
+        raise InvalidRequestError(msg)
+    return frozenset(given)
 
 
 @frozen(kw_only=True)
@@ -69,18 +88,16 @@ class RetryConfig:
             is not there; ``resend``, at the risk of a duplicate.
     """
 
-    max_attempts: int | None = field(default=4, validator=_at_least_one)
-    initial_interval: float = field(default=0.5, validator=validators.ge(0))
-    exponent: float = field(default=1.5, validator=validators.ge(1))
-    max_interval: float = field(default=8.0, validator=validators.ge(0))
-    max_elapsed_time: float = field(default=60.0, validator=validators.ge(0))
-    max_transfer_time: float = field(default=600.0, validator=validators.ge(0))
-    retry_connection_errors: bool = True
+    max_attempts: int | None = field(default=4, validator=_attempts)
+    initial_interval: float = field(default=0.5, validator=_seconds)
+    exponent: float = field(default=1.5, validator=_factor)
+    max_interval: float = field(default=8.0, validator=_seconds)
+    max_elapsed_time: float = field(default=60.0, validator=_seconds)
+    max_transfer_time: float = field(default=600.0, validator=_seconds)
+    retry_connection_errors: bool = field(default=True, validator=_flag)
     status_codes: frozenset[int] = field(default=_RETRIED, converter=_as_set)
-    max_retry_after: float = field(default=60.0, validator=validators.ge(0))
-    on_ambiguous_upload: OnAmbiguousUpload = field(
-        default="raise", validator=validators.in_(("raise", "reconcile", "resend"))
-    )
+    max_retry_after: float = field(default=60.0, validator=_seconds)
+    on_ambiguous_upload: OnAmbiguousUpload = field(default="raise", validator=_choice)
 
     @classmethod
     def none(cls) -> "RetryConfig":

@@ -19,7 +19,7 @@ from .pool import Pool
 from .proxies import proxy_for, proxy_variable
 from .tls import tls_context
 
-__all__ = ["Connections", "HTTPTransport"]
+__all__ = ["Connections", "HTTPTransport", "check_transport"]
 
 HTTPTransport = httpx.AsyncBaseTransport | httpx.AsyncClient
 """What a caller can bring instead of our own connections."""
@@ -32,6 +32,21 @@ _BAD_PROXY = (
 # Under the shortest keep-alive time in common use, so that a server rarely closes a connection
 # just as it is reused.
 _KEEPALIVE_SECONDS = 4.0
+
+
+def check_transport(transport: HTTPTransport | None) -> HTTPTransport | None:
+    """Return the transport that a caller brings, if it is one.
+
+    Raises:
+        InvalidRequestError: The value has another type.
+    """
+    if transport is not None and not isinstance(transport, HTTPTransport):
+        msg = (
+            "http_transport must be an httpx.AsyncBaseTransport or an httpx.AsyncClient (for both"
+            f" clients), not {type(transport).__name__}"  # without a value: a URL may be secret
+        )
+        raise InvalidRequestError(msg)
+    return transport
 
 
 class Transport(Protocol):

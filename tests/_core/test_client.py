@@ -16,7 +16,7 @@ import time
 import anyio
 import httpx
 import pytest
-from support.samples import FILE
+from support.samples import FILE, KEY
 from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter, Hooks, OpenRouter, Operation, RetryConfig, Timeout
@@ -512,6 +512,15 @@ async def test_with_options_overrides_and_shares(make_client, raw_server):
         {"default_headers": {"Content-Length": "0"}},
         {"default_headers": {"Bad Name": "x"}},
         {"http_referer": "https://example.org/\r\nX-Evil: 1"},
+        {"http_referer": 5},
+        {"default_headers": ""},
+        {"timeout": None},
+        {"timeout": httpx.Timeout(5)},
+        {"retries": RetryConfig},
+        {"hooks": 0},
+        {"hooks": Hooks},
+        {"http_transport": httpx.AsyncClient},
+        {"http_transport": "https://proxy.example"},
     ],
 )
 @pytest.mark.parametrize("client_class", [AsyncOpenRouter, OpenRouter], ids=["async", "sync"])
@@ -519,6 +528,63 @@ def test_a_wrong_option_is_refused_at_construction(client_class, options):
     """Not at the first call."""
     with pytest.raises(InvalidRequestError):
         client_class(**{"api_key": "sk-test", **options})
+
+
+WRONG = {
+    "a function for hooks": (
+        lambda client: client(KEY, hooks=print),
+        "hooks must be Hooks(on_call=…, on_request=…, on_response=…, on_result=…, on_retry=…, on",
+    ),
+    "a hook that is not callable": (
+        lambda client: client(KEY, hooks=Hooks(on_retry="log")),
+        "on_retry must be callable or None, not 'log'",
+    ),
+    "a sync transport": (
+        lambda client: client(KEY, http_transport=httpx.HTTPTransport()),
+        "http_transport must be an httpx.AsyncBaseTransport or an httpx.AsyncClient (for both cl",
+    ),
+    "a limit in words": (
+        lambda client: client(KEY, timeout=Timeout(connect="1")),
+        "connect must be a number of seconds above 0 or None, not '1'",
+    ),
+    "another policy": (
+        lambda client: client(KEY, retries=RetryConfig(on_ambiguous_upload="retry")),
+        "on_ambiguous_upload must be one of 'raise', 'reconcile', 'resend', not 'retry'",
+    ),
+    "half an attempt": (
+        lambda client: client(KEY, retries=RetryConfig(max_attempts=1.5)),
+        "max_attempts must be an integer of at least 1 or None, not 1.5",
+    ),
+    "no number of seconds": (
+        lambda client: client(KEY, retries=RetryConfig(max_elapsed_time=True)),
+        "max_elapsed_time must be a number of seconds of at least 0, not True",
+    ),
+    "a small factor": (
+        lambda client: client(KEY, retries=RetryConfig(exponent="2")),
+        "exponent must be a number of at least 1, not '2'",
+    ),
+    "a word for a flag": (
+        lambda client: client(KEY, retries=RetryConfig(retry_connection_errors="no")),
+        "retry_connection_errors must be True or False, not 'no'",
+    ),
+    "one status": (
+        lambda client: client(KEY, retries=RetryConfig(status_codes=503)),
+        "status_codes must be a set of integers, not 503",
+    ),
+    "statuses in words": (
+        lambda client: client(KEY, retries=RetryConfig(status_codes="5XX")),
+        "status_codes must be a set of integers, not '5XX'",
+    ),
+}
+
+
+@pytest.mark.parametrize("client_class", [AsyncOpenRouter, OpenRouter], ids=["async", "sync"])
+@pytest.mark.parametrize(("make", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_argument_is_told_what_is_allowed(client_class, make, message):
+    """When the client is made, in the SDK's own error."""
+    with pytest.raises(InvalidRequestError) as caught:
+        make(client_class)
+    assert str(caught.value).startswith(message)
 
 
 # Time
