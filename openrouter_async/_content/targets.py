@@ -45,8 +45,12 @@ class Content(Protocol):
 class Target:
     """A file to download into: written under a temporary name beside it, then renamed."""
 
-    def __init__(self, path: Path, *, overwrite: bool, progress: Progress | None) -> None:
+    def __init__(
+        self, path: Path, *, overwrite: bool, progress: Progress | None, size: int | None = None
+    ) -> None:
+        """Set the path, and the content's size in bytes if its metadata is known."""
         self._path = path
+        self._size = size
         self._file = path
         """The file to replace: where a symbolic link leads."""
         self._overwrite = overwrite
@@ -85,16 +89,18 @@ class Target:
 
         Raises:
             DownloadTargetError: The file cannot be written.
-            IntegrityError: The content does not have the announced length.
+            IntegrityError: The content does not have the length that the response has announced,
+                or that its metadata has.
         """
         part = self._file.with_name(f".{secrets.token_hex(8)}.part")
         try:
             async with open_in_thread(write_error, part.open, "xb", 0) as file:
                 done = await self._copy(content, file)
                 await content.aclose()
-                if content.size not in {None, done}:
-                    msg = f"{content.size} bytes were announced and {done} arrived"
-                    raise IntegrityError(msg)
+                for size in (content.size, self._size):
+                    if size not in {None, done}:
+                        msg = f"{size} bytes were announced and {done} arrived"
+                        raise IntegrityError(msg)
                 await run_in_thread(write_error, _sync_and_close, file)
             await run_in_thread(write_error, self._publish, part)
         finally:
@@ -111,7 +117,7 @@ class Target:
                 if len(buffer) >= _BUFFER:
                     await run_in_thread(write_error, _write, file, buffer)
                     buffer.clear()
-                self._report(done, content.size)
+                self._report(done, self._size if content.size is None else content.size)
         await run_in_thread(write_error, _write, file, buffer)
         return done
 

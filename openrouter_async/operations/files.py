@@ -406,26 +406,35 @@ async def download_file_to(
 
     Raises:
         DownloadTargetError: The target exists, cannot be written, or would have an unsafe name.
-        IntegrityError: The content does not have the announced length.
+        IntegrityError: The content does not have the announced length, or that of the metadata.
         ResponseError: The service rejected the request.
         NoAnswerError: No complete response arrived.
     """
     where = {"workspace_id": workspace_id, "provider": provider}
+    size = None
     if path is not None and directory is None:
         target_path = Path(path)
     elif directory is not None and path is None:
         file = await transport.call(RETRIEVE_FILE, {"file_id": file_id}, query=where, **options)
-        target_path = Path(directory, base_name(file.filename))
+        target_path, size = Path(directory, base_name(file.filename)), file.size_bytes
     else:
         msg = "pass either path or directory"
         raise InvalidRequestError(msg)
-    target = Target(target_path, overwrite=overwrite, progress=progress)
+    target = Target(target_path, overwrite=overwrite, progress=progress, size=size)
+    transport = transport.with_options(**options)
+    return await download_into(transport, file_id, target, workspace_id, provider)
+
+
+async def download_into(
+    transport: AsyncTransport,
+    file_id: str,
+    target: Target,
+    workspace_id: str | None,
+    provider: FileProvider | None,
+) -> Path:
+    """Download a file's content into a target, and return its path."""
+    query = {"workspace_id": workspace_id, "provider": provider}
     await target.check()
     return await transport.call(
-        DOWNLOAD_FILE,
-        {"file_id": file_id},
-        query=where,
-        headers=_RAW,
-        parse=target.receive,
-        **options,
+        DOWNLOAD_FILE, {"file_id": file_id}, query=query, headers=_RAW, parse=target.receive
     )

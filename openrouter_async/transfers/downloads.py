@@ -6,11 +6,11 @@ from contextlib import aclosing
 from os import PathLike
 from pathlib import Path
 
-from .._content.targets import base_name
+from .._content.targets import Target, base_name
 from .._content.threads import run_in_thread
 from .._core.transport import AsyncTransport
 from ..errors import DownloadTargetError, OpenRouterError
-from ..operations.files import download_file_to, retrieve_file
+from ..operations.files import download_into, retrieve_file
 from .context import RunContext, prepare_run
 from .engine import Result, Run
 from .items import Item, pull, stored_file, totals_of
@@ -74,13 +74,15 @@ class _DownloadRun(Run):
             raise DownloadTargetError(msg)
         if await run_in_thread(_write_error, self._is_complete, path, file.size_bytes):
             return item.outcome("skipped", reason="already downloaded", file=file, path=path)
-        await download_file_to(
-            self._context.transport,
-            file_id,
+        target = Target(
             path,
             overwrite=self._overwrite,
             progress=lambda done, _: self._report_bytes(item, done),
-            **self._context.scope,
+            size=file.size_bytes,
+        )
+        where = self._context.scope
+        await download_into(
+            self._context.transport, file_id, target, where["workspace_id"], where["provider"]
         )
         return item.outcome("downloaded", file=file, path=path)
 

@@ -4,6 +4,8 @@ from collections import Counter
 from contextlib import aclosing
 
 import pytest
+from support.failures import raised
+from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter, errors
 
@@ -192,3 +194,36 @@ async def test_a_refused_key_stops_the_run(emulator, stored):
             await gathered(client.files.delete_many(match="*"))
     asked = [r for r in emulator.requests() if r["operation"] == "delete_file"]
     assert len(asked) <= 4
+
+
+METADATA = {"id": "f-1", "filename": "a.bin", "size_bytes": 1000, "mime_type": "text/plain"}
+METADATA |= {"created_at": "2026-01-01T00:00:00Z", "type": "file", "downloadable": True}
+
+
+@pytest.mark.parametrize("headers", [[], ["content-length: 100"]], ids=["no length", "its own"])
+@pytest.mark.parametrize("call", ["download_many", "download_to"])
+async def test_a_download_without_a_length_is_compared_with_the_metadata(
+    raw_server, make_client, folder, call, headers
+):
+    """A connection that ends early would look like the end of the content."""
+
+    async def respond(request, number):
+        if not request.target.endswith("/content"):
+            return http_response(200, METADATA)
+        request.writer.write("\r\n".join(["HTTP/1.0 200 OK", *headers, "", ""]).encode())
+        request.writer.write(b"x" * 100)
+        await request.writer.drain()
+        return None
+
+    server = await raw_server(respond)
+    async with make_client("sk-or-v1-key", server_url=server.url) as client:
+        if call == "download_many":
+            (outcome,) = await gathered(client.files.download_many(["f-1"], folder))
+            error = outcome.error
+        else:
+            error = await raised(
+                errors.IntegrityError, client.files.download_to, "f-1", directory=folder
+            )
+    assert isinstance(error, errors.IntegrityError)
+    assert "1000 bytes were announced and 100 arrived" in str(error)
+    assert list(folder.iterdir()) == []
