@@ -268,8 +268,12 @@ class ResponseError(OpenRouterError):
     Attributes:
         status_code: The HTTP status.
         code: The body's ``error.code``, if it is a number.
-        message: The service's message, or a description of the response.
+        message: The service's message; if it sent none, at most 200 readable characters of the
+            body, or a description of the response.
         metadata: The body's ``error.metadata``, if it is an object.
+        error_type: The metadata's stable name of the error, like ``rate_limit_exceeded``, or None.
+        user_id: The id of the user whose key was sent, if the body has it.
+        openrouter_metadata: The body's ``openrouter_metadata``, if it is an object.
         headers: The response's headers, names in lower case.
         body: At most 64 KiB of the response's body.
         request_id: The service's id for the request, or None.
@@ -292,20 +296,31 @@ class ResponseError(OpenRouterError):
         body: bytes = b"",
         code: int | None = None,
         metadata: dict[str, Any] | None = None,
+        user_id: str | None = None,
+        openrouter_metadata: dict[str, Any] | None = None,
         method: str = "",
         url: str = "",
     ) -> None:
         applies = self.advice_if in message.lower() or message.startswith(NO_MESSAGE)
         advice = f" ({self.advice})" if self.advice and applies else ""
-        super().__init__(f"{status_code} for {method} {url}: {message}{advice}")
+        self.headers = dict(headers or {})
+        request = f" (request id {self.request_id:.100})" if self.request_id else ""
+        super().__init__(f"{status_code} for {method} {url}: {message}{advice}{request}")
         self.status_code = status_code
         self.code = code
         self.message = message
         self.metadata = metadata
-        self.headers = dict(headers or {})
+        self.user_id = user_id
+        self.openrouter_metadata = openrouter_metadata
         self.body = body[:MAX_BODY]
         self.method = method
         self.url = url
+
+    @property
+    def error_type(self) -> str | None:
+        """The stable name of the error, like ``rate_limit_exceeded``, where the service sent it."""
+        error_type = (self.metadata or {}).get("error_type")
+        return error_type if isinstance(error_type, str) else None
 
     @property
     def request_id(self) -> str | None:

@@ -1,12 +1,32 @@
-"""Errors made from responses that are not a success."""
+"""Errors made from responses that are not a success.
 
+The service sends a documented envelope, ``{"error": {"code", "message", "metadata"}}``. A proxy, a
+firewall or a framework in front of it sends its own: another JSON document, a page of HTML, plain
+text. What a person can read in it becomes the error's message.
+"""
+
+import html
 import json
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from ..errors import BY_STATUS, MAX_BODY, NO_MESSAGE, OpenRouterDefaultError, ResponseError
 
 __all__ = ["error_from_response", "redacted_parts"]
+
+_MESSAGE_KEYS: Final = ("message", "detail", "error", "error_description", "title", "msg", "errors")
+"""Where JSON of another form than the service's has its message, the likeliest first."""
+_MAX_MESSAGE: Final = 200
+"""Characters that a message has where the service itself wrote none."""
+_MAX_DEPTH: Final = 4
+_ODD_SHARE: Final = 10
+"""A body of which more than one character in this number is unreadable is not text."""
+
+# Neither pattern can match across a "<", so that hostile pages take no quadratic time.
+_TAG: Final = re.compile(r"<(?:(?P<end>/)?(?P<name>[a-z][a-z0-9]*)|!|\?)[^<>]*>", re.IGNORECASE)
+_CHARSET: Final = re.compile(r"charset=\"?(utf-16|iso-8859-1|windows-125\d)", re.IGNORECASE)
+_NEVER_SHOWN: Final = frozenset({"script", "style"})
 
 
 def error_from_response(
@@ -22,16 +42,28 @@ def error_from_response(
 
     ``redact`` is applied to everything that the error keeps.
     """
-    envelope = _envelope(body, redact)
-    code, message, metadata = (envelope.get(key) for key in ("code", "message", "metadata"))
-    # A lone surrogate is valid JSON but cannot be printed.
-    text = message.encode(errors="replace").decode() if isinstance(message, str) else ""
+    document = _parse(body, redact)
+    envelope = document if isinstance(document, dict) else {}
+    error = envelope.get("error")
+    code, message, metadata = (
+        (error.get(key) for key in ("code", "message", "metadata"))
+        if isinstance(error, dict)
+        else (None, error, None)
+    )
+    if not isinstance(message, str) or not message:
+        message = _find_message(document) or _excerpt(document, body, headers, redact)
+        message = message or _describe(headers)
+        message += ": redirects are not followed" if 300 <= status_code < 400 else ""  # noqa: PLR2004
+    openrouter_metadata = envelope.get("openrouter_metadata")
+    user_id = envelope.get("user_id")
     return BY_STATUS.get(status_code, OpenRouterDefaultError)(
-        text or _describe(status_code, headers),
+        message.encode(errors="replace").decode(),  # a lone surrogate cannot be printed
         status_code=status_code,
         **redacted_parts(headers, body, redact),
         code=code if isinstance(code, int) and not isinstance(code, bool) else None,
         metadata=metadata if isinstance(metadata, dict) else None,
+        user_id=user_id if isinstance(user_id, str) else None,
+        openrouter_metadata=openrouter_metadata if isinstance(openrouter_metadata, dict) else None,
         method=method,
         url=url,
     )
@@ -49,18 +81,71 @@ def redacted_parts(
     }
 
 
-def _envelope(body: bytes, redact: Callable[[str], str]) -> dict[str, Any]:
-    """Return the body's ``error`` object; a string counts as its message."""
+def _parse(body: bytes, redact: Callable[[str], str]) -> Any:  # noqa: ANN401
+    """Return the body's JSON, redacted; None if it is something else."""
     try:
+        document = json.loads(body[:MAX_BODY])
         # Redacted after parsing, as JSON can spell one string in many ways.
-        error = json.loads(body[:MAX_BODY])["error"]
-        error = json.loads(redact(json.dumps(error, ensure_ascii=False)))
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return {}
-    return error if isinstance(error, dict) else {"message": error}
+        return json.loads(redact(json.dumps(document, ensure_ascii=False)))
+    except (ValueError, RecursionError):
+        return None
 
 
-def _describe(status_code: int, headers: Mapping[str, str]) -> str:
+def _find_message(document: object, depth: int = _MAX_DEPTH) -> str:
+    """Return the first text of a JSON document that stands where a message may stand."""
+    if isinstance(document, str):
+        return _clean(document)
+    if isinstance(document, dict):
+        parts = [document[key] for key in _MESSAGE_KEYS if key in document]
+    else:
+        parts = document if isinstance(document, list) else []
+    found = (_find_message(part, depth - 1) for part in parts if depth)
+    return next(filter(None, found), "")
+
+
+def _excerpt(
+    document: object, body: bytes, headers: Mapping[str, str], redact: Callable[[str], str]
+) -> str:
+    """Return the first characters of a body's text, or nothing if it is not text."""
+    if document is not None:
+        return _clean(json.dumps(document, ensure_ascii=False))
+    declared = _CHARSET.search(headers.get("content-type", ""))
+    text = body[:MAX_BODY].decode(declared[1] if declared else "utf-8-sig", "replace")
+    start = text[:_MAX_MESSAGE]
+    odd = sum(char == "\ufffd" or not (char.isprintable() or char.isspace()) for char in start)
+    if odd * _ODD_SHARE > len(start):
+        return ""
+    words = (_visible_text(text) if text.lstrip().startswith("<") else text).split()
+    if len(body) >= MAX_BODY and words:
+        del words[-1]  # half a key, where the body was cut, would not be recognised
+    return _clean(redact(" ".join(words)))
+
+
+def _visible_text(page: str) -> str:
+    """Return the text between a page's tags; its title only if there is nothing else."""
+    shown: list[str] = []
+    titles: list[str] = []
+    inside, start = "", 0
+    for tag in _TAG.finditer(page):
+        if inside not in _NEVER_SHOWN:
+            (titles if inside == "title" else shown).append(page[start : tag.start()])
+        name, start = (tag["name"] or "").lower(), tag.end()
+        if inside:
+            inside = "" if tag["end"] and name == inside else inside
+        elif name in {*_NEVER_SHOWN, "title"} and not tag["end"]:
+            inside = name
+    if inside not in _NEVER_SHOWN:
+        shown.append(page[start:])
+    text = html.unescape(" ".join(shown))
+    return text if text.strip() else html.unescape(" ".join(titles))
+
+
+def _clean(text: str) -> str:
+    """Return a text in one line, without control characters, and cut."""
+    start = " ".join(text[: 2 * _MAX_MESSAGE].split())[:_MAX_MESSAGE]
+    return " ".join("".join(char if char.isprintable() else " " for char in start).split())
+
+
+def _describe(headers: Mapping[str, str]) -> str:
     media_type = headers.get("content-type", "no content type").partition(";")[0]
-    note = ": redirects are not followed" if 300 <= status_code < 400 else ""  # noqa: PLR2004
-    return f"{NO_MESSAGE} ({media_type:.100}){note}"
+    return f"{NO_MESSAGE} ({media_type:.100})"

@@ -5,6 +5,7 @@ import copy
 import inspect
 import json
 import pickle
+import time
 from datetime import UTC, datetime
 
 import anyio
@@ -106,6 +107,101 @@ async def test_a_status_picks_its_class_whatever_the_body_is(make_client, raw_se
     assert error.metadata is None
     if name == "a string":
         assert error.message == "no"
+
+
+NGINX = b"""<html>\r
+<head><title>502 Bad Gateway</title><style>body > p { color: red }</style></head>\r
+<body><!-- a padding --><script>if (1<2) { go("<b>no</b>") }</script>
+<center><h1>502 Bad&nbsp;Gateway</h1></center>\r\n<hr><center>nginx &amp; co</center></body></html>"""
+FOREIGN = [
+    (b'{"detail": "Not Found"}', "Not Found"),
+    (b'{"message": "no Route matched"}', "no Route matched"),
+    (b'\xef\xbb\xbf{"message": "with a mark"}', "with a mark"),
+    (b'{"detail": [{"loc": ["query"], "msg": "too large"}]}', "too large"),
+    (b'{"errors": [{"title": "Gone", "code": 7}]}', "Gone"),
+    (b'{"error": {"detail": "odd envelope"}}', "odd envelope"),
+    (b'{"error": {"code": "x", "message": 5}, "title": "Oops"}', "Oops"),
+    (b'{"message": "two\\nlines\\u001b[31m and\\u202e more"}', "two lines [31m and more"),
+    (b'"a bare string"', "a bare string"),
+    (b'{"a": 1}', '{"a": 1}'),
+    (NGINX, "502 Bad Gateway nginx & co"),
+    (b"<html><head><title>Just a title</title></head><body></body></html>", "Just a title"),
+    (b"<?xml version='1.0'?><Error><Code>Denied</Code></Error>", "Denied"),
+    (
+        b"upstream connect error\n or \x1b[31mdisconnect\r\n",
+        "upstream connect error or [31mdisconnect",
+    ),
+    ("gr\u00fc\u00df dich".encode(), "gr\u00fc\u00df dich"),
+    (b"x " * 300, ("x " * 100).strip()),
+    (b"<p>" + b"long" * 100, "long" * 50),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), FOREIGN, ids=lambda value: str(value)[:30])
+async def test_a_body_of_another_form_is_quoted_in_the_message(
+    make_client, raw_server, body, message
+):
+    """What a proxy or a framework says can be read: the first 200 characters of its text."""
+    error = await fetch(make_client, raw_server, http_response(502, body, "X-Request-Id: req-7"))
+    assert error.message == message
+    assert str(error).endswith(f"/files/x: {message} (request id req-7)")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b" \n", b"\x89PNG\r\n\x1a\n" * 20, b"<br>", bytes(range(256))]
+)
+async def test_a_body_without_text_is_described(make_client, raw_server, body):
+    """By its media type."""
+    error = await fetch(make_client, raw_server, http_response(502, body))
+    assert error.message == "no message from the service (application/octet-stream)"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"bad header: Bearer {KEY}".encode(),
+        f"<p>Bearer {KEY.replace('-', '&#45;')}</p>".encode(),
+        json.dumps({"detail": f"Bearer {KEY}"}).replace("-", "\\u002d").encode(),
+        json.dumps({"error": {"message": "no"}, "user_id": KEY, "openrouter_metadata": {"a": KEY}}),
+        json.dumps({"other": f"Bearer {KEY}"}).replace("-", "\\u002d").encode(),
+        "x" * 190 + KEY,
+    ],
+)
+async def test_no_quotation_of_a_body_has_the_key(make_client, raw_server, body):
+    """However it is spelled, and wherever the text is cut."""
+    body = body if isinstance(body, bytes) else body.encode()
+    error = await fetch(make_client, raw_server, http_response(400, body))
+    assert KEY[:12] not in f"{error} {error.message} {error.user_id} {error.openrouter_metadata}"
+
+
+@pytest.mark.parametrize(
+    "body", [b"<" * 65_536, b"<script>" * 8_192, b"<!--" * 16_384, b"<a " * 20_000]
+)
+def test_a_hostile_page_takes_no_time(body):
+    """Its text is found in one pass."""
+    began = time.perf_counter()
+    error_from_response(500, {}, body, method="GET", url="u")
+    assert time.perf_counter() - began < 1
+
+
+async def test_all_of_the_envelope_is_in_attributes(make_client, raw_server):
+    """Where it has the documented types."""
+    document = {
+        "error": {
+            "code": 429,
+            "message": "Slow",
+            "metadata": {"error_type": "rate_limit_exceeded"},
+        },
+        "user_id": "user_1",
+        "openrouter_metadata": {"region": "eu"},
+    }
+    error = await fetch(make_client, raw_server, http_response(429, document))
+    assert error.error_type == "rate_limit_exceeded"
+    assert error.user_id == "user_1"
+    assert error.openrouter_metadata == {"region": "eu"}
+    odd = {"error": {"message": "no", "metadata": {"error_type": 5}}, "user_id": 1}
+    error = await fetch(make_client, raw_server, http_response(429, odd))
+    assert (error.error_type, error.user_id, error.openrouter_metadata) == (None, None, None)
 
 
 TEXTS = st.text(max_size=9) | st.text(st.sampled_from("aü☃𝄞\0\n\x1b\ud800\udfff"), max_size=9)
@@ -253,7 +349,9 @@ ANSWERED = {
     "headers": {"retry-after": "3", "x-request-id": "r"},
     "body": b"\xff",
     "code": 429,
-    "metadata": {"a": [1]},
+    "metadata": {"error_type": "a", "b": [1]},
+    "user_id": "user_1",
+    "openrouter_metadata": {"c": 1},
     "method": "GET",
     "url": "https://x/files",
 }
