@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from os import PathLike
 from pathlib import Path
+from unicodedata import normalize
 
 from .._content.targets import Target, base_name
 from .._content.threads import run_in_thread
@@ -69,7 +70,7 @@ class _DownloadRun(Run):
             file = await retrieve_file(self._context.transport, file_id, **self._context.scope)
         item.size = file.size_bytes
         path = self._directory.joinpath(*(base_name(part) for part in file.filename.split("/")))
-        if not self._paths.add(str(path)):
+        if not self._paths.add(normalize("NFC", str(path))):
             msg = f"another file in this run has the same name: {file.filename!r:.100}"
             raise DownloadTargetError(msg)
         if await run_in_thread(_write_error, self._is_complete, path, file.size_bytes):

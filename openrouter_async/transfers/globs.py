@@ -4,11 +4,15 @@
 Python 3.13 (`PurePath.full_match`). So a pattern is split at its slashes, `fnmatch` compiles each
 part, and ``**`` is matched over whole parts: without the exponential time that a translation to
 one regular expression can take.
+
+Names and patterns are compared in Unicode's form NFC: macOS writes names in NFD, keyboards patterns
+in NFC.
 """
 
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Sequence
+from unicodedata import normalize
 
 from ..errors import InvalidRequestError
 
@@ -24,7 +28,7 @@ def matcher(patterns: str | Iterable[str], *, if_none: bool = False) -> Matches:
     and ``?`` match within one part, ``[a-z]`` and ``[!a-z]`` match one character, and ``**`` as a
     whole part matches any number of parts. A pattern without a slash is compared with the last
     part only, one that begins with a slash with the whole name; one that ends in a slash matches
-    folders and everything in them. Matching is case-sensitive.
+    folders and everything in them. Matching is case-sensitive, and the same for all Unicode forms.
 
     Example:
         ```python
@@ -49,13 +53,19 @@ def matcher(patterns: str | Iterable[str], *, if_none: bool = False) -> Matches:
     tests = [_compiled(pattern) for pattern in patterns]
     if not tests:
         return lambda _: if_none
-    return lambda name: any(test(name) for test in tests)
+
+    def matches(name: str) -> bool:
+        name = normalize("NFC", name)
+        return any(test(name) for test in tests)
+
+    return matches
 
 
 def _compiled(pattern: str) -> Matches:
     if not isinstance(pattern, str):
         msg = f"a pattern must be a string, not {pattern!r:.100}"
         raise InvalidRequestError(msg)
+    pattern = normalize("NFC", pattern)
     folder = pattern.endswith("/")
     anchored = "/" in pattern.removesuffix("/")
     parts = pattern.removesuffix("/").removeprefix("/").split("/")

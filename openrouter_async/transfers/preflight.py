@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import IO, Final, cast
+from unicodedata import normalize
 
 from .._content.files import file_info, open_regular
 from .._content.filetypes import media_type
@@ -70,7 +71,7 @@ def _problems(sources: Iterable[FileSource | NamedSource | Entry]) -> Iterator[s
         elif parsed := _parse(source):
             yield from _problems_of(parsed)
             if isinstance(parsed.filename, str):
-                key = hash(parsed.filename)
+                key = hash(normalize("NFC", parsed.filename))
                 hashes[key % _PARTS].append(key)
         elif not isinstance(source, Entry):
             yield f"source {number} has no name: {type(source).__name__}; pass (filename, content)"
@@ -158,7 +159,10 @@ def _duplicate_names(
     first: dict[str, tuple[object, str]] = {}
     for parsed in map(_parse, sources):
         name = parsed.filename if parsed else None
-        if not parsed or not isinstance(name, str) or hash(name) not in repeated:
+        if not parsed or not isinstance(name, str):
+            continue
+        name = normalize("NFC", name)
+        if hash(name) not in repeated:
             continue
         with suppress(OSError, ValueError):  # reported already
             place = repr(str(parsed.path)) if parsed.path else type(parsed.content).__name__

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
+from unicodedata import normalize
 
 from .._content.names import name_source
 from ..errors import InvalidRequestError
@@ -73,5 +74,6 @@ def _key(source: object) -> str:
 
 def _hash(text: str) -> int:
     # Not `hash`, which differs between processes.
+    text = normalize("NFC", text)  # machines may spell one name in different forms
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big")

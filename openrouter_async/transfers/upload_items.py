@@ -5,6 +5,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 from typing import Final
+from unicodedata import normalize
 
 from attrs import define, evolve
 
@@ -104,7 +105,7 @@ class SourceExaminer:
         item.size = status.st_size
         # With size and time, as a new file may reuse the inode number of a deleted one.
         identity = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-        item.identity = f"{identity}:{item.filename}"
+        item.identity = f"{identity}:{normalize('NFC', item.filename)}"
         if self._journal and self._journal.is_at(status):
             item.skip_reason = "it is this run's journal"
         item.entry = JournalEntry(

@@ -14,7 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.failures import raised
 from support.handlers import cut, reset, respond_with, silence
-from support.samples import FILE, KEY, QUICK
+from support.samples import FILE as SAMPLE
+from support.samples import KEY, QUICK
 from support.servers import http_response
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout
@@ -31,6 +32,7 @@ from openrouter_async.errors import (
 )
 
 CONTENT = bytes(range(256)) * 10_000
+FILE = SAMPLE | {"size_bytes": len(CONTENT)}
 GOOD = http_response(200, CONTENT)
 
 

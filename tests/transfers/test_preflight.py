@@ -295,3 +295,10 @@ def test_memory_stays_flat(tmp_path):
     finally:
         tracemalloc.stop()
     assert peak < 20_000 * sys.getsizeof("file-10000")
+
+
+def test_one_name_in_two_unicode_forms_is_a_duplicate():
+    """The service, or the system that they are downloaded to, may take it for one."""
+    sources = [("caf\xe9.txt", b"one"), ("cafe\u0301.txt", b"two")]
+    (problem,) = find_problems(sources)
+    assert "different files have the name" in problem

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import unicodedata
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -162,3 +163,12 @@ def test_a_single_source_is_refused_by_the_call(sources):
     """The characters of a path would be taken for paths."""
     with pytest.raises(InvalidRequestError, match="expected a list of paths"):
         shard(sources, 0, 1)
+
+
+def test_one_name_in_two_unicode_forms_is_in_one_shard():
+    """Machines may list it differently."""
+    names = [(f"caf\xe9-{number}", b"x") for number in range(20)]
+    others = [(unicodedata.normalize("NFD", name), content) for name, content in names]
+    for index in range(4):
+        found = [name for name, _ in shard(names, index, 4)]
+        assert found == [unicodedata.normalize("NFC", name) for name, _ in shard(others, index, 4)]
