@@ -103,7 +103,6 @@ def surroundings(emulator, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENROUTER_BASE_URL", emulator.base_url)
     monkeypatch.chdir(tmp_path)
     Path("report.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
-    Path("results").mkdir()
     Path("docs").mkdir()
     Path("docs/guide.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
     return emulator

@@ -43,10 +43,19 @@ class Content(Protocol):
 
 
 class Target:
-    """A file to download into: written under a temporary name beside it, then renamed."""
+    """A file to download into: written under a temporary name beside it, then renamed.
+
+    With ``create_folder`` its folder is created, as soon as there is content to write.
+    """
 
     def __init__(
-        self, path: Path, *, overwrite: bool, progress: Progress | None, size: int | None = None
+        self,
+        path: Path,
+        *,
+        overwrite: bool,
+        progress: Progress | None,
+        size: int | None = None,
+        create_folder: bool = False,
     ) -> None:
         """Set the path, and the content's size in bytes if its metadata is known."""
         self._path = path
@@ -55,6 +64,7 @@ class Target:
         """The file to replace: where a symbolic link leads."""
         self._overwrite = overwrite
         self._progress = progress
+        self._create_folder = create_folder
         self._reported = 0
 
     async def check(self) -> None:
@@ -80,8 +90,9 @@ class Target:
             raise _exists(self._path)
         if self._path.is_symlink():
             self._file = self._path.resolve()
-        if not self._file.parent.is_dir():
-            msg = f"{str(self._file.parent)!r} is not a directory"
+        folder = self._file.parent
+        if not folder.is_dir() and (folder.exists() or not self._create_folder):
+            msg = f"{str(folder)!r} is not a directory"
             raise DownloadTargetError(msg)
 
     async def receive(self, content: Content) -> Path:
@@ -93,6 +104,8 @@ class Target:
                 or that its metadata has.
         """
         part = self._file.with_name(f".{secrets.token_hex(8)}.part")
+        if self._create_folder:
+            await run_in_thread(write_error, self._make_folder)
         try:
             async with open_in_thread(write_error, part.open, "xb", 0) as file:
                 done = await self._copy(content, file)
@@ -106,6 +119,9 @@ class Target:
         finally:
             part.unlink(missing_ok=True)
         return self._path
+
+    def _make_folder(self) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
 
     async def _copy(self, content: Content, file: IO[bytes]) -> int:
         buffer = bytearray()

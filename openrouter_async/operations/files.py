@@ -393,8 +393,8 @@ async def download_file_to(
     Args:
         file_id: The file's id.
         path: The file to write.
-        directory: Instead of ``path``, the directory to write into; the local filename is the
-            last segment of the file's name at the service.
+        directory: Instead of ``path``, the directory to write into, which is created if it does
+            not exist; the local filename is the last segment of the file's name at the service.
         overwrite: Whether to replace an existing file.
         progress: Called with the bytes received and the total (None if unknown).
         workspace_id: The file's workspace (UUID); the API key's workspace if omitted.
@@ -420,7 +420,13 @@ async def download_file_to(
     else:
         msg = "pass either path or directory"
         raise InvalidRequestError(msg)
-    target = Target(target_path, overwrite=overwrite, progress=progress, size=size)
+    target = Target(
+        target_path,
+        overwrite=overwrite,
+        progress=progress,
+        size=size,
+        create_folder=directory is not None,
+    )
     transport = transport.with_options(**options)
     return await download_into(transport, file_id, target, workspace_id, provider)
 

@@ -151,7 +151,7 @@ def download_many(
 
     Args:
         files: Any sync or async iterable of file ids or `FileMetadata`.
-        directory: The folder, which has to exist.
+        directory: The folder; it is created if it does not exist.
         overwrite: Whether to replace existing files.
         **options: `BulkOptions`, and those of a call (`CallOptions`).
 

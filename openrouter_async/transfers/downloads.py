@@ -88,10 +88,7 @@ class _DownloadRun(Run):
         return item.outcome("downloaded", file=file, path=path)
 
     def _resolve_root(self) -> str:
-        # It is not created, as a misspelled path would go unnoticed; folders below it are.
-        if not self._directory.is_dir():
-            msg = f"not a folder: {str(self._directory)!r}; create it to download into it"
-            raise DownloadTargetError(msg)
+        self._directory.mkdir(parents=True, exist_ok=True)
         return os.path.realpath(self._directory)
 
     def _is_complete(self, path: Path, size: int) -> bool:

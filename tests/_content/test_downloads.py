@@ -563,21 +563,36 @@ def test_a_base_name_stays_in_its_directory(filename):
 
 
 async def test_a_directory_keeps_a_file_of_that_name(make_client, raw_server, tmp_path):
-    """Unless it is to be overwritten; a directory that is missing is not made."""
+    """Unless it is to be overwritten."""
     (tmp_path / "document.pdf").write_bytes(b"old")
     server = await raw_server(
-        respond_with(
-            http_response(200, FILE), http_response(200, FILE), http_response(200, FILE), GOOD
-        )
+        respond_with(http_response(200, FILE), http_response(200, FILE), GOOD)
     )
     async with make_client(KEY, server_url=server.url) as client:
         await raised(DownloadTargetError, client.files.download_to, "f", directory=tmp_path)
-        await raised(
-            DownloadTargetError, client.files.download_to, "f", directory=tmp_path / "missing"
-        )
         assert files_in(tmp_path) == ["document.pdf"]
         path = await client.files.download_to("f", directory=str(tmp_path), overwrite=True)
     assert path.read_bytes() == CONTENT
+
+
+async def test_a_directory_is_created_for_the_content(make_client, raw_server, tmp_path):
+    """With its parents, and only if there is content; a file in its place is an error."""
+    refused = http_response(404, {"error": {"code": 404, "message": "gone"}})
+    server = await raw_server(
+        respond_with(
+            *(http_response(200, FILE), refused, http_response(200, FILE), GOOD),
+            *(http_response(200, FILE), http_response(200, FILE)),
+        )
+    )
+    directory = tmp_path / "a" / "b"
+    async with make_client(KEY, server_url=server.url) as client:
+        await raised(NotFoundResponseError, client.files.download_to, "f", directory=directory)
+        assert list(tmp_path.iterdir()) == []
+        path = await client.files.download_to("f", directory=directory)
+        assert path == directory / "document.pdf"
+        assert path.read_bytes() == CONTENT
+        for blocked in (path, path / "c"):
+            await raised(DownloadTargetError, client.files.download_to, "f", directory=blocked)
 
 
 async def test_a_target_is_a_path_or_a_directory(make_client, raw_server, tmp_path):

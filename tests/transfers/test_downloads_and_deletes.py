@@ -103,12 +103,16 @@ async def test_no_file_is_written_outside_the_folder(client, stored, folder, tmp
     assert list((tmp_path / "outside").iterdir()) == []
 
 
-async def test_the_folder_has_to_exist(client, emulator, stored, folder):
-    """A misspelled path creates no folder, and sends nothing."""
-    with pytest.raises(errors.DownloadTargetError, match="typo"):
-        await gathered(client.files.download_many(stored("a.txt"), folder / "typo"))
-    assert not (folder / "typo").exists()
-    assert [r for r in emulator.requests() if r["operation"]] == []
+async def test_the_folder_is_created(client, emulator, stored, folder):
+    """With its parents; a file in its place ends the run before anything is sent."""
+    ids = stored("a.txt")
+    [outcome] = await gathered(client.files.download_many(ids, folder / "new" / "deep"))
+    assert outcome.path == folder / "new" / "deep" / "a.txt"
+    sent = len(emulator.requests())
+    for blocked in (outcome.path, outcome.path / "below"):
+        with pytest.raises(errors.DownloadTargetError, match=r"a\.txt"):
+            await gathered(client.files.download_many(ids, blocked))
+    assert len(emulator.requests()) == sent
 
 
 async def test_downloads_report_progress(client, stored, folder):
