@@ -23,7 +23,7 @@ from ._signals import Interrupted, run_interruptible, signals_raised
 
 __all__ = [
     "Concurrency",
-    "FileIds",
+    "FileNames",
     "Workspace",
     "WorkspaceName",
     "Yes",
@@ -39,9 +39,11 @@ T = TypeVar("T")
 Concurrency = Annotated[
     int, typer.Option(min=1, max=1000, help="Process at most this number of files at a time.")
 ]
-FileIds = Annotated[
+FileNames = Annotated[
     list[str],
-    typer.Argument(metavar="ID", help="Ids of files; - reads them from stdin, one a line."),
+    typer.Argument(
+        metavar="FILE", help="Ids, names or globs of files; - reads them from stdin, one a line."
+    ),
 ]
 Workspace = Annotated[
     str | None,

@@ -29,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",  # Typer before 0.20.1 prints the epilog's markup otherwise
     epilog=epilog(),
+    context_settings={"help_option_names": ["-h", "--help"]},  # commands inherit them
 )
 
 _files = _group("Upload, list, download and delete files.")

@@ -1,17 +1,15 @@
 """``openrouter-async files rm``."""
 
-from collections.abc import Sequence
-from contextlib import aclosing
 from typing import Annotated, Final
 
 import typer
 
-from .. import AsyncOpenRouter, FileMetadata
-from ..transfers import matcher
+from .. import FileMetadata
 from ._bulk import Totals, run_bulk
 from ._command import Concurrency, Workspace, Yes, command, new_client, resolve_workspace
-from ._errors import UsageError
+from ._errors import FAILED, UsageError
 from ._output import Output, human_size
+from ._select import Selected, list_matching, select_files
 from ._stdin import expand_words
 
 __all__ = ["rm"]
@@ -22,9 +20,11 @@ _COLUMNS: Final = ("status", "id", "filename", "reason")
 @command
 async def rm(
     output: Output,
-    ids: Annotated[
+    files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ID", help="Ids of files; - reads them from stdin, one a line."),
+        typer.Argument(
+            metavar="FILE", help="Ids, names or globs; - reads them from stdin, one a line."
+        ),
     ] = None,
     match: Annotated[
         str | None,
@@ -36,33 +36,31 @@ async def rm(
 ) -> int:
     """Delete files permanently.
 
-    Files that do not exist are skipped.
+    Ids of files that do not exist are skipped.
     """
-    if bool(ids) is (match is not None):
-        msg = "expected either ids or --match GLOB"
+    if bool(files) is (match is not None):
+        msg = "expected either ids or names, or --match GLOB"
         raise UsageError(msg)
-    files: Sequence[str | FileMetadata] = expand_words(ids) if ids else []
+    words = expand_words(files) if files else []
     async with new_client(concurrency) as client:
         workspace_id = await resolve_workspace(client, workspace)
-        if match is not None:
-            files = await _find(client, match, workspace_id)
-        if files:
-            question = f"Delete {len(files):,} file{'s' * (len(files) > 1)} permanently?"
-            output.confirm(question, yes=yes, details=map(_describe, files))
-        return await run_bulk(
+        if match is None:
+            selected = await select_files(output, client, words, workspace_id)
+        else:
+            selected = Selected(await list_matching(client, match, workspace_id))
+        found = selected.files
+        if found:
+            question = f"Delete {len(found):,} file{'s' * (len(found) > 1)} permanently?"
+            output.confirm(question, yes=yes, details=map(_describe, found))
+        exit_status = await run_bulk(
             output,
             lambda progress: client.files.delete_many(
-                files, concurrency=concurrency, progress=progress, workspace_id=workspace_id
+                found, concurrency=concurrency, progress=progress, workspace_id=workspace_id
             ),
-            Totals(len(files)),
+            Totals(len(found)),
             *_COLUMNS,
         )
-
-
-async def _find(client: AsyncOpenRouter, glob: str, workspace_id: str | None) -> list[FileMetadata]:
-    matches = matcher(glob)
-    async with aclosing(aiter(client.files.list(limit=1000, workspace_id=workspace_id))) as files:
-        return [file async for file in files if matches(file.filename)]
+    return exit_status or (FAILED if selected.missing else 0)
 
 
 def _describe(file: str | FileMetadata) -> str:

@@ -250,7 +250,8 @@ def test_every_command_has_the_common_options(cli):
         ["demo"],
     ]
     for words in commands:
-        shown = cli(*words, "--help").output
+        shown = cli(*words, "-h").output
+        assert shown == cli(*words, "--help").output
         assert all(option in shown for option in ("--json", "--quiet", "-q", "--debug")), words
         assert "--api-key" not in shown or words == ["emulator"]
 

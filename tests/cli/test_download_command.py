@@ -2,6 +2,7 @@ import asyncio
 import json
 import re
 import signal
+from pathlib import Path
 
 import pytest
 from support.cli_runner import TERMINAL
@@ -47,7 +48,6 @@ def test_download_to_standard_output(cli, created, tmp_path):
 
 def test_download_of_several_files_into_a_directory(cli, rows, created, tmp_path):
     """Under the service's filenames; into the current directory by default."""
-    (tmp_path / "d").mkdir()
     outcomes = rows("files", "download", *created, "--directory", "d")
     assert sorted(row["path"] for row in outcomes) == ["d/out/0.bin", "d/out/1.bin"]
     assert {row["status"] for row in outcomes} == {"downloaded"}
@@ -97,16 +97,17 @@ def test_download_of_an_uploaded_file_fails(cli, emulator, created):
         (["a", "b", "-o", "x"], "-o is for a single file"),
         (["a", "-o", "x", "--directory", "d"], "-o is for a single file"),
         (["a", "-o", "-", "--json"], "cannot be combined with --json"),
-        (["a", "--directory", "nowhere"], "'nowhere' is not a directory"),
+        (["a", "--directory", "file"], "'file' is not a directory"),
+        (["out/*", "-o", "x"], "'out/*' matches 2"),
     ],
 )
 def test_incompatible_options_are_a_usage_error(cli, emulator, created, args, message):
-    """Nothing is sent."""
-    before = len(emulator.requests())
+    """Nothing is downloaded."""
+    Path("file").touch()
     result = cli("files", "download", *args)
     assert result.exit_code == 2
     assert message in result.stderr
-    assert len(emulator.requests()) == before
+    assert "download_file" not in {request["operation"] for request in emulator.requests()}
 
 
 @pytest.mark.parametrize("args", [["-o", "x.bin"], []])
@@ -161,3 +162,21 @@ async def test_signal_leaves_no_partial_file(
     assert list(tmp_path.glob(".*.part")) == []
     assert errors.splitlines()[-1].startswith("openrouter-async: interrupted")
     assert ("to resume, run the same command again" in errors) is (options == [])
+
+
+def test_files_are_downloaded_by_name_and_glob(cli, rows, emulator, created, tmp_path):
+    """Globs leave out uploads, which cannot be downloaded."""
+    with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
+        client.files.upload(b"words", filename="out/a.txt")
+    outcomes = rows("files", "download", "out/*", "out/1.bin", created[0], "--directory", "d/e")
+    assert sorted(row["path"] for row in outcomes) == ["d/e/out/0.bin", "d/e/out/1.bin"]
+    assert cli("files", "download", "out/0.bin", "-o", "x.bin").exit_code == 0
+    assert (tmp_path / "x.bin").read_bytes() == CONTENT
+    assert cli("files", "download", "out/0.bin", "-o", "-").stdout_bytes == CONTENT
+    refused = cli("files", "download", "*.txt")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "*.txt: only files that the service created can be downloaded" in refused.stderr
+    missing = cli("files", "download", "*.zip", "out/1.bin")
+    assert missing.exit_code == 1
+    assert "openrouter-async: *.zip: no file matches\n" in missing.stderr
+    assert "out/1.bin" in missing.stdout

@@ -262,3 +262,43 @@ def test_ls_stops_when_its_output_is_closed(start, emulator, stored, monkeypatch
     assert process.wait(timeout=20) == 0
     assert process.stderr.read() == ""
     assert len([r for r in emulator.requests() if r["operation"] == "list_files"]) == 2
+
+
+def test_ls_lists_all_that_match(cli, rows, stored):
+    """From all pages."""
+    assert [row["filename"] for row in rows("files", "ls", "--match", "[1-3].*", "--limit", 2)] == [
+        "1.txt",
+        "2.txt",
+        "3.txt",
+    ]
+    assert cli("files", "ls", "--match", "*.zip").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [("name", ["a", "b", "c"]), ("size", ["b", "c", "a"]), ("date", ["c", "a", "b"])],
+)
+def test_ls_sorts_all_files(rows, emulator, order, names):
+    """In ascending order, or in reverse."""
+    for name, size in (("c", 2), ("a", 3), ("b", 1)):
+        emulator.create_file(name, b"x" * size)
+    listed = [row["filename"] for row in rows("files", "ls", "--sort", order, "--limit", 2)]
+    assert listed == names
+    back = [row["filename"] for row in rows("files", "ls", "--sort", order, "--reverse")]
+    assert back == names[::-1]
+
+
+def test_reverse_needs_an_order(cli, emulator):
+    """The list itself has one direction."""
+    result = cli("files", "ls", "--reverse")
+    assert (result.exit_code, emulator.requests()) == (2, [])
+    assert "add --sort name, size or date" in result.stderr
+
+
+def test_info_takes_names_and_globs(cli, rows, stored):
+    """Each file once, in the order of the words."""
+    shown = rows("files", "info", "3.txt", "[0-1].txt", stored[0].id)
+    assert [row["filename"] for row in shown] == ["3.txt", "0.txt", "1.txt"]
+    missing = cli("files", "info", "9.txt", "2.txt")
+    assert (missing.exit_code, missing.stderr) == (1, "openrouter-async: 9.txt: no file matches\n")
+    assert stored[2].id in missing.stdout

@@ -73,10 +73,11 @@ def test_missing_extra_is_one_line(execute, missing, args, extra):
     )
 
 
+@pytest.mark.parametrize("option", ["-h", "--help"])
 @pytest.mark.parametrize("missing", ["typer", "rich"])
-def test_help_without_the_extra_says_how_to_install_it(execute, missing):
+def test_help_without_the_extra_says_how_to_install_it(execute, missing, option):
     """``--version`` works too."""
-    status, output, errors = execute("-c", BLOCKED.format(missing={missing}, args=["--help"]))
+    status, output, errors = execute("-c", BLOCKED.format(missing={missing}, args=[option]))
     assert (status, errors) == (0, "")
     assert f"packages that are not installed: {missing}\n" in output
     assert "pip install 'openrouter_async[cli]'" in output

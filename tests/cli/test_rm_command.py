@@ -73,7 +73,7 @@ def test_rm_needs_either_ids_or_a_glob(cli):
     for args in ([], ["x", "--match", "*"]):
         result = cli("files", "rm", *args)
         assert result.exit_code == 2
-        assert "either ids or --match GLOB" in result.stderr
+        assert "either ids or names, or --match GLOB" in result.stderr
 
 
 def test_rm_goes_on_after_a_failure(cli, emulator, files):
@@ -94,6 +94,53 @@ def test_rm_shows_a_bar_on_a_terminal(cli, emulator, files):
     assert "0/2" in plain
     assert "2/2" in plain
     assert "2 deleted" in plain
+
+
+def test_rm_deletes_by_name(cli, rows, emulator, files):
+    """By the whole name only, and every file that has it."""
+    with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
+        client.files.upload(b"words", filename="d.tmp")
+        client.files.upload(b"more words", filename="d.tmp")
+    deleted = rows("files", "rm", "d.tmp", "-y")
+    assert [row["filename"] for row in deleted] == ["d.tmp", "d.tmp"]
+    assert files().keys() == {"a.tmp", "b.txt", "c/d.tmp"}
+    missing = cli("files", "rm", "d.tmp", "*.zip", "b.txt", "-y")
+    assert missing.exit_code == 1
+    assert "openrouter-async: d.tmp: no file matches\n" in missing.stderr
+    assert "openrouter-async: *.zip: no file matches\n" in missing.stderr
+    assert files().keys() == {"a.tmp", "c/d.tmp"}
+
+
+def test_rm_by_glob_shows_the_files_and_asks(cli, files, monkeypatch):
+    """As with ``--match``; a file that several words name is deleted once."""
+    monkeypatch.setattr(Output, "can_ask", True)
+    result = cli("files", "rm", "*.tmp", "a.tmp", files()["a.tmp"], stdin="n\n")
+    assert re.search(r"^or_file_\w+  +5 bytes  a\.tmp$", result.stderr, re.MULTILINE)
+    assert "Delete 2 files permanently? [y/N]" in result.stderr
+    assert (result.exit_code, len(files())) == (1, 3)
+    piped = cli("files", "rm", "*.tmp")
+    assert result.exit_code == 1
+    monkeypatch.undo()
+    assert len(files()) == 3
+    assert "a.tmp" in piped.stderr
+
+
+def test_name_with_a_glob_s_characters_is_itself(cli, emulator, files):
+    """If there is such a file."""
+    with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
+        client.files.upload(b"words", filename="[ab].tmp")
+    assert cli("files", "rm", "[ab].tmp", "-y").exit_code == 0
+    assert files().keys() == {"a.tmp", "b.txt", "c/d.tmp"}
+
+
+def test_ids_need_no_listing(cli, emulator, files):
+    """Nor does a word that is no name and may be an id."""
+    ids = files()
+    before = len(emulator.requests())
+    cli("files", "rm", ids["a.tmp"], "file_x", "file-y", "-y")
+    requests = emulator.requests()[before:]
+    assert [request["operation"] for request in requests] == 3 * ["delete_file"]
+    assert cli("files", "rm", "x", "-y").stdout.startswith("skipped\tx\t")
 
 
 def test_ids_are_read_from_standard_input(cli, rows, files):
