@@ -13,6 +13,7 @@ from attrs import evolve
 from .._content.bodies import Body, EmptyBody, JSONBody
 from .._http.connections import Connections
 from .._http.messages import HTTPRequest
+from .._workers import running_loop
 from ..errors import NoAnswerError, OpenRouterError, RequestTimeoutError
 from .api_key import resolve_api_key
 from .attempt import TRANSPORT_ERRORS, Attempt, connection_error, deadline_error
@@ -90,6 +91,7 @@ class AsyncTransport:
         Raises:
             RequestTimeoutError: It took longer than the total timeout; nothing was sent.
         """
+        running_loop()  # before anyio, which has no advice where there is none
         with anyio.move_on_after(self.settings.timeout.total):
             return await work
         msg = f"{description} took longer than the total limit"
