@@ -150,7 +150,8 @@ def download_many(
         ```
 
     Args:
-        files: Any sync or async iterable of file ids or `FileMetadata`.
+        files: Any sync or async iterable of file ids or `FileMetadata`; a text file with an id in
+            each line will do.
         directory: The folder; it is created if it does not exist.
         overwrite: Whether to replace existing files.
         **options: `BulkOptions`, and those of a call (`CallOptions`).
@@ -190,7 +191,8 @@ def delete_many(
         ```
 
     Args:
-        files: Any sync or async iterable of file ids or `FileMetadata`.
+        files: Any sync or async iterable of file ids or `FileMetadata`; a text file with an id in
+            each line will do.
         match: Delete all files in the workspace whose name matches this glob (``*.tmp``,
             ``2025/**``), or for which this function returns True. All files are listed before
             the first is deleted.

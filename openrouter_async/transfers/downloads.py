@@ -14,7 +14,7 @@ from ..errors import DownloadTargetError, OpenRouterError
 from ..operations.files import download_into, retrieve_file
 from .context import RunContext, prepare_run
 from .engine import Result, Run
-from .items import Item, pull, stored_file, totals_of
+from .items import Item, pull_files, stored_file, totals_of
 from .options import BulkOptions, Files
 from .outcomes import Outcomes
 from .results import Outcome
@@ -52,7 +52,7 @@ class _DownloadRun(Run):
 
     async def _items(self) -> AsyncGenerator[Item, None]:
         self._root = await run_in_thread(_write_error, self._resolve_root)
-        async with aclosing(pull(self._files)) as files:
+        async with aclosing(pull_files(self._files)) as files:
             async for file in files:
                 yield Item(file)
 

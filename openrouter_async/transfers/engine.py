@@ -23,6 +23,7 @@ come again, for a retry at the end of the run: then `Run._handle` returns None t
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections import Counter
@@ -37,6 +38,7 @@ from ..errors import (
     NoAnswerError,
     OpenRouterError,
     PaymentRequiredResponseError,
+    ResponseError,
     TLSError,
     TransferStoppedError,
     UnauthorizedResponseError,
@@ -53,13 +55,11 @@ _MAX_QUEUED: Final = 1024
 """Results that wait for the reader before the workers wait for it, too."""
 
 # A wrong key, an empty account or a broken TLS setup fails every other item as well.
-_FATAL: Final = (
+_FATAL: Final = (MissingAPIKeyError, ClientClosedError, TLSError)
+_FATAL_RESPONSES: Final = (
     UnauthorizedResponseError,
     PaymentRequiredResponseError,
     ForbiddenResponseError,
-    MissingAPIKeyError,
-    ClientClosedError,
-    TLSError,
 )
 
 _MAX_UNREACHABLE: Final = 30.0
@@ -232,7 +232,7 @@ class Run:
         throttle = self._context.throttle
         throttle.note_failure(error)
         unreachable = throttle.unreachable_for > _MAX_UNREACHABLE
-        fatal = isinstance(error, _FATAL) or (isinstance(error, NoAnswerError) and unreachable)
+        fatal = _is_fatal(error) or (isinstance(error, NoAnswerError) and unreachable)
         if self._stop_reason is None and (fatal or self._context.on_error == "stop"):
             self._stop_reason = error
             logger.info("bulk run stops: %s", error)
@@ -283,3 +283,19 @@ class Run:
         except Exception as error:
             self._context.callback_errors.append(error)
             raise
+
+
+def _is_fatal(error: OpenRouterError) -> bool:
+    """Whether every other item would fail as well."""
+    return isinstance(error, _FATAL) or (
+        isinstance(error, _FATAL_RESPONSES) and _is_from_service(error)
+    )
+
+
+def _is_from_service(error: ResponseError) -> bool:
+    # A firewall in between may refuse one file for its content; it has pages of its own.
+    try:
+        envelope = json.loads(error.body)["error"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False
+    return isinstance(envelope, dict) and isinstance(envelope.get("message"), str)

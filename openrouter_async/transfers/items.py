@@ -1,13 +1,14 @@
 """Items of a bulk run: pulling them from the caller's iterable, and keeping count for each."""
 
 import os
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from contextlib import aclosing
 from contextvars import ContextVar
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from attrs import define
 
@@ -16,9 +17,20 @@ from ..errors import InvalidRequestError, OpenRouterError
 from ..models import FileMetadata
 from .results import Outcome, Status
 
-__all__ = ["Item", "Totals", "current_item", "pull", "pull_in_thread", "stored_file", "totals_of"]
+__all__ = [
+    "Item",
+    "Totals",
+    "current_item",
+    "pull",
+    "pull_files",
+    "pull_in_thread",
+    "stored_file",
+    "totals_of",
+]
 
 T = TypeVar("T")
+
+_ID: Final = re.compile(r"[\w-]{1,256}", re.ASCII)
 
 
 @define(eq=False)
@@ -142,6 +154,17 @@ def _take(iterator: Iterator[T], count: int, batch: list[T]) -> None:
         batch.append(item)  # noqa: PERF402
 
 
+async def pull_files(files: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T | str, None]:
+    """Yield file ids or metadata; of a text file its lines, without white space and empty ones."""
+    is_text_file = hasattr(files, "readline")
+    async with aclosing(pull(files)) as pulled:
+        async for file in pulled:
+            if not (is_text_file and isinstance(file, str)):
+                yield file
+            elif line := file.removeprefix("\ufeff").strip():
+                yield line
+
+
 def stored_file(source: object) -> tuple[str, FileMetadata | None]:
     """Return a file's id, and its metadata if the caller passed it.
 
@@ -150,7 +173,10 @@ def stored_file(source: object) -> tuple[str, FileMetadata | None]:
     """
     if isinstance(source, FileMetadata):
         return source.id, source
-    if isinstance(source, str):
+    if isinstance(source, str) and _ID.fullmatch(source):
         return source, None
+    if isinstance(source, str):
+        msg = f"a file id has 1 to 256 letters, digits, '-' or '_', unlike {source!r:.100}"
+        raise InvalidRequestError(msg)
     msg = f"expected a file id or a FileMetadata, got {type(source).__name__}"
     raise InvalidRequestError(msg)

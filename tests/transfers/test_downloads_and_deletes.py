@@ -1,5 +1,8 @@
 """Bulk downloads and deletions: one outcome for each file."""
 
+import contextlib
+import io
+import tempfile
 from collections import Counter
 from contextlib import aclosing
 
@@ -231,3 +234,64 @@ async def test_a_download_without_a_length_is_compared_with_the_metadata(
     assert isinstance(error, errors.IntegrityError)
     assert "1000 bytes were announced and 100 arrived" in str(error)
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "or file", "a/b", "id\n", "\xe9", "x" * 257, "..", "https://x"]
+)
+@pytest.mark.parametrize("call", ["delete_many", "download_many"])
+async def test_what_cannot_be_an_id_is_one_failed_item(client, emulator, stored, folder, call, bad):
+    """Nothing is sent for it, as a missing file would be skipped."""
+    (good,) = stored("a.txt")
+    where = [folder] if call == "download_many" else []
+    outcomes = await gathered(getattr(client.files, call)([bad, good], *where))
+    (failed,) = [outcome for outcome in outcomes if outcome.source == bad]
+    assert isinstance(failed.error, errors.InvalidRequestError)
+    assert "a file id has" in str(failed.error)
+    assert failed.attempts == 0
+    assert len(outcomes) == 2
+    assert statuses(outcomes)["failed"] == 1
+
+
+@pytest.mark.parametrize("kind", ["file", "bom", "temporary", "memory"])
+async def test_the_lines_of_a_text_file_are_ids(client, stored, tmp_path, kind):
+    """White space and empty lines do not count."""
+    ids = stored("a.txt", "b.txt", "c.txt")
+    text = f"{ids[0]}\n\n  {ids[1]} \r\n{ids[2]}"
+    path = tmp_path / "ids.txt"
+    path.write_text(text, encoding="utf-8-sig" if kind == "bom" else "utf-8")
+    with contextlib.ExitStack() as stack:
+        if kind == "memory":
+            lines = io.StringIO(text)
+        elif kind == "temporary":
+            lines = stack.enter_context(tempfile.NamedTemporaryFile("w+", newline=""))
+            lines.write(text)
+            lines.seek(0)
+        else:
+            lines = stack.enter_context(path.open(encoding="utf-8"))
+        outcomes = await gathered(client.files.delete_many(lines))
+    assert statuses(outcomes) == {"deleted": 3}
+    assert await names(client) == []
+
+
+HTML = b"<html><h1>403 Forbidden</h1></html>"
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+@pytest.mark.parametrize("body", [HTML, b"", b'{"error": "blocked"}', b"[]"], ids=repr)
+async def test_a_firewall_that_refuses_one_file_does_not_end_the_run(
+    raw_server, make_client, status, body
+):
+    """Only the service's own words are about all of them."""
+
+    async def respond(request, number):
+        file_id = request.target.rpartition("/")[2]
+        if file_id == "f-3":
+            return http_response(status, body)
+        return http_response(200, {"id": file_id, "type": "file_deleted"})
+
+    server = await raw_server(respond)
+    ids = [f"f-{number}" for number in range(12)]
+    async with make_client("sk-or-v1-key", server_url=server.url) as client:
+        outcomes = await gathered(client.files.delete_many(ids, concurrency=2))
+    assert statuses(outcomes) == {"deleted": 11, "failed": 1}
