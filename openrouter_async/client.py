@@ -1,8 +1,9 @@
 """The async and the sync client: they check their options and set up transport and namespaces."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from inspect import signature
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Never, Self, Unpack
 
 import anyio.to_thread
 
@@ -11,6 +12,7 @@ from ._core.call import Settings
 from ._core.codec import prepare
 from ._core.headers import check_headers
 from ._core.hooks import Hooks, check_hooks
+from ._core.keywords import unknown_keyword
 from ._core.options import CallOptions, Timeout, check_retries, to_timeout
 from ._core.retry import RetryConfig
 from ._core.server_url import parse_server_url
@@ -44,6 +46,7 @@ class _Client(Namespaces[Mode]):
         default_headers: Mapping[str, str] | None = None,
         hooks: Hooks | None = None,
         http_transport: HTTPTransport | None = None,
+        **unknown: Never,
     ) -> None:
         """Set up a client; no connection is opened before the first call.
 
@@ -62,12 +65,18 @@ class _Client(Namespaces[Mode]):
             hooks: Callables that observe each call, request, response and retry.
             http_transport: An ``httpx.AsyncBaseTransport`` or ``httpx.AsyncClient`` to send
                 through; the client does not close it.
+            **unknown: Nothing: other names are refused, with a hint.
 
         Raises:
             InvalidRequestError: An argument is invalid. No message contains a key.
+            TypeError: An argument does not exist.
         """
         key = to_secret(api_key)
         api_key = None  # tracebacks may show local variables
+        if unknown:
+            names = list(unknown)
+            unknown.clear()  # one may be a key under another name
+            raise unknown_keyword(names, signature(type(self)).parameters)
         if type(max_connections) is not int or max_connections < 1:
             msg = f"max_connections must be an integer of at least 1, not {max_connections!r:.100}"
             raise InvalidRequestError(msg)

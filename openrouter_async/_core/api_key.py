@@ -50,6 +50,12 @@ class Secret:
         if not self._value:
             msg = f"{name} is empty"
             raise InvalidRequestError(msg)
+        if re.match(r"(authorization\s*:\s*)?bearer\s", self._value, re.IGNORECASE):
+            msg = f"{name} is not a header: leave out 'Bearer '"
+            raise InvalidRequestError(msg)
+        if self._value[0] in "\"'":
+            msg = f"{name} begins with a quotation mark: leave out the quotes"
+            raise InvalidRequestError(msg)
         if not re.fullmatch("[!-~]+", self._value):
             msg = f"{name} contains characters that cannot be sent in a header"
             raise InvalidRequestError(msg)

@@ -17,6 +17,7 @@ from .attempt import Attempt
 from .codec import DecodeError, decode
 from .headers import check_headers
 from .hooks import Hooks
+from .keywords import unknown_keyword
 from .operation import Operation, Repeat
 from .options import CallOptions, Timeout, check_retries, to_timeout
 from .response import Response
@@ -60,8 +61,7 @@ class Settings:
         if not options:
             return self
         if unknown := options.keys() - CallOptions.__annotations__.keys():
-            msg = f"unknown option: {', '.join(sorted(unknown))}"
-            raise TypeError(msg)
+            raise unknown_keyword(unknown, CallOptions.__annotations__)
         app: dict[str, Any] = {h: options.get(name) for name, h in _APP_HEADERS.items()}
         given = {header: value for header, value in app.items() if value is not None}
         http_headers = options.get("http_headers")

@@ -19,7 +19,7 @@ from ..errors import (
 )
 from .attempt import TRANSPORT_ERRORS, Attempt, connection_error, deadline_error
 from .content_coding import Decoder, codings_of, decoder_for
-from .error_response import error_from_response, redacted_parts
+from .error_response import base_url_hint, error_from_response, redacted_parts
 
 __all__ = ["Response"]
 
@@ -170,7 +170,7 @@ class Response:
         """Return the error for a success that does not have the documented form."""
         redact = self.attempt.redact
         return ResponseValidationError(
-            redact(message),
+            redact(message) + base_url_hint(self.attempt.url, self.headers),
             path=path,
             status_code=self.status_code,
             **redacted_parts(self.headers, body, redact),

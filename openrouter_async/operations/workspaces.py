@@ -11,6 +11,7 @@ from typing import Any, Literal, Unpack, get_args
 
 from .. import models
 from .._core.call import LostResponse
+from .._core.keywords import unknown_keyword
 from .._core.operation import UNSET, Operation, Repeat, UnsetType
 from .._core.options import CallOptions
 from .._core.paging import Pager, check_limit
@@ -598,8 +599,7 @@ def _split(
         if field in CallOptions.__annotations__:
             options[field] = value  # type: ignore[literal-required]
         elif field not in names and field not in WorkspaceSettings.__annotations__:
-            msg = f"unknown setting: {field}"
-            raise TypeError(msg)
+            raise unknown_keyword([field], [*names, *WorkspaceSettings.__annotations__])
         elif value is not UNSET:
             document[field] = _checked(field, value)
     return document, options

@@ -602,6 +602,101 @@ async def test_an_option_that_does_not_exist_is_a_type_error(make_client, raw_se
     assert server.requests == []
 
 
+HINTS = {
+    "base_url": "unknown option: base_url: did you mean server_url?",
+    "timeout_ms": "unknown option: timeout_ms: did you mean timeout, in seconds?",
+    "max_retries": (
+        "unknown option: max_retries: did you mean retries, as RetryConfig(max_attempts=…)?"
+    ),
+    "serverurl": "unknown option: serverurl: did you mean server_url?",
+    "purpose": ("unknown option: purpose; leave it out, as OpenRouter's files have no purpose"),
+    "qwertz": "unknown option: qwertz",
+}
+
+
+@pytest.mark.parametrize(("name", "message"), HINTS.items())
+async def test_a_wrong_keyword_says_what_was_meant(make_client, name, message):
+    """In the constructor, for other options, and in each operation."""
+    for client in CLIENTS:
+        with pytest.raises(TypeError) as caught:
+            client(KEY, **{name: "hidden"})
+        assert str(caught.value) == message
+        assert "hidden" not in shown(caught.value)
+    async with make_client(KEY, server_url="http://127.0.0.1:9") as client:
+        for call in (client.files.retrieve, client.files.upload, client.workspaces.update):
+            with pytest.raises(TypeError, match=re.escape(message)):
+                await call("x", **{name: 5})
+        with pytest.raises(TypeError, match=re.escape(message)):
+            client.with_options(**{name: 5})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("file_name", "filename"),
+        ("mime_type", "content_type"),
+        ("workspace", "workspace_id"),
+        ("worksapce_id", "workspace_id"),
+        ("providers", "provider"),
+        ("headers", "http_headers"),
+    ],
+)
+async def test_an_operations_own_arguments_are_meant_too(make_client, wrong, meant):
+    """Those that it has."""
+    async with make_client(KEY, server_url="http://127.0.0.1:9") as client:
+        with pytest.raises(TypeError, match=f"{wrong}: did you mean {meant}"):
+            await client.files.upload(b"x", **{wrong: "x"})
+        if wrong == "file_name":
+            with pytest.raises(TypeError, match=r"file_name$"):
+                await client.files.delete("x", **{wrong: "x"})
+        with pytest.raises(TypeError, match="default_txt_model: did you mean default_text_model"):
+            await client.workspaces.create(name="x", slug="x", default_txt_model="x")
+        with pytest.raises(TypeError, match="concurency: did you mean concurrency"):
+            await client.files.upload_tree(".", concurency=5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("headers", "default_headers"),
+        ("http_client", "http_transport"),
+        ("token", "api_key"),
+        ("hook", "hooks"),
+    ],
+)
+@pytest.mark.parametrize("client", CLIENTS, ids=["async", "sync"])
+def test_a_constructors_own_arguments_are_meant_too(client, wrong, meant):
+    """Whatever was given for them is not shown."""
+    with pytest.raises(TypeError, match=f"{wrong}: did you mean {meant}") as caught:
+        client(**{wrong: "sk-or-v1-hidden"})
+    assert "hidden" not in shown(caught.value)
+
+
+@pytest.mark.parametrize("key", ["Bearer {}", "bearer\t{}", "Authorization: Bearer {}"])
+@pytest.mark.parametrize("client", CLIENTS, ids=["async", "sync"])
+def test_a_header_for_a_key_is_told_so(client, key):
+    """And quotes, too; never with the key."""
+    with pytest.raises(InvalidRequestError, match="leave out 'Bearer '") as caught:
+        client(key.format("sk-hidden"))
+    assert "hidden" not in shown(caught.value)
+    with pytest.raises(InvalidRequestError, match="leave out the quotes") as caught:
+        client('"sk-hidden"')
+    assert "hidden" not in shown(caught.value)
+
+
+@pytest.mark.parametrize("status", [200, 404, 405])
+async def test_a_web_page_asks_for_the_rest_of_the_base_url(make_client, raw_server, status):
+    """If it is not there."""
+    page = http_response(status, b"<!DOCTYPE html>", "Content-Type: text/html")
+    server = await raw_server(respond_with(page))
+    url = server.url.removesuffix("/api/v1")
+    async with make_client(KEY, server_url=url) as client:
+        error = await raised(OpenRouterError, client.files.retrieve, "x")
+        assert "is /api/v1 missing" in str(error)
+        error = await raised(OpenRouterError, client.files.retrieve, "x", server_url=server.url)
+        assert "is /api/v1 missing" not in str(error)
+
+
 async def test_options_set_over_a_client_share_its_connections(make_client, raw_server):
     """One connection serves both."""
     server = await raw_server(respond_with(OK))
