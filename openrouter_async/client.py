@@ -10,6 +10,7 @@ import anyio.to_thread
 from ._core.api_key import Secret, to_secret
 from ._core.call import Settings
 from ._core.codec import prepare
+from ._core.environment import app_headers, log_if_on
 from ._core.headers import check_headers
 from ._core.hooks import Hooks, check_hooks
 from ._core.keywords import unknown_keyword
@@ -55,9 +56,12 @@ class _Client(Namespaces[Mode]):
                 ``OPENROUTER_API_KEY`` if omitted.
             server_url: The service's base URL; if omitted, ``OPENROUTER_BASE_URL`` or
                 ``https://openrouter.ai/api/v1``. Must be https, unless the host is loopback.
-            http_referer: Your app's URL, which identifies it in OpenRouter's rankings.
-            x_open_router_title: Your app's display name.
-            x_open_router_categories: Your app's categories, comma-separated.
+            http_referer: Your app's URL, which identifies it in OpenRouter's rankings;
+                ``OPENROUTER_HTTP_REFERER`` if omitted.
+            x_open_router_title: Your app's display name; ``OPENROUTER_X_OPEN_ROUTER_TITLE`` if
+                omitted.
+            x_open_router_categories: Your app's categories, comma-separated;
+                ``OPENROUTER_X_OPEN_ROUTER_CATEGORIES`` if omitted.
             timeout: Seconds for an entire call, or a `Timeout`.
             retries: When and how often to retry.
             max_connections: Maximum of open connections; further calls wait for one.
@@ -85,6 +89,7 @@ class _Client(Namespaces[Mode]):
             server_url=parse_server_url(server_url),
             headers={
                 "user-agent": f"openrouter-async/{__version__}",
+                **app_headers(),
                 **check_headers({} if default_headers is None else default_headers),
             },
             timeout=to_timeout(timeout, Timeout()),
@@ -97,6 +102,7 @@ class _Client(Namespaces[Mode]):
                 "x_open_router_categories": x_open_router_categories,
             }
         )
+        log_if_on()
         connections = Connections(max_connections, check_transport(http_transport), prepare)
         self._bind(AsyncTransport(settings, connections), self._new_portal(connections))
 

@@ -8,6 +8,7 @@ from ..errors import InvalidRequestError
 __all__ = [
     "Headers",
     "check_headers",
+    "is_header_value",
 ]
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -36,7 +37,7 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
         if name.lower() in _FRAMING:
             msg = f"the header {name!r} is reserved for the SDK"
             raise InvalidRequestError(msg)
-        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+        if not is_header_value(value):
             msg = (
                 f"the value of the header {name!r:.100} must be printable ASCII, without line"
                 " breaks and without white space around it"
@@ -47,6 +48,11 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
             raise InvalidRequestError(msg)
         checked[name.lower()] = value
     return checked
+
+
+def is_header_value(value: object) -> bool:
+    """Whether a value can be sent in a header."""
+    return isinstance(value, str) and _HEADER_VALUE.fullmatch(value) is not None
 
 
 class Headers(dict[str, str]):

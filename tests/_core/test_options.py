@@ -1,7 +1,9 @@
 """What a caller can set, checked before anything is sent."""
 
 import asyncio
+import os
 import re
+import sys
 
 import attrs
 import pytest
@@ -565,6 +567,82 @@ async def test_no_repr_shows_the_key(make_client):
         ):
             assert KEY not in repr(thing)
             assert "hunter2" not in repr(thing)
+
+
+APP = {
+    "OPENROUTER_HTTP_REFERER": ("http_referer", "http-referer"),
+    "OPENROUTER_X_OPEN_ROUTER_TITLE": ("x_open_router_title", "x-openrouter-title"),
+    "OPENROUTER_X_OPEN_ROUTER_CATEGORIES": (
+        "x_open_router_categories",
+        "x-openrouter-categories",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("variable", "option", "header"), [(v, *names) for v, names in APP.items()]
+)
+async def test_the_environment_names_the_app(
+    make_client, raw_server, monkeypatch, variable, option, header
+):
+    """As for the vendor's client; what is given in code comes first."""
+    server = await raw_server(respond_with(OK))
+    monkeypatch.setenv(variable, " from outside\r\n")
+    for options in ({}, {"default_headers": {header.upper(): "mine"}}, {option: "given"}):
+        async with make_client(KEY, server_url=server.url, **options) as client:
+            await client.files.retrieve("x")
+    monkeypatch.setenv(variable, " ")
+    async with make_client(KEY, server_url=server.url) as client:
+        await client.files.retrieve("x")
+    sent = [request.headers(header) for request in server.requests]
+    assert sent == [["from outside"], ["mine"], ["given"], []]
+    monkeypatch.setenv(variable, "a\r\nX-Evil: 1")
+    for client in CLIENTS:
+        with pytest.raises(InvalidRequestError, match=f"^{variable} must be printable ASCII"):
+            client(KEY)
+
+
+LOGGED = """
+import asyncio, logging, sys
+from openrouter_async import AsyncOpenRouter, OpenRouter
+
+async def main():
+    for _ in range(2):
+        async with AsyncOpenRouter({key!r}, server_url={url!r}) as client:
+            await client.files.retrieve("x")
+        await asyncio.to_thread(sync)
+
+def sync():
+    with OpenRouter({key!r}, server_url={url!r}) as client:
+        client.files.retrieve("x")
+        if sys.argv[1:]:
+            logging.basicConfig(force=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "arguments", "lines"),
+    [("1", [], 4), ("1", ["own log"], 4), ("0", [], 0), ("false", [], 0), ("", [], 0)],
+)
+async def test_a_variable_turns_the_log_on(raw_server, value, arguments, lines):
+    """On stderr, each line once, however many clients there are; without the key."""
+    server = await raw_server(respond_with(OK))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        LOGGED.format(key=KEY, url=server.url),
+        *arguments,
+        env=os.environ | {"OPENROUTER_DEBUG": value},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, log = await process.communicate()
+    assert process.returncode == 0
+    answered = [line for line in log.decode().splitlines() if "answered 200" in line]
+    assert len(answered) == lines
+    assert bool(log) == bool(lines)
+    assert KEY not in log.decode()
 
 
 # The rest
