@@ -97,6 +97,15 @@ def test_without_the_extra_it_says_what_to_install(pytester: pytest.Pytester) ->
     )
 
 
+@pytest.mark.parametrize("name", ["emulator", "emulator.app", "emulator.serving.server"])
+def test_importing_the_emulator_without_the_extra_says_what_to_install(name: str) -> None:
+    """For code that uses it without the fixtures."""
+    code = f"import sys; sys.modules['starlette'] = None; import openrouter_async.{name}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    expected = "the OpenRouter emulator needs starlette: pip install 'openrouter_async[emulator]'"
+    assert done.stderr.endswith(f"ModuleNotFoundError: {expected}\n")
+
+
 def test_another_import_that_fails_is_shown_as_it_is(pytester: pytest.Pytester) -> None:
     """It is not the extra that is missing then."""
     pytester.makeconftest("import sys; sys.modules['sqlite3'] = None")

@@ -1,8 +1,10 @@
 """``openrouter-async emulator``."""
 
 import errno
+import logging
 import shlex
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,18 +43,27 @@ def emulator(
     management_key: Annotated[
         str, typer.Option(metavar="KEY", help="Accept this key for files and workspaces.")
     ] = "sk-or-v1-emulator-management",
+    admin_token: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOKEN", help="Accept this token for the admin routes; a random one if omitted."
+        ),
+    ] = None,
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Allow an address that other machines can reach.")
     ] = False,
 ) -> int:
     """Run a local OpenRouter service for development and tests.
 
-    It needs no account, and stops on Ctrl-C.
+    It needs no account, and stops on Ctrl-C. Each request is a line on stderr, unless --quiet.
     """
     with requires_extra("emulator"):
         from ..emulator import serve
     try:
-        with suppress(KeyboardInterrupt):  # raised before the server installs its handlers
+        with (
+            _requests_noted(output),
+            suppress(KeyboardInterrupt),
+        ):  # raised before the server installs its handlers
             serve(
                 data,
                 host=host,
@@ -60,6 +71,7 @@ def emulator(
                 on_start=partial(_print_start, output),
                 api_key=api_key,
                 management_key=management_key,
+                admin_token=admin_token,
                 allow_remote=allow_remote,
             )
     except (OSError, RuntimeError, ValueError) as error:
@@ -68,6 +80,38 @@ def emulator(
     if not (output.as_json or output.quiet):
         output.write("\nStopped.")  # below the terminal's ^C
     return 0
+
+
+@contextmanager
+def _requests_noted(output: Output) -> Iterator[None]:
+    """Print what the emulator logs, a line for each request, unless the output is quiet."""
+    if output.quiet:
+        yield
+        return
+    logger = logging.getLogger("openrouter_async.emulator")
+    handler = _NoteHandler(output)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _NoteHandler(logging.Handler):
+    """Prints log records as notes."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+        self.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record; the traceback of one about an exception has several lines."""
+        for line in self.format(record).splitlines():
+            self._output.note(line)
 
 
 def _print_start(output: Output, running: "Emulator") -> None:
@@ -93,6 +137,8 @@ For workspaces, use the management key instead. Press Ctrl-C to stop the emulato
 
 
 def _explain(error: Exception, host: str, port: int) -> str:
+    if isinstance(error, RuntimeError):  # about the data directory
+        return str(error)
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return (
             f"port {port} on {host:.100} is already in use:"

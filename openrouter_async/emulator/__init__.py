@@ -13,10 +13,17 @@ Example:
     ```
 """
 
-from .app import create_app
-from .control.fault_rules import Fault
-from .serving.handle import Emulator
-from .serving.server import run_emulator, serve
-from .state import EmulatorOptions
+try:
+    from .app import create_app
+    from .control.fault_rules import Fault
+    from .serving.handle import Emulator
+    from .serving.server import run_emulator, serve
+    from .state import EmulatorOptions
+except ModuleNotFoundError as error:
+    _missing = str(error.name).partition(".")[0]
+    if _missing not in {"python_multipart", "starlette", "uvicorn"}:
+        raise
+    _message = f"the OpenRouter emulator needs {_missing}: pip install 'openrouter_async[emulator]'"
+    raise ModuleNotFoundError(_message, name=error.name) from None
 
 __all__ = ["Emulator", "EmulatorOptions", "Fault", "create_app", "run_emulator", "serve"]

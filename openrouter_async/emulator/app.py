@@ -9,10 +9,11 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 
 from .._core.operation import Operation
+from .._version import __version__
 from ..operations import find_operations
 from .api.errors import ApiError, error_response
 from .api.registry import Handler, find_handlers
@@ -71,7 +72,7 @@ def app_for(
     """Return the application; without ``lifespan`` the caller opens and closes ``state``."""
     routes = _api_routes()
     app = Starlette(
-        routes=[*routes, *ADMIN_ROUTES],
+        routes=[Route("/", _index), *routes, *ADMIN_ROUTES],
         middleware=[Middleware(RequestMiddleware, state=state, routes=routes)],
         exception_handlers={ApiError: _api_error, HTTPException: _routing_error},
         lifespan=lifespan,
@@ -93,6 +94,23 @@ def _api_routes() -> list[Route]:
         )
         for name, operation in find_operations().items()
     ]
+
+
+async def _index(_: Request) -> JSONResponse:
+    """Return what this is, and where."""
+    admin = [
+        f"{method} {route.path}"
+        for route in ADMIN_ROUTES
+        for method in (route.methods or set()) - {"HEAD"}
+    ]
+    return JSONResponse(
+        {
+            "about": f"OpenRouter emulator of openrouter_async {__version__}",
+            "api": f"{API_PREFIX} (authorization: an API key as bearer token)",
+            "admin": "authorization: the admin token as bearer token",
+            "admin_routes": admin,
+        }
+    )
 
 
 def _authorized(operation: Operation[Any], handler: Handler) -> Handler:

@@ -76,6 +76,7 @@ class EmulatorState:
     faults: FaultRules = Factory(FaultRules)
     request_log: RequestLog = Factory(RequestLog)
     settings: AccountSettings = Factory(AccountSettings)
+    is_open: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Create the store and the built-in keys; nothing is opened yet."""
@@ -88,9 +89,11 @@ class EmulatorState:
         """Open the store and load the added keys."""
         self.store.open(ensure_default)
         self.store.transact_now(self.keys.load)
+        self.is_open = True
 
     def close(self) -> None:
         """Close the store."""
+        self.is_open = False
         self.store.close()
 
     async def reset(self) -> None:

@@ -4,6 +4,7 @@ import signal
 import socket
 import time
 
+import httpx
 import pytest
 
 from openrouter_async import OpenRouter
@@ -60,13 +61,14 @@ def test_printed_lines_configure_a_client(start, temporary, tmp_path):
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=10)
     assert time.monotonic() - started < 2
-    assert (process.returncode, output, errors) == (0, "\nStopped.\n", "")
+    assert (process.returncode, output) == (0, "\nStopped.\n")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d POST /api/v1/files 200, \d+ ms\n", errors)
     assert list(temporary.iterdir()) == []
 
 
 def test_emulator_goes_on_when_its_output_is_closed(start):
     """As with ``| head -1``, and without an error at the end."""
-    process = start("-m", "openrouter_async", "emulator", "--port", "0")
+    process = start("-m", "openrouter_async", "emulator", "--port", "0", "--quiet")
     url = process.stdout.readline().split()[-1]
     process.stdout.close()
     with OpenRouter("sk-or-v1-emulator", server_url=url) as client:
@@ -85,6 +87,33 @@ def test_keys_can_be_chosen(start):
     url = re.search("OPENROUTER_BASE_URL=(.*)", printed)[1]
     with OpenRouter("sk-all", server_url=url) as client:
         assert [workspace.slug for workspace in client.workspaces.list()] == ["default"]
+
+
+def test_requests_are_lines_on_stderr_unless_quiet(start):
+    """Results stay alone on stdout; a control character in a path is sent and shown escaped."""
+    for quiet, lines in [((), 2), (("--quiet",), 0)]:
+        arguments = ["--port", "0", "--json", "--admin-token", "my-token", *quiet]
+        process = start("-m", "openrouter_async", "emulator", *arguments)
+        started = json.loads(process.stdout.readline())
+        assert started["admin_token"] == "my-token"
+        url = started["base_url"]
+        assert httpx.get(f"{url}/%1b").status_code == 404
+        Emulator(**started).faults({"status": 500})
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=10)
+        assert output == ""
+        assert len(errors.splitlines()) == lines
+        assert all(secret not in errors for secret in list(started.values())[1:])
+
+
+def test_a_closed_stderr_does_not_stop_the_emulator(start):
+    process = start("-m", "openrouter_async", "emulator", "--port", "0")
+    url = process.stdout.readline().split()[-1]
+    process.stderr.close()
+    for _ in range(3):
+        assert httpx.get(url).status_code == 404
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 0
 
 
 def test_data_directory_is_kept(start, tmp_path):
@@ -124,7 +153,12 @@ def test_options_reach_the_emulator(run, serving, tmp_path):
     """Each option is passed to `serve`."""
     calls = serving()
     arguments = ["--host", "0.0.0.0", "--port", "9", "--data", str(tmp_path), "--allow-remote"]
-    assert run("emulator", *arguments, "--api-key", "a", "--management-key", "m").exit_code == 0
+    assert (
+        run(
+            "emulator", *arguments, "--api-key", "a", "--management-key", "m", "--admin-token", "t"
+        ).exit_code
+        == 0
+    )
     assert calls == [
         {
             "data": tmp_path,
@@ -132,6 +166,7 @@ def test_options_reach_the_emulator(run, serving, tmp_path):
             "port": 9,
             "api_key": "a",
             "management_key": "m",
+            "admin_token": "t",
             "allow_remote": True,
         }
     ]
@@ -183,3 +218,11 @@ def test_data_directory_with_other_files_is_refused(run, tmp_path):
     assert result.exit_code == 1
     assert str(tmp_path) in result.stderr
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_file_as_data_directory_is_not_blamed_on_the_address(run, tmp_path):
+    file = tmp_path / "thesis.txt"
+    file.write_text("ten years of work")
+    result = run("emulator", "--port", "0", "--data", str(file))
+    expected = f"openrouter-async: {file} is a file: the emulator needs a directory for its data\n"
+    assert (result.exit_code, result.stderr) == (1, expected)

@@ -1,12 +1,16 @@
 """The admin routes: access, control and inspection."""
 
 import asyncio
+import re
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from openrouter_async.emulator import Emulator, create_app
+from openrouter_async.emulator import Emulator, create_app, run_emulator
 from openrouter_async.emulator.control.request_log import LoggedRequest, RequestLog
 
 from .conftest import Upload, client_of, error_of
@@ -145,7 +149,12 @@ def test_an_added_key_is_accepted_until_it_is_removed(
     ("method", "path", "body", "expected_message"),
     [
         ("PUT", "/faults", {}, "rules: must be a list"),
-        ("PUT", "/faults", {"rules": [1]}, "rules[0]: a rule must be an object, not 1"),
+        (
+            "PUT",
+            "/faults",
+            {"rules": [1]},
+            "rules[0]: must be a Fault or an object of its fields, not 1",
+        ),
         ("POST", "/keys", {}, "key: must be a non-empty string"),
         ("POST", "/keys", {"key": " "}, "key: must be a non-empty string"),
         ("POST", "/keys", {"key": "k", "workspace_id": "x"}, "workspace_id: must be a UUID"),
@@ -233,3 +242,37 @@ def test_a_reset_restores_the_initial_state(
     assert http.delete("/workspaces/default").status_code == 403
     with client_of(emulator, "sk-second") as client:
         assert client.get("/files").status_code == 401
+
+
+def test_the_root_says_what_this_is_and_where_the_admin_routes_are(emulator: Emulator) -> None:
+    """Without a key, and whatever fault rules there are."""
+    emulator.faults({"status": 500, "times": None})
+    response = httpx.get(emulator.base_url.removesuffix("/api/v1"))
+    about = response.json()
+    assert about["about"].startswith("OpenRouter emulator of openrouter_async ")
+    assert about["api"].startswith("/api/v1 ")
+    assert "POST /_emulator/reset" in about["admin_routes"]
+    assert len(about["admin_routes"]) == 10
+    assert emulator.requests() == []
+    assert emulator.admin_token not in response.text
+
+
+def test_the_curl_lines_in_readme_work(tmp_path: Path) -> None:
+    """They use every admin route."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (script,) = re.findall(r"^```sh\n(ADMIN=.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    with run_emulator(tmp_path / "data", admin_token="my-token") as emulator:
+        url = emulator.base_url.removesuffix("/api/v1")
+        script = script.replace("http://127.0.0.1:8787", url).replace("curl ", "curl -sS --fail ")
+        (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7\n")
+        done = subprocess.run(
+            ["sh", "-e", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        routes = set(httpx.get(url).json()["admin_routes"])
+    used = re.findall(
+        r"^curl (?:-X (\w+) )?.*?\$ADMIN/(\w+)", script.replace("-sS --fail ", ""), re.MULTILINE
+    )
+    assert {f"{method or 'GET'} /_emulator/{path}" for method, path in used} == routes

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import re
 from urllib.parse import urlsplit
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Mount
 from starlette.types import Message
 
 from openrouter_async import emulator as package
@@ -207,6 +209,46 @@ def test_the_app_opens_its_store_in_its_lifespan() -> None:
     for _ in range(2):
         (response,) = asyncio.run(_ask(app, ("GET", "/api/v1/files", None)))
         assert response.json()["data"] == []
+
+
+@pytest.mark.parametrize("mounted", [False, True])
+def test_the_app_without_its_lifespan_raises_an_error_that_says_so(mounted: bool) -> None:
+    """Before it has run and after it has ended; a mounted application's lifespan never runs."""
+    emulator = create_app()
+    app = Starlette(routes=[Mount("/", emulator)]) if mounted else emulator
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            await client.get("/")
+
+    for _ in range(2):
+        with pytest.raises(
+            RuntimeError, match=r"lifespan has not run, or has ended; enter it with"
+        ):
+            asyncio.run(ask())
+        asyncio.run(_ask(emulator, ("GET", "/", None)))
+
+
+def test_each_request_is_logged_with_its_outcome(
+    http: httpx.Client, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without its headers, so without the key."""
+    caplog.set_level("INFO", "openrouter_async.emulator")
+    http.get("/files?limit=5")
+    emulator.faults({"status": 503}, {"close": "before_headers"})
+    http.get("/nowhere?x=%1B")
+    with pytest.raises(httpx.RemoteProtocolError):
+        http.get("/files/" + "x" * 1000)
+    httpx.get(emulator.base_url, headers={"Host": "example.com"})
+    lines = [re.sub(r"\d+ ms", "N ms", record.getMessage()) for record in caplog.records]
+    assert lines == [
+        "GET /api/v1/files?limit=5 200, N ms",
+        "PUT /_emulator/faults 200, N ms",
+        "GET /api/v1/nowhere?x=%1B 503 (fault rule), N ms",
+        f"GET /api/v1/files/{'x' * 186} closed without a response (fault rule), N ms",
+        "GET /api/v1 421, N ms",
+    ]
 
 
 def test_a_fault_that_closes_connections_needs_the_emulators_server(

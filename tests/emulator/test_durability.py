@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -157,3 +158,26 @@ def test_a_kill_loses_no_confirmed_upload_and_leaves_no_row_without_its_file(
         files = http.get("/files", params={"limit": 1000}).json()["data"]
     assert {file["id"] for file in files} >= set(confirmed)
     assert len(files) == len(rows)
+
+
+def test_a_file_as_data_directory_is_refused_with_a_message_that_says_so(tmp_path: Path) -> None:
+    """Likewise a path below a file, or one that cannot be created."""
+    file = tmp_path / "data.txt"
+    file.write_text("thesis")
+    with pytest.raises(RuntimeError, match=r"data\.txt is a file: the emulator needs a directory"):
+        run_emulator(file).__enter__()
+    for path in (file / "below", Path("/proc/version/data"), tmp_path / ("x" * 300)):
+        with pytest.raises(
+            RuntimeError, match="cannot be used for the emulator's data: "
+        ) as caught:
+            run_emulator(path).__enter__()
+        assert isinstance(caught.value.__cause__, OSError)
+    assert file.read_text() == "thesis"
+
+
+def test_a_temporary_directory_that_cannot_be_created_is_an_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(RuntimeError, match=r"missing cannot be used for the emulator's data: "):
+        run_emulator().__enter__()

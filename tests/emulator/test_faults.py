@@ -301,9 +301,14 @@ def test_repeat_cursor_returns_the_same_page_and_cursor_each_time(
 @pytest.mark.parametrize(
     ("rule", "expected_message"),
     [
-        ("not a rule", "a rule must be an object"),
+        ("not a rule", "must be a Fault or an object of its fields, not 'not a rule'"),
         ({}, "the rule does nothing"),
-        ({"status": 500, "extra": 1, "other": 2}, "no such field: extra, other"),
+        (
+            {"status": 500, "extra": 1, "other": 2},
+            "no such field: extra, other; there are operation, times,",
+        ),
+        ({"operaton": "*", "status": 500}, "no such field: operaton; did you mean operation?"),
+        ({"status_code": 500}, "no such field: status_code; did you mean status?"),
         ({"operation": "fly", "status": 500}, "operation: must be * or one of add_members"),
         ({"operation": ["x"], "status": 500}, "operation: must be * or one of add_members"),
         ({"status": 100}, "'status' must be >= 200"),
@@ -318,13 +323,14 @@ def test_repeat_cursor_returns_the_same_page_and_cursor_each_time(
         ({"status": 500, "headers": {"x": "a\r\nb"}}, "headers: HTTP cannot carry 'x'"),
         ({"status": 500, "headers": {"x y": "a"}}, "headers: HTTP cannot carry 'x y'"),
         ({"status": 500, "headers": {"x": 1}}, "headers: HTTP cannot carry 'x'"),
+        ({"status": 500, "headers": {5: "x"}}, "headers: a name must be a string, not 5"),
         ({"status": 500, "headers": {"Content-Length": "1"}}, "headers: Content-Length belongs"),
         ({"status": 500, "retry_after": "1\n2"}, "retry_after: HTTP cannot carry"),
         ({"status": 500, "retry_after": []}, "retry_after: must be str or int or float"),
         ({"message": "x"}, "headers, retry_after, message, body need a status"),
         ({"body": "x", "delay": 1}, "headers, retry_after, message, body need a status"),
         ({"delay": -1}, "'delay' must be >= 0"),
-        ({"close": "after"}, "'close' must be in ['before_headers']"),
+        ({"close": "after"}, "close: must be before_headers, not 'after'"),
         ({"close": "before_headers", "status": 500}, "close, close_after_bytes and status exclude"),
         ({"close_after_bytes": -1}, "'close_after_bytes' must be >= 0"),
         ({"truncate": 1.5}, "truncate: must be int, not 1.5"),
@@ -349,6 +355,23 @@ def test_an_invalid_rule_is_refused_and_the_active_rules_stay(
     assert [rule["status"] for rule in emulator.fault_status()] == [500]
 
 
+@pytest.mark.parametrize("rules", [[{"status": 500}], [Fault(status=500)], ({"status": 500},), []])
+def test_a_list_of_rules_as_one_argument_is_refused_with_the_right_call(
+    emulator: Emulator, rules: Any
+) -> None:
+    with pytest.raises(ValueError, match=r"^rules\[0\]: must be a Fault .*: faults\(\*rules\)$"):
+        emulator.faults(rules)
+    emulator.faults(*rules)
+    assert len(emulator.fault_status()) == len(rules)
+
+
+@pytest.mark.parametrize("rule", ["x" * 1000, 5, None, Fault, {"x" * 1000: 1}, {5: 1}])
+def test_the_message_about_a_wrong_rule_is_short(emulator: Emulator, rule: Any) -> None:
+    with pytest.raises(ValueError, match=r"^rules\[0\]: ") as caught:
+        emulator.faults(rule)
+    assert len(str(caught.value)) < 400
+
+
 def test_a_rule_survives_json() -> None:
     """Fields with their default are omitted."""
     rule = Fault(operation="list_files", status=503, headers={"x": "y"}, times=None, delay=1)
@@ -363,9 +386,16 @@ def test_a_rule_survives_json() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Fault(status=99), Fault, lambda: Fault(status=500, times=0)]
+    "make",
+    [
+        lambda: Fault(status=99),
+        Fault,
+        lambda: Fault(status=500, times=0),
+        lambda: Fault(close="after"),
+    ],
 )
 def test_a_rule_is_validated_when_it_is_created(make: Callable[[], Fault]) -> None:
     """Not only when it reaches the emulator."""
-    with pytest.raises(ValueError, match=r"status|nothing|times"):
+    with pytest.raises(ValueError, match=r"status|nothing|times|close") as caught:
         make()
+    assert len(caught.value.args) == 1

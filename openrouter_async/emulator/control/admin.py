@@ -21,7 +21,7 @@ from ..state import AccountSettings, EmulatorState, state_of
 from ..store import workspaces as workspace_rows
 from ..store.files import StorageScope
 from ..store.spool import Spool
-from .fault_rules import Fault
+from .fault_rules import parse_rules
 from .middleware import ADMIN
 
 __all__ = ["ADMIN_ROUTES"]
@@ -54,12 +54,10 @@ async def _set_faults(request: Request, state: EmulatorState) -> object:
     rules = (await json_object(request)).get("rules")
     if not isinstance(rules, list):
         raise ApiError(400, "rules: must be a list")
-    faults = []
-    for number, rule in enumerate(rules):
-        try:
-            faults.append(Fault.from_json(rule))
-        except ValueError as error:
-            raise ApiError(400, f"rules[{number}]: {error.args[0]}") from None
+    try:
+        faults = parse_rules(rules)
+    except ValueError as error:
+        raise ApiError(400, str(error)) from None
     state.faults.replace(faults)
     return {"rules": state.faults.status()}
 

@@ -1,5 +1,6 @@
 """Fault rules: which requests fail, how, and how many have."""
 
+import difflib
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ from attrs import define, field, frozen, validators
 
 from ...operations import find_operations
 
-__all__ = ["Fault", "FaultRules"]
+__all__ = ["Fault", "FaultRules", "parse_rules"]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -53,6 +54,9 @@ def _check_headers(_: object, __: object, value: object) -> None:
         msg = f"headers: must be an object of names and values, not {value!r:.100}"
         raise ValueError(msg)  # noqa: TRY004 - every invalid rule raises the same error
     for name, text in value.items():
+        if not isinstance(name, str):
+            msg = f"headers: a name must be a string, not {name!r:.100}"
+            raise ValueError(msg)  # noqa: TRY004
         if name.lower() in _FRAMING:
             msg = f"headers: {name} belongs to the connection; use truncate or close"
             raise ValueError(msg)
@@ -64,6 +68,12 @@ def _check_headers(_: object, __: object, value: object) -> None:
 def _check_retry_after(_: object, __: object, value: object) -> None:
     if not _is_field_value(str(value)):
         msg = f"retry_after: HTTP cannot carry {value!r:.100}"
+        raise ValueError(msg)
+
+
+def _check_close(_: object, __: object, value: object) -> None:
+    if value != "before_headers":
+        msg = f"close: must be before_headers, not {value!r:.100}"
         raise ValueError(msg)
 
 
@@ -113,9 +123,7 @@ class Fault:
     """Its error message; the documented example if omitted."""
     body: str | None = field(default=None, validator=_optional(_one_of(str)))
     """Its whole body, instead of the documented envelope."""
-    close: str | None = field(
-        default=None, validator=_optional(_one_of(str), validators.in_(["before_headers"]))
-    )
+    close: str | None = field(default=None, validator=_optional(_check_close))
     """``before_headers``: close the connection instead of performing the operation."""
     close_after_bytes: int | None = field(default=None, validator=_optional(_one_of(int), _from(0)))
     """Reset the connection after this many bytes of the request's body, or all of it."""
@@ -144,13 +152,18 @@ class Fault:
 
     @classmethod
     def from_json(cls, rule: object) -> "Fault":
-        """Return the rule that the admin route received."""
+        """Return the rule with these fields."""
         if not isinstance(rule, Mapping):
-            msg = f"a rule must be an object, not {rule!r:.100}"
-            raise ValueError(msg)  # noqa: TRY004
-        unknown = set(rule) - {a.name for a in attrs.fields(cls)}
+            msg = f"must be a Fault or an object of its fields, not {rule!r:.100}"
+            if isinstance(rule, Sequence) and not isinstance(rule, str | bytes):
+                msg += "; pass each rule as an argument of its own: faults(*rules)"
+            raise ValueError(msg)  # noqa: TRY004 - every invalid rule raises the same error
+        names = [a.name for a in attrs.fields(cls)]
+        unknown = [name for name in rule if name not in names]
         if unknown:
-            msg = f"no such field: {', '.join(sorted(unknown))}"
+            close = difflib.get_close_matches(str(unknown[0]), names, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+            msg = f"no such field: {', '.join(map(str, unknown))!s:.100}; {hint}"
             raise ValueError(msg)
         return cls(**rule)
 
@@ -164,6 +177,22 @@ class Fault:
 
     def _is_set(self, name: str) -> bool:
         return bool(getattr(self, name) != _DEFAULTS[name])
+
+
+def parse_rules(rules: Iterable[object]) -> list[Fault]:
+    """Return the rules, each of which is a `Fault` or its fields.
+
+    Raises:
+        ValueError: A rule is invalid; the message says which and why.
+    """
+    faults = []
+    for number, rule in enumerate(rules):
+        try:
+            faults.append(rule if isinstance(rule, Fault) else Fault.from_json(rule))
+        except ValueError as error:
+            msg = f"rules[{number}]: {error.args[0]}"
+            raise ValueError(msg) from None
+    return faults
 
 
 _DEFAULTS: dict[str, Any] = {

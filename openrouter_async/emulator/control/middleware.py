@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Sequence
 from urllib.parse import unquote
 
@@ -24,6 +25,11 @@ __all__ = ["ADMIN", "RequestMiddleware"]
 
 ADMIN = "/_emulator"
 _LOG = logging.getLogger("openrouter_async.emulator")
+_NOT_OPEN = (
+    "the emulator is not open: the application's lifespan has not run, or has ended; enter it with"
+    " `async with app.router.lifespan_context(app)`, also if the application is mounted in another,"
+    " or use run_emulator() or serve()"
+)
 _NO_BODY = frozenset({204, 304})
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+?)\.?)(?::\d+)?", re.IGNORECASE)
 """A Host header: an address in brackets, or a name without its trailing dot; then the port."""
@@ -42,15 +48,19 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if not self._state.is_open:
+            raise RuntimeError(_NOT_OPEN)
         # An encoded slash is part of a segment, so it must not reach another endpoint.
         raw_path = scope["raw_path"].decode("latin-1")
         scope["path"] = unquote(raw_path.replace("%2F", "%252F").replace("%2f", "%252f"))
+        began = time.monotonic()
         logged = LoggedRequest(self._operation(scope), scope)
         scope.setdefault("state", {})["logged"] = logged
         try:
             await self._serve_safely(logged, logged.wrap_receive(receive), logged.wrap_send(send))
         finally:
             logged.release_scope()
+            _LOG.info("%s, %.0f ms", logged.summary(), (time.monotonic() - began) * 1000)
 
     def _operation(self, scope: Scope) -> str | None:
         names = (route.name for route in self._routes if route.matches(scope)[0] is Match.FULL)
@@ -75,7 +85,7 @@ class RequestMiddleware:
             message = "The Host header names another machine"
             await error_response(421, message)(scope, receive, send)
             return
-        if not scope["path"].startswith(f"{ADMIN}/"):
+        if not _is_control(scope):
             self._state.request_log.add(logged)
             logged.fault = self._state.faults.match(logged.operation)
         if logged.fault is None:
@@ -118,6 +128,12 @@ class RequestMiddleware:
                 await read_upload(request, spool, self._state.max_file_bytes, PURPOSE)
         except ApiError:
             await _drain(logged, receive)
+
+
+def _is_control(scope: Scope) -> bool:
+    """Return whether a request is about the emulator, so that no fault rule applies to it."""
+    is_index = (scope["method"], scope["path"]) == ("GET", "/")
+    return is_index or scope["path"].startswith(f"{ADMIN}/")
 
 
 def _has_loopback_host(scope: Scope) -> bool:

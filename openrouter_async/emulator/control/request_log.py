@@ -100,6 +100,16 @@ class LoggedRequest:
             "fault": self.fault and self.fault.to_json(),
         }
 
+    def summary(self) -> str:
+        """Return the request and its outcome in a line."""
+        query = self.scope["query_string"]
+        target = self.scope["raw_path"] + (b"?" + query if query else b"")
+        outcome = self.status or "closed without a response"
+        return (
+            f"{self.scope['method']} {target.decode('latin-1')!s:.200} {outcome}"
+            f"{' (fault rule)' if self.fault else ''}"
+        )
+
     def _parsed_json(self) -> Any:  # noqa: ANN401
         try:
             return json.loads(self._json)

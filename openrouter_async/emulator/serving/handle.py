@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 from attrs import field, frozen
 
-from ..control.fault_rules import Fault
+from ..control.fault_rules import Fault, parse_rules
 from ..control.middleware import ADMIN
 
 __all__ = ["Emulator"]
@@ -59,13 +59,13 @@ class Emulator:
         return self._call("POST", f"/files?{urlencode(query)}", content)
 
     def faults(self, *rules: Fault | Mapping[str, Any]) -> None:
-        """Replace the active fault rules.
+        """Replace the active fault rules; without a rule, no request fails any more.
 
         Raises:
             ValueError: A rule is invalid; the message says why.
         """
-        plain = [rule.to_json() if isinstance(rule, Fault) else dict(rule) for rule in rules]
-        self._call("PUT", "/faults", {"rules": plain})
+        faults = parse_rules(rules)
+        self._call("PUT", "/faults", {"rules": [fault.to_json() for fault in faults]})
 
     def fault_status(self) -> list[dict[str, Any]]:
         """Return the active rules, each with the number of requests it has ``seen`` and ``met``."""

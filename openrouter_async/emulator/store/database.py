@@ -49,13 +49,10 @@ class Store:
         """Lock the directory, remove leftovers and let ``seed`` fill an empty store.
 
         Raises:
-            RuntimeError: The directory is in use, belongs to a newer version or has other content.
+            RuntimeError: The directory cannot be created, is in use, belongs to a newer version or
+                has other content.
         """
-        if self._given is None:
-            self.directory = Path(tempfile.mkdtemp(prefix="openrouter-emulator-"))
-        else:
-            self.directory = Path(self._given)
-            _prepare_directory(self.directory)
+        self.directory = _prepare_directory(self._given)
         self._partial, self._blobs = self.directory / "partial", self.directory / "blobs"
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="openrouter-emulator-store")
         try:
@@ -64,6 +61,9 @@ class Store:
             self._partial.mkdir(exist_ok=True)
             self._blobs.mkdir(exist_ok=True)
             self._remove_leftovers()
+        except OSError as error:
+            self.close()
+            raise _unusable(self.directory, error) from error
         except BaseException:
             self.close()
             raise
@@ -158,12 +158,28 @@ class Store:
                 path.unlink()
 
 
-def _prepare_directory(directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
+def _prepare_directory(given: str | Path | None) -> Path:
+    """Return the given directory, which is created if it is missing, or a new temporary one."""
+    directory = Path(given or tempfile.gettempdir())
+    try:
+        if given is None:
+            return Path(tempfile.mkdtemp(prefix="openrouter-emulator-"))
+        if directory.exists() and not directory.is_dir():
+            msg = f"{directory} is a file: the emulator needs a directory for its data"
+            raise RuntimeError(msg)
+        directory.mkdir(parents=True, exist_ok=True)
+        has_content = any(directory.iterdir())
+    except OSError as error:
+        raise _unusable(directory, error) from error
     # `_remove_leftovers` deletes files, so a directory with other content must be refused.
-    if any(directory.iterdir()) and not (directory / _DATABASE).exists():
+    if has_content and not (directory / _DATABASE).exists():
         msg = f"{directory} is not empty and is not an emulator's data directory"
         raise RuntimeError(msg)
+    return directory
+
+
+def _unusable(directory: Path, error: OSError) -> RuntimeError:
+    return RuntimeError(f"{directory} cannot be used for the emulator's data: {error}")
 
 
 @contextlib.contextmanager
