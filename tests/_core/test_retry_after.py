@@ -180,5 +180,5 @@ def test_a_date_without_a_zone_is_gmt(zone, monkeypatch):
 
 @pytest.mark.parametrize("date", ["Sat, 21 Nov 9999 12:00:00 GMT", "Mon, 01 Jan 1601 00:00:00 GMT"])
 def test_a_date_of_another_age_is_no_clock(date):
-    """Calculating with it would overflow."""
+    """It is a mistake, and calculating with it could overflow."""
     assert parse_clock(date) is None
