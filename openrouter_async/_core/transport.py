@@ -85,7 +85,7 @@ class AsyncTransport:
             )
         )
 
-    async def within_total(self, work: Awaitable[T], description: str) -> T:
+    async def within_total(self, work: Callable[[], Awaitable[T]], description: str) -> T:
         """Return the result of work that comes before a call and counts against its time.
 
         Raises:
@@ -93,7 +93,7 @@ class AsyncTransport:
         """
         running_loop()  # before anyio, which has no advice where there is none
         with anyio.move_on_after(self.settings.timeout.total):
-            return await work
+            return await work()
         msg = f"{description} took longer than the total limit"
         raise RequestTimeoutError(msg, limit="total")
 

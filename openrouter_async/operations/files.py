@@ -179,7 +179,8 @@ async def upload_file(
     """
     transport = transport.with_options(**options)
     source = await transport.within_total(
-        open_source(file, filename, content_type, check_size=check_size), "examining the file"
+        lambda: open_source(file, filename, content_type, check_size=check_size),
+        "examining the file",
     )
     body = MultipartBody(source, progress)
     scope = {"workspace_id": workspace_id, "provider": provider}
