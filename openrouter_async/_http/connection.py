@@ -19,13 +19,15 @@ _MAX_HEAD: Final = 102_400
 class Connection:
     """A connection of a pool, which holds one of its slots until it is discarded."""
 
-    __slots__ = ("_http", "idle_since", "origin", "stream")
+    __slots__ = ("_http", "idle_since", "is_held", "origin", "stream")
 
     def __init__(self, origin: Origin, stream: Stream) -> None:
         self.origin = origin
         self.stream = stream
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
         self.idle_since = 0.0
+        self.is_held = False
+        """Whether a response of it is open."""
 
     async def exchange(self, request: HTTPRequest) -> h11.Response:
         """Send a request and return the headers of its response."""

@@ -14,8 +14,11 @@ connection passes that on.
 """
 
 import asyncio
+import contextlib
+import logging
 import ssl
 import time
+import warnings
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Final, cast
@@ -30,6 +33,8 @@ from .proxies import DEFAULT_PORTS, tunnel_through
 __all__ = [
     "Pool",
 ]
+
+_logger: Final = logging.getLogger("openrouter_async")
 
 _CLOSED: Final = "the client was closed"
 
@@ -115,7 +120,7 @@ class Pool(httpx.AsyncBaseTransport):
         if (connection := self._take_idle(origin)) is not None:
             return connection
         if not self._take_slot():
-            connection = await self._queue(origin)
+            connection = await self._queue(origin, timeout)
         if connection is not None and connection.stream.is_usable():
             return connection
         if connection is not None:  # the server closed it before it could be reused
@@ -152,10 +157,12 @@ class Pool(httpx.AsyncBaseTransport):
         self._discard(oldest)
         return True
 
-    async def _queue(self, origin: Origin) -> Connection | None:
+    async def _queue(self, origin: Origin, timeout: float | None) -> Connection | None:
         """Wait for a connection, or for a slot to open one (None)."""
-        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Connection | None] = loop.create_future()
         self._waiting[waiter] = origin
+        timer = timeout and loop.call_later(timeout, self._report_full, timeout)
         try:
             return await waiter
         except BaseException:
@@ -166,6 +173,19 @@ class Pool(httpx.AsyncBaseTransport):
                 self._release_slot() if connection is None else self._return(connection)
             waiter.cancel()
             raise
+        finally:
+            if timer:
+                timer.cancel()
+
+    def _report_full(self, seconds: float) -> None:
+        _logger.warning(
+            "a call has waited %g s for a connection: all %d are in use, %d of them by responses"
+            " that are not read to their end or closed, and %d calls wait (see max_connections)",
+            seconds,
+            self._limit,
+            sum(connection.is_held for connection in self._connections),
+            len(self._waiting),
+        )
 
     async def _connect(self, origin: Origin, timeout: float | None) -> Connection:
         if self._closed:
@@ -219,8 +239,13 @@ class Pool(httpx.AsyncBaseTransport):
                 return
         self._slots -= 1
 
+    def holds(self, connection: Connection) -> bool:
+        """Whether the connection is still one of this pool."""
+        return connection in self._connections
+
     def release(self, connection: Connection) -> None:
         """Take a connection back after its response, for reuse if the exchange ended cleanly."""
+        connection.is_held = False
         reusable = False
         try:
             reusable = not self._closed and connection.is_reusable()
@@ -256,6 +281,16 @@ class _Content(httpx.AsyncByteStream):
         self._pool = pool
         self._connection: Connection | None = connection
         self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        connection.is_held = True
+
+    def __del__(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection and self._pool.holds(connection):
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._pool.release, connection)
+            msg = "a response was dropped before it was read to its end or closed"
+            warnings.warn(msg, ResourceWarning, source=self, stacklevel=1)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         if self._connection is None:

@@ -1,8 +1,10 @@
 """Slots and queues: every slot is passed on, whatever the connection's end was like."""
 
 import asyncio
+import gc
 import socket
 import time
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -125,3 +127,41 @@ async def test_a_silent_line_meets_the_limit(raw_server):
             await client.files.upload(bytes(30_000_000), filename="a.txt")
         assert caught.value.limit == "write"
         assert asyncio.get_running_loop().time() - began < 3
+
+
+async def test_a_dropped_download_gives_its_connection_back(raw_server):
+    """When it is collected, with a warning; the next call has it."""
+
+    async def endless(request, number):
+        if number > 2:
+            return http_response(200, FILE)
+        request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf")
+        return await asyncio.sleep(30)
+
+    server = await raw_server(endless)
+    async with AsyncOpenRouter(KEY, server_url=server.url, max_connections=2) as client:
+        for _ in range(2):
+            download = await client.files.download("x").__aenter__()
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                del download
+                gc.collect()
+            assert "a response was dropped" in "".join(str(w.message) for w in caught)
+        async with asyncio.timeout(5):
+            assert (await client.files.retrieve("x")).id == FILE["id"]
+
+
+async def test_a_call_that_waits_for_a_full_pool_says_so(raw_server, caplog):
+    """After the limit to connect: how many connections there are, and what holds them."""
+
+    async def half(request, _):
+        request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf")
+        return await asyncio.sleep(30)
+
+    server = await raw_server(half)
+    options = {"server_url": server.url, "max_connections": 1, "timeout": Timeout(connect=0.1)}
+    async with AsyncOpenRouter(KEY, **options) as client, client.files.download("x"):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.files.retrieve("x"), 0.5)
+    (record,) = [r for r in caplog.records if r.levelname == "WARNING"]
+    assert "all 1 are in use, 1 of them by responses" in record.getMessage()
