@@ -10,13 +10,13 @@ import anyio.to_thread
 from ._core.api_key import Secret, to_secret
 from ._core.call import Settings
 from ._core.codec import prepare
-from ._core.environment import app_headers, log_if_on
+from ._core.environment import app_headers, is_on, log_if_on
 from ._core.headers import check_headers
 from ._core.hooks import Hooks, check_hooks
 from ._core.keywords import unknown_keyword
 from ._core.options import CallOptions, Timeout, check_retries, to_timeout
 from ._core.retry import RetryConfig
-from ._core.server_url import parse_server_url
+from ._core.server_url import ALLOW_INSECURE, parse_server_url
 from ._core.transport import AsyncTransport
 from ._http.connections import Connections, HTTPTransport, check_transport
 from ._sync.facade import Async, Mode, Sync
@@ -47,6 +47,7 @@ class _Client(Namespaces[Mode]):
         default_headers: Mapping[str, str] | None = None,
         hooks: Hooks | None = None,
         http_transport: HTTPTransport | None = None,
+        allow_insecure: bool = False,
         **unknown: Never,
     ) -> None:
         """Set up a client; no connection is opened before the first call.
@@ -69,6 +70,8 @@ class _Client(Namespaces[Mode]):
             hooks: Callables that observe each call, request, response and retry.
             http_transport: An ``httpx.AsyncBaseTransport`` or ``httpx.AsyncClient`` to send
                 through; the client does not close it.
+            allow_insecure: Whether the key may be sent over http to a host that is not loopback,
+                such as an emulator in another container; also if ``OPENROUTER_ALLOW_INSECURE=1``.
             **unknown: Nothing: other names are refused, with a hint.
 
         Raises:
@@ -84,9 +87,14 @@ class _Client(Namespaces[Mode]):
         if type(max_connections) is not int or max_connections < 1:
             msg = f"max_connections must be an integer of at least 1, not {max_connections!r:.100}"
             raise InvalidRequestError(msg)
+        if not isinstance(allow_insecure, bool):
+            msg = f"allow_insecure must be True or False, not {allow_insecure!r:.100}"
+            raise InvalidRequestError(msg)
+        insecure = allow_insecure or is_on(ALLOW_INSECURE)
         settings = Settings(
             api_key=key.checked() if isinstance(key, Secret) else key,
-            server_url=parse_server_url(server_url),
+            server_url=parse_server_url(server_url, allow_insecure=insecure),
+            allow_insecure=insecure,
             headers={
                 "user-agent": f"openrouter-async/{__version__}",
                 **app_headers(),

@@ -46,6 +46,7 @@ class Settings:
 
     api_key: APIKey
     server_url: str
+    allow_insecure: bool
     headers: Mapping[str, str] = field(repr=False)  # a caller may have put a secret among them
     timeout: Timeout
     retries: RetryConfig
@@ -70,12 +71,14 @@ class Settings:
             headers |= check_headers(http_headers)
         timeout, server_url = options.get("timeout"), options.get("server_url")
         retries = options.get("retries")
+        if server_url is not None:
+            server_url = parse_server_url(server_url, allow_insecure=self.allow_insecure)
         return evolve(
             self,
             headers={**self.headers, **headers},
             timeout=self.timeout if timeout is None else to_timeout(timeout, self.timeout),
             retries=self.retries if retries is None else check_retries(retries),
-            server_url=self.server_url if server_url is None else parse_server_url(server_url),
+            server_url=server_url or self.server_url,
         )
 
 

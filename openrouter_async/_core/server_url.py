@@ -13,6 +13,7 @@ from .._http.proxies import DEFAULT_PORTS, is_loopback
 from ..errors import InvalidRequestError
 
 __all__ = [
+    "ALLOW_INSECURE",
     "DEFAULT_SERVER_URL",
     "Server",
     "parse_server_url",
@@ -20,16 +21,18 @@ __all__ = [
     "split_server_url",
 ]
 
+ALLOW_INSECURE: Final = "OPENROUTER_ALLOW_INSECURE"
 DEFAULT_SERVER_URL: Final = "https://openrouter.ai/api/v1"
 
 _MAX_LABEL: Final = 63  # characters between dots in a host name, by DNS
 
 
-def parse_server_url(url: str | None) -> str:
+def parse_server_url(url: str | None, *, allow_insecure: bool = False) -> str:
     """Return a server URL in its canonical form, without a trailing slash.
 
     Args:
         url: The URL; if None, ``OPENROUTER_BASE_URL``, or the service's.
+        allow_insecure: Whether http is allowed for hosts that are not loopback.
 
     Raises:
         InvalidRequestError: The URL is not https (http is allowed for loopback hosts), or has
@@ -46,9 +49,12 @@ def parse_server_url(url: str | None) -> str:
     if "@" in parts.netloc or "?" in text or "#" in text:
         msg = f"{name} must not contain user info, a query or a fragment"
         raise InvalidRequestError(msg)
-    safe = parts.scheme == "https" or is_loopback(parts.hostname or "")
-    if parts.scheme not in {"http", "https"} or not safe:
+    safe = parts.scheme == "https" or allow_insecure or is_loopback(parts.hostname or "")
+    if parts.scheme not in DEFAULT_PORTS or not safe:
         msg = f"{name} must be https, unless its host is loopback: {text!r:.100}"
+        if not safe and parts.scheme == "http":
+            msg += "; to send the key unencrypted, pass allow_insecure=True to the client or set"
+            msg += f" {ALLOW_INSECURE}=1"
         raise InvalidRequestError(msg)
     return _canonical(parts)
 

@@ -48,11 +48,11 @@ class OutputError(Exception):
 _REWORDED: Final = (
     ("pass api_key= to the client or set", "set"),
     ("pass api_key=, or set OPENROUTER_API_KEY, to", "set OPENROUTER_API_KEY to"),
+    ("pass allow_insecure=True to the client or set", "set"),
     ("pass overwrite=True", "add --overwrite"),
     ("pass path=", "choose a path with -o"),
     ("pass it as directory=", "use --directory"),
     (", or set RetryConfig(on_ambiguous_upload='reconcile')", ""),
-    ("server_url must", "OPENROUTER_BASE_URL must"),
     ("pass filename= to store it under another name", "rename it"),
     ("follow_symlinks is off", "--follow-symlinks is not given"),
     ("hidden is off", "--hidden is not given"),

@@ -521,6 +521,8 @@ async def test_with_options_overrides_and_shares(make_client, raw_server):
         {"hooks": Hooks},
         {"http_transport": httpx.AsyncClient},
         {"http_transport": "https://proxy.example"},
+        {"allow_insecure": "yes"},
+        {"allow_insecure": True, "server_url": "ftp://emulator.test"},
     ],
 )
 @pytest.mark.parametrize("client_class", [AsyncOpenRouter, OpenRouter], ids=["async", "sync"])

@@ -17,6 +17,8 @@ from support.servers import http_response
 from openrouter_async import AsyncOpenRouter, OpenRouter, RetryConfig, Timeout, __version__
 from openrouter_async._core.headers import check_headers
 from openrouter_async._core.server_url import parse_server_url, server_identity
+from openrouter_async._http import dial
+from openrouter_async.emulator import run_emulator
 from openrouter_async.errors import (
     InvalidRequestError,
     MissingAPIKeyError,
@@ -181,6 +183,37 @@ async def test_a_call_can_go_to_another_server(make_client, raw_server):
     assert [r.target for r in two.requests] == ["/api/v1/files/x"]
     assert [r.target for r in one.requests] == ["/api/v1/files/y"]
     assert two.requests[0].headers("host") == [f"127.0.0.1:{two.port}"]
+
+
+@pytest.mark.parametrize("opt_in", ["argument", "environment"])
+async def test_http_to_another_host_needs_an_opt_in(make_client, monkeypatch, opt_in):
+    """As for an emulator in another container, which has a name of its own there."""
+    original = dial._look_up
+
+    async def look_up(host, port):
+        return await original("127.0.0.1" if host == "emulator" else host, port)
+
+    monkeypatch.setattr(dial, "_look_up", look_up)
+    with run_emulator(host="0.0.0.0", allow_remote=True) as emulator:
+        url = emulator.base_url.replace("127.0.0.1", "emulator")
+        with pytest.raises(InvalidRequestError, match=r"allow_insecure=True.*_ALLOW_INSECURE=1"):
+            make_client(emulator.api_key, server_url=url)
+        options = {"allow_insecure": True} if opt_in == "argument" else {}
+        if opt_in == "environment":
+            monkeypatch.setenv("OPENROUTER_ALLOW_INSECURE", "1")
+        async with make_client(emulator.api_key, server_url=url, **options) as client:
+            file = await client.files.upload(("x.txt", b"x"))
+        async with make_client(emulator.api_key, **options) as client:
+            await client.files.retrieve(file.id, server_url=url)
+            await client.with_options(server_url=url, timeout=5).files.delete(file.id)
+
+
+def test_zero_is_no_opt_in(monkeypatch):
+    """It says no."""
+    monkeypatch.setenv("OPENROUTER_ALLOW_INSECURE", "0")
+    for client in CLIENTS:
+        with pytest.raises(InvalidRequestError):
+            client(KEY, server_url="http://emulator:8787/api/v1")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
