@@ -12,11 +12,12 @@ Example:
     ```
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Generic, Literal, NoReturn, TypeVar
+from typing import Any, Final, Generic, Literal, NoReturn, TypeVar, cast
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from .errors import PaginationError
 
@@ -60,12 +61,87 @@ class _Nothing(Mapping[str, Any]):
         return "{}"
 
 
+WIRE_NAMES: Final[Mapping[str, str]] = {"shape": "_shape"}
+"""Fields that OpenRouter's API names differently."""
+
+
 @frozen(kw_only=True)
 class Model:
-    """Base class of all models."""
+    """Base class of all models.
+
+    pydantic accepts a model as a field's type, and so FastAPI as the type of a response.
+    """
 
     extra: Mapping[str, Any] = field(default=_Nothing(), repr=False, hash=False)
     """Fields of the response that this version does not know, unchanged."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the model as JSON values, under the names of OpenRouter's API.
+
+        Times are in ISO 8601; the fields in ``extra`` stand beside the others.
+
+        Example:
+            ```python
+            file = await client.files.retrieve(file_id)
+            print(file.to_dict()["created_at"])  # 2026-03-01T12:30:00Z
+            ```
+        """
+        known = {
+            WIRE_NAMES.get(attribute.name, attribute.name): getattr(self, attribute.name)
+            for attribute in fields(type(self))
+            if attribute.name != "extra"
+        }
+        return cast("dict[str, Any]", _to_json_value({**known, **self.extra, **known}))
+
+    def to_json(self) -> str:
+        """Return what ``to_dict`` returns as JSON text.
+
+        Example:
+            ```python
+            page = await client.files.list(limit=20)
+            print(page.to_json())
+            ```
+        """
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:  # noqa: ANN401
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            cls._from_json_value,
+            serialization=core_schema.plain_serializer_function_ser_schema(cls.to_dict),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:  # noqa: ANN401
+        names = [WIRE_NAMES.get(f.name, f.name) for f in fields(cls) if f.name != "extra"]
+        return {"title": cls.__name__, "type": "object", "properties": {name: {} for name in names}}
+
+    @classmethod
+    def _from_json_value(cls, value: object) -> "Model":
+        from ._core.codec import DecodeError, decode
+
+        if isinstance(value, cls):
+            return value
+        try:
+            return decode(json.dumps(value).encode(), cls)
+        except DecodeError as error:
+            msg = f"{error.path}: {error}".removeprefix(": ")
+        raise ValueError(msg)
+
+
+def _to_json_value(value: object) -> object:
+    """Return a field's value as JSON has it; lists and objects are copied."""
+    if isinstance(value, Model):
+        return value.to_dict()
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, Mapping):
+        return {name: _to_json_value(item) for name, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_to_json_value(item) for item in value]
+    return value
 
 
 @frozen(kw_only=True)

@@ -28,7 +28,7 @@ Hook = Callable[[Any, Any], Any]
 
 EXTRA_KEY = "<extra>"  # not a key that a response can have
 
-RENAMED_FIELDS = {"shape": "_shape", "extra": EXTRA_KEY}
+RENAMED_FIELDS = {**models.WIRE_NAMES, "extra": EXTRA_KEY}
 
 
 def strict(expected: type, *also: type) -> Hook:

@@ -18,7 +18,7 @@ from ._errors import (
     UsageError,
     exit_status_of,
 )
-from ._output import Output, to_row
+from ._output import Output
 from ._signals import Interrupted, run_interruptible, signals_raised
 
 __all__ = [
@@ -93,7 +93,7 @@ async def show_all(output: Output, pager: Pager[Any, Any], *columns: str) -> Non
     with output.listing(*columns) as show:
         async with aclosing(aiter(pager)) as rows:
             async for row in rows:
-                show(to_row(row))
+                show(row.to_dict())
                 if output.closed:
                     return
 

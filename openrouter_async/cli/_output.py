@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import IO, Any, Final, cast
 
-import attrs
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
@@ -28,7 +27,7 @@ from ._errors import DeclinedError, OutputError, UsageError, exit_status_of, exp
 from ._signals import interruptible
 from ._streams import escape_unencodable
 
-__all__ = ["Output", "Row", "Terminal", "human_size", "table", "to_row", "visible"]
+__all__ = ["Output", "Row", "Terminal", "human_size", "table", "visible"]
 
 Row = Mapping[str, Any]
 
@@ -251,15 +250,6 @@ class Output:
             raise DeclinedError(msg)
 
 
-def to_row(model: attrs.AttrsInstance) -> dict[str, Any]:
-    """Return a model's documented fields as JSON values."""
-    return attrs.asdict(
-        model,
-        filter=lambda attribute, _: attribute.name != "extra",
-        value_serializer=lambda _, __, value: _json_value(value),
-    )
-
-
 def visible(text: str) -> str:
     """Return the text with all characters escaped that could control a terminal."""
     return "".join(
@@ -338,12 +328,6 @@ def _is_id(name: str) -> bool:
 def _is_whole(name: str) -> bool:
     """Whether a column is never folded; ids must stay easy to copy."""
     return _is_id(name) or name.endswith("_at")
-
-
-def _json_value(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    return value
 
 
 def _text(value: object) -> str:

@@ -10,7 +10,7 @@ import typer
 from .. import BudgetInterval, WorkspaceBudget
 from ._command import WorkspaceName, Yes, command, new_client
 from ._errors import UsageError
-from ._output import Output, Row, to_row
+from ._output import Output, Row
 
 __all__ = ["check_order", "ls", "rm", "set_", "write_order"]
 
@@ -141,4 +141,4 @@ def write_order(current: Mapping[str, float], new: Limits) -> Intervals:
 
 
 def _row(budget: WorkspaceBudget) -> Row:
-    return {"interval": budget.reset_interval or "lifetime", **to_row(budget)}
+    return {"interval": budget.reset_interval or "lifetime", **budget.to_dict()}

@@ -19,7 +19,7 @@ from ._command import (
     resolve_workspace,
 )
 from ._errors import FAILED, UsageError
-from ._output import Output, Row, to_row
+from ._output import Output, Row
 from ._select import select_files
 from ._stdin import expand_words
 
@@ -100,7 +100,7 @@ async def ls(
 
 def _show_all(files: Iterable[FileMetadata], show: Callable[[Row], None]) -> None:
     for file in files:
-        show(to_row(file))
+        show(file.to_dict())
 
 
 @command
@@ -115,7 +115,7 @@ async def info(output: Output, files: FileNames, workspace: Workspace = None) ->
         )
     for file in found:
         if file is not None:
-            output.show(to_row(file))
+            output.show(file.to_dict())
     return FAILED if selected.missing or None in found else 0
 
 

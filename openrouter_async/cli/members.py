@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ._command import WorkspaceName, Yes, command, new_client, show_all
-from ._output import Output, to_row
+from ._output import Output
 from ._stdin import expand_words
 
 __all__ = ["add", "ls", "rm"]
@@ -36,7 +36,7 @@ async def add(output: Output, workspace: WorkspaceName, users: Users) -> None:
         added = await client.workspaces.bulk_add_members(workspace, expand_words(users))
     with output.listing(*_COLUMNS) as show:
         for member in added.data:
-            show(to_row(member))
+            show(member.to_dict())
 
 
 @command
@@ -49,4 +49,4 @@ async def rm(output: Output, workspace: WorkspaceName, users: Users, yes: Yes = 
     output.confirm(f"Remove {', '.join(users)} from {workspace}?", yes=yes)
     async with new_client() as client:
         removed = await client.workspaces.bulk_remove_members(workspace, users)
-    output.show(to_row(removed))
+    output.show(removed.to_dict())

@@ -8,7 +8,7 @@ import typer
 from .. import UNSET, CallOptions, WorkspaceSettings
 from ._command import WorkspaceName, Yes, call_or_report, command, new_client, show_all
 from ._errors import FAILED, UsageError
-from ._output import Output, to_row
+from ._output import Output
 from ._stdin import expand_words
 
 __all__ = ["create", "ls", "rm", "show", "update"]
@@ -41,7 +41,7 @@ async def ls(output: Output) -> None:
 async def show(output: Output, workspace: WorkspaceName) -> None:
     """Show a workspace and its settings."""
     async with new_client() as client:
-        output.show(to_row(await client.workspaces.get(workspace)))
+        output.show((await client.workspaces.get(workspace)).to_dict())
 
 
 @command
@@ -65,7 +65,7 @@ async def create(
         created = await client.workspaces.create(
             name=slug if name is None else name, slug=slug, **parsed
         )
-    output.show(to_row(created))
+    output.show(created.to_dict())
 
 
 @command
@@ -89,7 +89,7 @@ async def update(
             slug=UNSET if slug is None else slug,
             **parsed,
         )
-    output.show(to_row(updated))
+    output.show(updated.to_dict())
 
 
 @command

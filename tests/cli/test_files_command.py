@@ -190,7 +190,7 @@ def test_ls_prints_json_with_every_field(rows, stored):
         "type",
         "purpose",
         "status",
-        "shape",
+        "_shape",
     }
 
 
