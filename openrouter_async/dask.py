@@ -5,17 +5,22 @@ task to another worker, which resumes it from the journal.
 """
 
 import asyncio
+import io
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol, Unpack
 
-from ._content.names import FileSource
+from attrs import evolve
+
+from ._content.names import FileSource, name_source
 from .client import AsyncOpenRouter
-from .errors import InvalidRequestError
+from .errors import InvalidRequestError, OpenRouterError
+from .transfers.items import totals_of
 from .transfers.options import UploadManyOptions
-from .transfers.results import Report, summarize
+from .transfers.results import Outcome, Report, summarize
 from .transfers.sharding import shard
 from .transfers.tree import Entry
 
@@ -78,15 +83,18 @@ def upload_many(
             anything that cannot be pickled. ``concurrency`` applies to each shard.
 
     Returns:
-        The merged report. Files that were uploaded before a worker died count as skipped.
+        The merged report. Files that were uploaded before a worker died count as skipped. A
+        source that failed and cannot be pickled is in ``problems`` by its name.
 
     Raises:
-        InvalidRequestError: An argument is invalid.
+        InvalidRequestError: An argument is invalid, or cannot be sent to the workers (an open
+            file, a generator, a lock, a client); nothing was submitted.
         JournalError: A journal is in use, damaged, or for another destination.
     """
     if "journal" in options or type(shards) is not int or shards < 1:
         msg = "shards must be an integer of at least 1, and journals= (a folder) replaces journal="
         raise InvalidRequestError(msg)
+    _check_arguments(cluster, sources, connect, options)
     folder = Path(os.path.abspath(journals))  # noqa: PTH100 - does not resolve links
     futures = [
         cluster.submit(
@@ -107,6 +115,63 @@ def upload_many(
         raise
 
 
+def _pickle() -> Any:  # noqa: ANN401 - it has no types
+    """Return what ``distributed`` pickles with; this module is imported without it, too."""
+    return import_module("cloudpickle")
+
+
+def _check_arguments(
+    cluster: Cluster,
+    sources: Sources,
+    connect: Callable[[], AsyncOpenRouter],
+    options: UploadManyOptions,
+) -> None:
+    if getattr(cluster, "asynchronous", False):
+        msg = "the cluster's client is asynchronous: pass a distributed.Client(asynchronous=False)"
+        raise InvalidRequestError(msg)
+    if not callable(connect):
+        msg = (
+            f"connect must be a function that creates an AsyncOpenRouter, not {connect!r:.100}:"
+            " a client cannot leave its process"
+        )
+        raise InvalidRequestError(msg)
+    _check_can_be_sent("connect", connect)
+    for name, value in options.items():
+        _check_can_be_sent(f"{name}=", value)
+    if callable(sources):
+        _check_can_be_sent("sources", sources)
+        return
+    if isinstance(sources, Iterator):
+        msg = (
+            f"sources must be a list, not a {type(sources).__name__};"
+            " or a function that returns an iterable, to be called on each worker"
+        )
+        raise InvalidRequestError(msg)
+    totals_of(sources, "paths", "partial(walk, …), as upload_tree")
+    for number, source in enumerate(sources, 1):
+        _check_can_be_sent(f"source {number}", source)
+
+
+def _check_can_be_sent(what: str, value: object) -> None:
+    """Check that a value can be sent to a worker.
+
+    Raises:
+        InvalidRequestError: It cannot be pickled, or would arrive as something else.
+    """
+    error: object = "an open file stays in its process: pass its path"
+    parts = value if isinstance(value, tuple) else (value,)
+    # cloudpickle sends the text of such a file, without a word.
+    if not any(isinstance(part, io.TextIOWrapper) for part in parts):
+        try:
+            _pickle().dumps(value)
+        except Exception as failure:  # noqa: BLE001 - objects raise what they like
+            error = failure
+        else:
+            return
+    msg = f"{what} cannot be sent to the workers: {value!r:.100} ({error!s:.200})"
+    raise InvalidRequestError(msg) from None
+
+
 def _upload_shard(
     sources: Sources,
     index_and_count: tuple[int, int],
@@ -121,4 +186,33 @@ def _upload_shard(
             outcomes = client.files.upload_many(shard(all_sources, *index_and_count), **options)
             return await summarize(outcomes)
 
-    return asyncio.run(run())
+    report = asyncio.run(run())
+    return evolve(report, problems=tuple(map(_that_can_be_sent, report.problems)))
+
+
+def _that_can_be_sent(outcome: Outcome) -> Outcome:
+    """Return the outcome, with names in the place of what cannot go back to the caller."""
+    if _survives(outcome):
+        return outcome
+    if not _survives(outcome.source):
+        outcome = evolve(outcome, source=_label(outcome.source))
+    if not _survives(outcome.error):
+        kind = type(outcome.error).__name__
+        outcome = evolve(outcome, error=OpenRouterError(f"{kind}: {outcome.error}"))
+    return outcome
+
+
+def _survives(value: object) -> bool:
+    try:
+        pickle = _pickle()
+        pickle.loads(pickle.dumps(value))
+    except Exception:  # noqa: BLE001 - objects raise what they like
+        return False
+    return True
+
+
+def _label(source: Any) -> str:  # noqa: ANN401
+    try:
+        return name_source(source).filename
+    except Exception:  # noqa: BLE001 - it may be what has failed
+        return f"<{type(source).__name__}>"

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -103,6 +104,74 @@ def test_failures_are_in_the_report(cluster, emulator, connect, tree):
     assert report.counts == {"uploaded": 1, "failed": 2}
     kinds = {type(outcome.error) for outcome in report.problems}
     assert kinds == {errors.UploadSourceError, errors.InvalidRequestError}
+
+
+def unpicklable_sources(paths):
+    """Called on a worker: some of these cannot leave it."""
+
+    def broken():
+        yield b"some"
+        raise KeyError(threading.Lock())
+
+    return [*paths, ("broken.txt", broken()), ("lock.txt", threading.Lock())]
+
+
+def test_a_source_that_failed_and_cannot_be_pickled_is_in_the_report(
+    cluster, emulator, connect, tree
+):
+    """By its name; nothing of what was stored is lost."""
+    paths = sorted(tree.iterdir())[:24]
+    report = bulk.upload_many(
+        cluster,
+        partial(unpicklable_sources, paths),
+        journals=tree.parent / "journals",
+        shards=2,
+        connect=connect,
+    )
+    assert report.counts == {"uploaded": 24, "failed": 2}
+    assert sorted(outcome.source for outcome in report.problems) == ["broken.txt", "lock.txt"]
+    assert all(isinstance(o.error, errors.OpenRouterError) for o in report.problems)
+
+
+class NoCluster:
+    """A cluster that nothing must be submitted to."""
+
+    asynchronous = False
+
+
+HERE = Path(__file__)
+HELD = AsyncOpenRouter("sk-or-v1-key")
+UNSENDABLE = {
+    "a generator": lambda: {"sources": (path for path in [HERE])},
+    "an iterator": lambda: {"sources": iter([HERE])},
+    "a path": lambda: {"sources": str(HERE)},
+    "an open file": lambda: {"sources": [HERE, ("a.txt", HERE.open("rb"))]},
+    "a text file": lambda: {"sources": [HERE.open()]},
+    "a lock": lambda: {"progress": threading.Lock().acquire},
+    "a client": lambda: {"connect": HELD},
+    "a held client": lambda: {"connect": partial(HELD.with_options, timeout=5)},
+}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("kind", UNSENDABLE)
+def test_what_cannot_be_sent_is_refused_in_words(kind, tmp_path):
+    """Before a task is submitted."""
+    arguments = {"sources": [], **UNSENDABLE[kind]()}
+    sources = arguments.pop("sources")
+    with pytest.raises(errors.InvalidRequestError) as caught:
+        bulk.upload_many(NoCluster(), sources, journals=tmp_path, **arguments)
+    words = ("cannot be sent", "sources must be", "expected a list", "connect must be")
+    assert any(part in str(caught.value) for part in words)
+    assert "sk-or-v1-key" not in str(caught.value)
+
+
+def test_an_asynchronous_cluster_is_refused(tmp_path):
+    """Its futures have to be awaited."""
+    cluster = NoCluster()
+    cluster.asynchronous = True
+    with pytest.raises(errors.InvalidRequestError, match="asynchronous"):
+        bulk.upload_many(cluster, [], journals=tmp_path)
 
 
 @pytest.mark.parametrize("options", [{"shards": 0}, {"journal": "one.jsonl"}], ids=str)
