@@ -18,6 +18,7 @@ off, and lines that hold NUL bytes are ignored: a crash of the machine can leave
 
 import asyncio
 import os
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -69,10 +70,9 @@ class _UploadedEntries:
                 self._ids.add(record.file.id)
 
     def find(self, entry: JournalEntry) -> FileMetadata | None:
-        for _, known in self._similar(entry):
-            if known.file and entry.matches(known.entry):
-                return known.file
-        return None
+        found = [known for _, known in self._similar(entry) if entry.matches(known.entry)]
+        found.sort(key=lambda known: known.entry.mtime_ns != entry.mtime_ns)  # exact ones first
+        return next((known.file for known in found if known.file), None)
 
     def is_known(self, file_id: str) -> bool:
         with self._lock:
@@ -212,12 +212,15 @@ class Journal:
         if not self._check_header(destination):
             return
         self.last_written = self._file.modified
-        end = 0
+        end, has_header = 0, False
         for number, (offset, line) in enumerate(self._file.lines(), 1):
             end = offset + len(line) + 1
+            if not line.removeprefix(BOM_UTF8).strip():  # an editor's
+                continue
             # Our lines hold no NUL bytes: a crash of the machine left them in a line's place.
-            if number > 1 and b"\0" not in line:
+            if has_header and b"\0" not in line:
                 self._load_line(number, offset, line)
+            has_header = True
         if end < self._file.size:
             self._file.truncate(end)
         self._file.sync()  # an earlier run may have been killed between a write and its fsync
@@ -225,7 +228,8 @@ class Journal:
     def _check_header(self, destination: Destination) -> bool:
         """Check the header; write it and return False if the file is new."""
         header = encode_header(destination)
-        head, newline, _ = self._file.head().partition(b"\n")
+        # An editor may have put a mark and empty lines before it.
+        head, newline, _ = self._file.head().removeprefix(BOM_UTF8).lstrip().partition(b"\n")
         if newline or not header.startswith(head):
             found = read_header(head)
             if found != destination:

@@ -1,5 +1,7 @@
 """The journal's file: lines, appended under a lock by one process. All calls may block."""
 
+import errno
+import logging
 import os
 import stat
 import sys
@@ -10,8 +12,12 @@ from typing import Final
 
 __all__ = ["JournalFile"]
 
+logger = logging.getLogger("openrouter_async")
+
 _CHUNK_SIZE: Final = 65_536
 _LINE: Final = 1024
+_NO_LOCKS: Final = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
+"""A file system that has no locks, such as some that are mounted over a network."""
 _FLAGS: Final = (
     os.O_RDWR
     | os.O_APPEND
@@ -89,6 +95,14 @@ class JournalFile:
         except (BlockingIOError, PermissionError):
             msg = "it is in use by another run"
             raise ValueError(msg) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            logger.warning(
+                "the journal %r cannot be locked (%s): no other run may use it meanwhile",
+                self.path,
+                error.strerror,
+            )
         state = os.fstat(self._descriptor)
         self.size, self.modified = state.st_size, state.st_mtime
         self._check_in_place()

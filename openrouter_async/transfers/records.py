@@ -40,6 +40,7 @@ _STATUSES: Final[Mapping[str, Status]] = {
     "skipped": "skipped",
 }
 _MAX_TEXT: Final = 1000
+_SECOND: Final = 1_000_000_000
 
 _INT_OR_NONE: Final = (int, type(None))
 _STR_OR_NONE: Final = (str, type(None))
@@ -102,7 +103,22 @@ class JournalEntry:
         """
         if self.sha256 and other.sha256:
             return self == other
-        return self.key == other.key and self.mtime_ns == other.mtime_ns
+        return self.key == other.key and _same_time(self.mtime_ns, other.mtime_ns)
+
+
+def _same_time(one: int | None, other: int | None) -> bool:
+    """Whether two times are equal, or one is the other as a coarser file system stores it.
+
+    FAT stores even seconds, tar and others whole ones. If both are whole they have to be equal:
+    on such a file system a file may be rewritten within a second.
+    """
+    if one == other or one is None or other is None:
+        return one == other
+    for coarse, fine in ((one, other), (other, one)):
+        if coarse % _SECOND == 0 and fine % _SECOND:
+            step = 1 if coarse % (2 * _SECOND) else 2
+            return coarse <= fine < coarse + step * _SECOND
+    return False
 
 
 @frozen(kw_only=True)

@@ -130,9 +130,12 @@ class SourceExaminer:
             msg = f"a journal recognizes paths and bytes only, not {kind}; upload it without one"
             raise InvalidRequestError(msg)
         item.uploaded_earlier = journal.find(item.entry)
-        for entry, started in self._pending.get(item.entry.key, ()):
-            if item.entry.matches(entry):
-                item.lost_since = started
+        own = item.entry
+        pending = [known for known in self._pending.get(own.key, ()) if own.matches(known[0])]
+        if pending:
+            entry, item.lost_since = min(pending, key=lambda k: k[0].mtime_ns != own.mtime_ns)
+            # With its time, by which it is recorded as finished.
+            item.entry = evolve(own, mtime_ns=entry.mtime_ns)
 
 
 def _size_in_memory(content: FileContent) -> int | None:

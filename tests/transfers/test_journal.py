@@ -1,6 +1,7 @@
 """The journal of bulk uploads: what it records, and what survives kills and crashes."""
 
 import asyncio
+import codecs
 import errno
 import os
 import random
@@ -257,6 +258,79 @@ async def test_a_journal_of_an_earlier_release_is_resumed(path):
         assert not journal.pending
 
 
+@pytest.mark.parametrize(
+    "edited",
+    [
+        lambda text: codecs.BOM_UTF8 + text,
+        lambda text: b"\n \n" + text,
+        lambda text: codecs.BOM_UTF8 + b"\r\n" + text,
+        lambda text: text.replace(b"\n", b"\n\n"),
+        lambda text: text.replace(b"\n", b"\r\n"),
+        lambda text: text + b"\n\n\t\n",
+    ],
+    ids=["bom", "first lines", "both", "every second line", "crlf", "last lines"],
+)
+async def test_a_journal_that_an_editor_has_saved_is_resumed(path, edited):
+    """With a byte order mark, empty lines, or the line ends of another system."""
+    started = encode(Record(entry=entry(3), started=NOW))
+    path.write_bytes(edited(HEADER + b"".join(lines([1, 2])) + started))
+    for _ in range(2):
+        async with opened(path) as journal:
+            assert [journal.find(entry(n)) for n in (1, 2, 3)] == [file(1), file(2), None]
+            assert journal.pending == {entry(3): NOW}
+    async with opened(path) as journal:
+        await journal.finish(entry(3), uploaded(3))
+    async with opened(path) as journal:
+        assert journal.find(entry(3)) == file(3)
+
+
+SECOND = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("recorded", "found", "same"),
+    [
+        (7 * SECOND + 5, 7 * SECOND, True),
+        (7 * SECOND, 7 * SECOND + 5, True),
+        (7 * SECOND + 5, 6 * SECOND, True),
+        (8 * SECOND + 5, 8 * SECOND, True),
+        (8 * SECOND + 5, 7 * SECOND, False),
+        (8 * SECOND + 5, 6 * SECOND, False),
+        (7 * SECOND + 5, 7 * SECOND + 6, False),
+        (7 * SECOND, 6 * SECOND, False),
+        (8 * SECOND, 7 * SECOND, False),
+        (7 * SECOND, None, False),
+    ],
+)
+async def test_a_time_that_a_file_system_has_cut_is_the_same(path, recorded, found, same):
+    """To whole seconds, or to even ones; two whole times have to be equal."""
+    async with opened(path) as journal:
+        await journal.finish(entry(1, mtime_ns=recorded), uploaded(1))
+    async with opened(path) as journal:
+        assert bool(journal.find(entry(1, mtime_ns=found))) is same
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+async def test_a_file_system_without_locks_is_used_with_a_warning(
+    path, monkeypatch, caplog, number
+):
+    """Once for each run; any other error is one."""
+
+    def refuse(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(_journal_file, "_lock", refuse)
+    async with opened(path) as journal:
+        await journal.finish(entry(1), uploaded(1))
+    (message,) = caplog.messages
+    assert "cannot be locked" in message
+    async with opened(path) as journal:
+        assert journal.find(entry(1)) == file(1)
+    number = errno.EIO
+    with pytest.raises(JournalError):
+        await Journal.open(path, HERE)
+
+
 # After a kill or a crash
 
 
@@ -445,7 +519,7 @@ HEADER = encode_header(HERE)
         b"name,size\na,1\nb,2",
         b"\x7fELF\x02\x01\x01" + bytes(range(256)) * 1000,
         b"\0" * 10_000,
-        b"\n",
+        b"\nnone\n",
         b"text without an end",
         b'{"id": 1}\n{"id": 2}\n{"id"',
         b'{"journal": "dear"}\n',
@@ -470,7 +544,7 @@ async def test_a_journal_of_a_later_version_is_refused(path):
 
 
 @pytest.mark.parametrize(
-    "line", [b"nonsense", b"", b'{"finished": 1}', b'{"later": {}}', HEADER[:-1]]
+    "line", [b"nonsense", b"[]", b'{"finished": 1}', b'{"later": {}}', HEADER[:-1]]
 )
 async def test_an_invalid_line_is_refused_with_its_number(path, line):
     """Even if the last line is incomplete: such a file is not repaired."""
