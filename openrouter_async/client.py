@@ -7,7 +7,7 @@ from typing import Never, Self, Unpack
 
 import anyio.to_thread
 
-from ._core.api_key import Secret, to_secret
+from ._core.api_key import check_key, to_secret
 from ._core.call import Settings
 from ._core.codec import prepare
 from ._core.environment import app_headers, is_on, log_if_on
@@ -92,7 +92,7 @@ class _Client(Namespaces[Mode]):
             raise InvalidRequestError(msg)
         insecure = allow_insecure or is_on(ALLOW_INSECURE)
         settings = Settings(
-            api_key=key.checked() if isinstance(key, Secret) else key,
+            api_key=check_key(key),
             server_url=parse_server_url(server_url, allow_insecure=insecure),
             allow_insecure=insecure,
             headers={
@@ -128,19 +128,35 @@ class _Client(Namespaces[Mode]):
         transport = getattr(self, "transport", None)
         return f"<{type(self).__name__} {transport and transport.settings.server_url}>"
 
-    def with_options(self, **options: Unpack[CallOptions]) -> Self:
+    def with_options(
+        self, *, api_key: APIKeySource | None = None, **options: Unpack[CallOptions]
+    ) -> Self:
         """Return a client with other defaults that shares this client's connections.
 
-        Closing either of them closes both.
+        Closing either of them closes both. With ``api_key`` it works for another account, as a
+        service with tenants does.
 
         Example:
             ```python
             patient = client.with_options(timeout=600)
             await patient.files.upload("report.pdf")
             ```
+
+        Args:
+            api_key: A key, or a callable that returns one; this client's if omitted.
+            **options: Overrides of this client's options (`CallOptions`).
+
+        Raises:
+            InvalidRequestError: An option is invalid. No message contains a key.
+            TypeError: An option does not exist.
         """
+        key = to_secret(api_key)
+        api_key = None  # tracebacks may show local variables
+        transport = self.transport.with_options(**options)
+        if key is not None:
+            transport = transport.with_key(check_key(key))
         clone = object.__new__(type(self))
-        clone._bind(self.transport.with_options(**options), self._portal)
+        clone._bind(transport, self._portal)
         return clone
 
 

@@ -1,19 +1,30 @@
 """Request bodies, yielded in chunks, and how much of one has been sent."""
 
+import inspect
 import json
 import re
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final, Protocol, Self
 
 from ..errors import InvalidRequestError
 from .sources import Source
 
-__all__ = ["Body", "BodyProgress", "EmptyBody", "JSONBody", "MultipartBody", "Progress"]
+__all__ = [
+    "Body",
+    "BodyProgress",
+    "EmptyBody",
+    "JSONBody",
+    "MultipartBody",
+    "Progress",
+    "report_progress",
+]
 
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes done and the total (None if unknown); the first never decreases."""
+Progress = Callable[[int, int | None], Awaitable[None] | None]
+"""Called with the bytes done and the total (None if unknown); the first never decreases.
+
+The callable may be sync or async."""
 
 # https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#multipart-form-data
 _ESCAPES: Final = {"\n": "%0A", "\r": "%0D", '"': "%22"}
@@ -117,16 +128,23 @@ class MultipartBody:
                 progress.sent += len(pending) + len(chunk)
                 yield pending + chunk if pending else chunk
                 pending = b""
-                self._report()
+                await self._report()
         progress.complete = True
         progress.sent += len(pending) + len(self._tail)
         yield pending + self._tail
-        self._report()
+        await self._report()
 
-    def _report(self) -> None:
+    async def _report(self) -> None:
         if self._progress and self.sent >= self._reported:
             self._reported = self.sent
-            self._progress(self.sent, self._source.size)
+            await report_progress(self._progress, self.sent, self._source.size)
+
+
+async def report_progress(progress: Progress, done: int, total: int | None) -> None:
+    """Call a progress callback, and await its result if it is async."""
+    result = progress(done, total)
+    if inspect.isawaitable(result):
+        await result
 
 
 def _part_head(boundary: str, filename: str, content_type: str) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Final, Protocol
 
 from ..errors import DownloadTargetError, IntegrityError
-from .bodies import Progress
+from .bodies import Progress, report_progress
 from .threads import open_in_thread, run_in_thread
 
 __all__ = ["Target", "base_name", "write_error"]
@@ -133,14 +133,14 @@ class Target:
                 if len(buffer) >= _BUFFER:
                     await run_in_thread(write_error, _write, file, buffer)
                     buffer.clear()
-                self._report(done, self._size if content.size is None else content.size)
+                await self._report(done, self._size if content.size is None else content.size)
         await run_in_thread(write_error, _write, file, buffer)
         return done
 
-    def _report(self, done: int, size: int | None) -> None:
+    async def _report(self, done: int, size: int | None) -> None:
         if self._progress and done > self._reported:
             self._reported = done
-            self._progress(done, size)
+            await report_progress(self._progress, done, size)
 
     def _publish(self, part: Path) -> None:
         if self._overwrite:

@@ -11,6 +11,7 @@ from ..errors import InvalidRequestError, MissingAPIKeyError
 __all__ = [
     "APIKey",
     "Secret",
+    "check_key",
     "resolve_api_key",
     "to_secret",
 ]
@@ -79,6 +80,15 @@ def to_secret(api_key: object) -> APIKey:
     if api_key is None or callable(api_key):
         return cast("APIKey", api_key)
     return Secret(api_key)
+
+
+def check_key(key: APIKey) -> APIKey:
+    """Return the key once it is known to be usable; a callable's result is checked when used.
+
+    Raises:
+        InvalidRequestError: The key cannot be sent in a header.
+    """
+    return key.checked() if isinstance(key, Secret) else key
 
 
 async def resolve_api_key(api_key: APIKey) -> Secret:

@@ -15,7 +15,7 @@ from .._http.connections import Connections
 from .._http.messages import HTTPRequest
 from .._workers import running_loop
 from ..errors import NoAnswerError, OpenRouterError, RequestTimeoutError
-from .api_key import resolve_api_key
+from .api_key import APIKey, resolve_api_key
 from .attempt import TRANSPORT_ERRORS, Attempt, connection_error, deadline_error
 from .call import Call, LostResponse, Parse, Query, Settings, prepare_call
 from .headers import Headers, check_headers
@@ -69,6 +69,12 @@ class AsyncTransport:
         """Return a transport with these settings over the same connections."""
         other = type(self)(settings, self.connections)
         other.clock, other.uploads_seen = self.clock, self.uploads_seen
+        return other
+
+    def with_key(self, api_key: APIKey) -> Self:
+        """Return a transport for another account, whose uploads are not this one's."""
+        other = self.with_settings(evolve(self.settings, api_key=api_key))
+        other.uploads_seen = UploadsSeen()
         return other
 
     def after(self, response: Response) -> Self:

@@ -158,7 +158,7 @@ async def upload_file(
             OGG or UTF-8 text.
         workspace_id: Workspace to store the file in (UUID); the API key's workspace if omitted.
         provider: Store the file at this provider with your own key.
-        progress: Called with the bytes sent and the total (None if unknown).
+        progress: Called (or awaited) with the bytes sent and the total (None if unknown).
         check_size: Whether to reject files of 0 or more than 104,857,600 bytes before anything is
             sent, if the size is known; otherwise the service decides.
         **options: Overrides of the client's options (`CallOptions`).
@@ -397,7 +397,7 @@ async def download_file_to(
         directory: Instead of ``path``, the directory to write into, which is created if it does
             not exist; the local filename is the last segment of the file's name at the service.
         overwrite: Whether to replace an existing file.
-        progress: Called with the bytes received and the total (None if unknown).
+        progress: Called (or awaited) with the bytes received and the total (None if unknown).
         workspace_id: The file's workspace (UUID); the API key's workspace if omitted.
         provider: Read the file at this provider with your own key.
         **options: Overrides of the client's options (`CallOptions`).

@@ -30,6 +30,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Iterable
 from typing import Any, Final, NamedTuple
 
+from .._core.hooks import notify
 from .._workers import wait_all
 from ..errors import (
     ClientClosedError,
@@ -158,7 +159,7 @@ class Run:
         self._counts[outcome.status] += 1
         if self._bytes_total is not None and outcome.status in _NOT_TRANSFERRED:
             self._bytes_total -= (item.size or 0) - item.bytes_done
-        self._report_progress(item, outcome)
+        await self._report_progress(item, outcome)
         return outcome
 
     def _wake_reader(self, _: object) -> None:
@@ -257,15 +258,15 @@ class Run:
             self._idle.clear()
             await self._idle.wait()
 
-    def _report_bytes(self, item: Item, done: int) -> None:
+    async def _report_bytes(self, item: Item, done: int) -> None:
         """Report that ``done`` bytes of an item are transferred; a retry counts only once."""
         self._context.throttle.note_contact()
         if done > item.bytes_done:
             self._bytes_done += done - item.bytes_done
             item.bytes_done = done
-            self._report_progress(item)
+            await self._report_progress(item)
 
-    def _report_progress(self, item: Item, outcome: Outcome | None = None) -> None:
+    async def _report_progress(self, item: Item, outcome: Outcome | None = None) -> None:
         if not self._context.progress:
             return
         event = TransferProgress(
@@ -279,7 +280,7 @@ class Run:
             outcome=outcome,
         )
         try:
-            self._context.progress(event)
+            await notify(self._context.progress, event)
         except Exception as error:
             self._context.callback_errors.append(error)
             raise

@@ -50,7 +50,7 @@ class BulkOptions(CallOptions, total=False):
         adaptive: Whether to process fewer while the service throttles or is slow (True).
         on_error: ``collect`` failures as outcomes (the default), or ``stop`` at the first one:
             items that have started are finished, no others are started.
-        progress: Called with a `TransferProgress` for each chunk and each outcome.
+        progress: Called (or awaited) with a `TransferProgress` for each chunk and each outcome.
         workspace_id: The workspace (UUID or slug); the key's own if omitted.
         provider: Work at that provider with your own key.
     """

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -85,8 +85,8 @@ class TransferProgress:
     """Its outcome, once it has one."""
 
 
-OnProgress = Callable[[TransferProgress], None]
-"""Called for each chunk and each outcome."""
+OnProgress = Callable[[TransferProgress], Awaitable[None] | None]
+"""Called for each chunk and each outcome; may be sync or async."""
 
 
 @frozen(kw_only=True)

@@ -234,12 +234,12 @@ class _UploadRun(Run):
             return self._finish(item, item.outcome("failed", error))
         except Exception as error:  # noqa: BLE001 - a caller's object, such as a property of it
             return self._finish(item, item.outcome("failed", _source_error(error)))
-        if outcome := self._outcome_without_sending(item):
+        if outcome := await self._outcome_without_sending(item):
             return self._finish(item, outcome)
         item.rounds += 1
         return await self._send(item)
 
-    def _outcome_without_sending(self, item: UploadItem) -> Outcome | None:
+    async def _outcome_without_sending(self, item: UploadItem) -> Outcome | None:
         if item.rounds == 0 and item.identity and not self._identities.add(item.identity):
             item.entry = None  # the journal gets the other one's outcome
             item.skip_reason = "the same file came before in this run"
@@ -251,7 +251,7 @@ class _UploadRun(Run):
         if self._lost_uploads.is_ambiguous(item):
             return item.outcome("unknown", item.lost_error, reason=_AMBIGUOUS)
         if file := self._lost_uploads.take(item):
-            self._report_bytes(item, file.size_bytes)  # sent in an earlier round or run
+            await self._report_bytes(item, file.size_bytes)  # sent in an earlier round or run
             return item.outcome("uploaded", file=file)
         if item.lost_error and not item.is_resendable:
             return _unknown(item)

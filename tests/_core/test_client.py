@@ -589,6 +589,46 @@ def test_a_wrong_argument_is_told_what_is_allowed(client_class, make, message):
     assert str(caught.value).startswith(message)
 
 
+# Progress
+
+
+async def test_progress_may_be_async(client, emulator, tmp_path):
+    """Of uploads, downloads and bulk runs: it is awaited as hooks are."""
+    seen = []
+
+    async def progress(*report):
+        await asyncio.sleep(0)
+        seen.append(report)
+
+    file = await client.files.upload(("big.txt", b"x" * 2_000_000), progress=progress)
+    assert len(seen) >= 2
+    assert seen[-1] == (file.size_bytes, file.size_bytes)
+    seen.clear()
+    made = emulator.create_file("big.txt", b"x" * 2_000_000)["id"]
+    await client.files.download_to(made, tmp_path / "big.txt", progress=progress)
+    assert seen[-1] == (file.size_bytes, file.size_bytes)
+    seen.clear()
+    (tmp_path / "a.txt").write_bytes(b"a")
+    paths = [tmp_path / "a.txt", tmp_path / "big.txt"]
+    outcomes = [outcome async for outcome in client.files.upload_many(paths, progress=progress)]
+    assert [outcome.status for outcome in outcomes] == ["uploaded", "uploaded"]
+    assert seen[-1][0].bytes_done == file.size_bytes + 1
+
+
+async def test_an_async_progress_that_fails_ends_the_call(client):
+    """With its own exception, as a sync one does."""
+
+    async def progress(*_):
+        await asyncio.sleep(0)
+        msg = "enough"
+        raise LookupError(msg)
+
+    with pytest.raises(LookupError, match="enough"):
+        await client.files.upload(("x.txt", b"x"), progress=progress)
+    with pytest.raises(LookupError, match="enough"):
+        _ = [_ async for _ in client.files.upload_many([("y.txt", b"y")], progress=progress)]
+
+
 # Time
 
 

@@ -821,6 +821,37 @@ async def test_options_set_over_a_client_share_its_connections(make_client, raw_
     assert server.connections == 1
 
 
+@pytest.mark.parametrize("kind", ["key", "function", "coroutine function"])
+async def test_a_client_with_another_key_shares_the_connections(make_client, raw_server, kind):
+    """As a service with tenants needs it; other options can be set as well."""
+
+    async def coroutine_function():
+        return "sk-tenant"
+
+    key = {"key": " sk-tenant\n", "function": lambda: "sk-tenant"}.get(kind, coroutine_function)
+    server = await raw_server(respond_with(OK))
+    async with make_client(KEY, server_url=server.url) as client:
+        tenant = client.with_options(api_key=key, http_referer="https://tenant.example")
+        assert "tenant" not in repr(vars(tenant.transport))
+        for one in (client, tenant, tenant.with_options(timeout=5), client.with_options()):
+            await one.files.retrieve("x")
+    sent = [request.headers("authorization")[0] for request in server.requests]
+    assert sent == [f"Bearer {key}" for key in (KEY, "sk-tenant", "sk-tenant", KEY)]
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=["async", "sync"])
+@pytest.mark.parametrize("key", BAD_KEYS)
+def test_a_tenants_bad_key_is_refused_unseen(client, key):
+    """When the client is made, as in the constructor."""
+    shared = client(KEY)
+    with pytest.raises(InvalidRequestError) as caught:
+        shared.with_options(api_key=key)
+    assert "hidden" not in shown(caught.value)
+    with pytest.raises(TypeError, match="api_key"):
+        shared.transport.with_options(api_key=KEY)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -95,8 +95,10 @@ def test_invalid_server_url_fails(diagnose):
     assert status == 1
     assert checks["server"] == (
         "failed",
-        "OPENROUTER_BASE_URL must be https, unless its host is loopback: 'http://example.com'; to"
-        " send the key unencrypted, set OPENROUTER_ALLOW_INSECURE=1",
+        (
+            "OPENROUTER_BASE_URL must be https, unless its host is loopback: 'http://example.com';"
+            " to send the key unencrypted, set OPENROUTER_ALLOW_INSECURE=1"
+        ),
     )
     assert "reachable" not in checks
 
