@@ -72,6 +72,27 @@ class Kept(asyncio.Protocol):
 
 
 @asyncio_only
+async def test_asyncio_fails_to_abort_what_it_has_let_go_of():
+    """After the server's end of its side, with data still to send: `Stream.abort` is total."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        loop = asyncio.get_running_loop()
+        transport, kept = await loop.create_connection(Kept, *listener.getsockname())
+        server, _ = listener.accept()
+        transport.write(MORE_THAN_BUFFERS_HOLD)
+        server.shutdown(socket.SHUT_WR)
+        await asyncio.to_thread(read_to_its_end, server)
+        await kept.lost
+        with still_raises(AttributeError, "_http.stream.Stream.abort"):
+            transport.abort()
+
+
+def read_to_its_end(server):
+    with server:
+        while server.recv(65_536):
+            pass
+
+
+@asyncio_only
 async def test_asyncio_discards_what_arrived_before_a_write_failed():
     """The kernel still has the response: `Stream` reads it there."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
