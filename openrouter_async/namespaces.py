@@ -52,6 +52,7 @@ class Workspaces(Namespace[Mode]):
     list_budgets = method(workspaces.list_budgets)
     get_budget = method(workspaces.get_budget)
     set_budget = method(workspaces.set_budget)
+    set_budgets = method(workspaces.set_budgets)
     delete_budget = method(workspaces.delete_budget)
     list_members = method(workspaces.list_members)
     bulk_add_members = method(workspaces.bulk_add_members)

@@ -22,7 +22,7 @@ FILES = {match[1]: block for block in BLOCKS if (match := re.match(r"# (\w+\.py)
 PROGRAMS = {
     "upload_folder.py": (["docs"], ["1 uploaded"]),
     "delete_old.py": (["0"], ["14  old.txt", "deleted old.txt"]),
-    "set_up_workspace.py": ([], ["lifetime: $5,000", "daily: $50", "2 members"]),
+    "set_up_workspace.py": ([], ["lifetime: $5,000", "weekly: $150", "2 members"]),
     "download_results.py": ([], ["results/report.pdf"]),
     "upload_in_threads.py": ([], ["or_file_", "guide.pdf"]),
 }
@@ -60,6 +60,18 @@ def test_a_program_runs_again(surroundings, name, expected):
     Path(name).write_text(FILES[name])
     run_program(name, *PROGRAMS[name][0])
     assert expected in run_program(name, *PROGRAMS[name][0])
+
+
+def test_a_workspace_is_set_up_again_with_other_budgets(surroundings):
+    """Lowered, raised and dropped; the order of the changes is the SDK's business."""
+    name = "set_up_workspace.py"
+    budgets = '{"lifetime": 5000, "monthly": 500, "weekly": 150, "daily": None}'
+    for other in (budgets, '{"lifetime": 50, "monthly": 5, "weekly": None, "daily": 1}', budgets):
+        assert budgets in FILES[name]
+        Path(name).write_text(FILES[name].replace(budgets, other))
+        output = run_program(name)
+        assert ("weekly: $150" in output) is (other == budgets)
+        assert ("daily: $1\n" in output) is (other != budgets)
 
 
 def run_program(*command):

@@ -7,7 +7,8 @@ limits and rules: the Workspaces section of OpenRouter's OpenAPI document.
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Unpack, get_args
+from itertools import pairwise
+from typing import Any, Literal, Unpack, cast, get_args
 
 from .. import models
 from .._core.call import LostResponse
@@ -44,6 +45,7 @@ __all__ = [
     "list_members",
     "list_workspaces",
     "set_budget",
+    "set_budgets",
     "update_workspace",
 ]
 
@@ -76,6 +78,8 @@ REMOVE_MEMBERS = Operation(
 BudgetInterval = Literal["daily", "weekly", "monthly", "lifetime"]
 """The interval after which a budget is reset; a lifetime budget never is."""
 
+_Limits = Mapping[BudgetInterval, float | None]
+_WIDEST_FIRST: Sequence[BudgetInterval] = ("lifetime", "monthly", "weekly", "daily")
 _MAX_LIMIT = 100
 _MAX_USERS = 100
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -403,16 +407,78 @@ async def set_budget(
         ResponseError: The service rejected the request.
         NoAnswerError: No complete response arrived.
     """
-    is_number = isinstance(limit_usd, int | float) and not isinstance(limit_usd, bool)
-    if not (is_number and 0 < limit_usd <= sys.float_info.max):
-        msg = f"limit_usd must be a number of US dollars above 0, not {limit_usd!r:.100}"
-        raise InvalidRequestError(msg)
+    _check_dollars(limit_usd, "limit_usd")
     document: dict[str, Any] = {"limit_usd": limit_usd}
     if include_byok_in_budgets is not None:
         document["include_byok_in_budgets"] = include_byok_in_budgets
     return await transport.call(
         SET_BUDGET, _budget(workspace_id, interval), json=document, **options
     )
+
+
+async def set_budgets(
+    transport: AsyncTransport,
+    workspace_id: str,
+    limits: Mapping[BudgetInterval, float | None],
+    *,
+    include_byok_in_budgets: bool | None = None,
+    **options: Unpack[CallOptions],
+) -> models.ListWorkspaceBudgetsResponse:
+    """Set and remove several budgets of a workspace, and return all of its budgets.
+
+    The limits are checked together with the workspace's other budgets before the first change:
+    a shorter interval must have a lower limit, lifetime > monthly > weekly > daily. The changes
+    are made in an order that keeps to this rule at every step, whether limits rise or fall. If one
+    of them fails, those before it stay; the call can be repeated.
+
+    Example:
+        ```python
+        budgets = await client.workspaces.set_budgets(
+            "research", {"monthly": 500, "weekly": 100, "daily": None}
+        )
+        print([(budget.reset_interval, budget.limit_usd) for budget in budgets.data])
+        ```
+
+    Args:
+        workspace_id: The workspace's UUID or slug.
+        limits: Limits in US dollars, above 0, by interval; None removes the budget. Intervals
+            that are left out keep theirs.
+        include_byok_in_budgets: Whether spending with your own provider keys counts towards all
+            budgets of the workspace; unchanged if omitted.
+        **options: Overrides of the client's options (`CallOptions`), for each of the requests.
+
+    Returns:
+        The budgets in ``data``, as they are now.
+
+    Raises:
+        InvalidRequestError: An interval or a limit is invalid, or the limits would break the
+            rule; the message names both. Nothing was changed.
+        BadRequestResponseError: The budgets were changed by somebody else meanwhile.
+        NotFoundResponseError: The workspace does not exist.
+        ResponseError: The service rejected the request.
+        NoAnswerError: No complete response arrived.
+    """
+    new = _check_limits(workspace_id, limits)
+    if include_byok_in_budgets is not None and not any(new.values()):
+        msg = "include_byok_in_budgets is sent together with a limit: set at least one"
+        raise InvalidRequestError(msg)
+    found = await list_budgets(transport, workspace_id, **options)
+    current = {budget.reset_interval or "lifetime": budget.limit_usd for budget in found.data}
+    _check_order(current, new)
+    for interval in _write_order(current, new):
+        limit = new[interval]
+        if limit is None:
+            await delete_budget(transport, workspace_id, interval, **options)
+        else:
+            await set_budget(
+                transport,
+                workspace_id,
+                interval,
+                limit,
+                include_byok_in_budgets=include_byok_in_budgets,
+                **options,
+            )
+    return await list_budgets(transport, workspace_id, **options) if new else found
 
 
 async def delete_budget(
@@ -579,6 +645,61 @@ def _budget(workspace_id: str, interval: str) -> dict[str, str]:
         msg = f"interval must be one of {choices}, not {interval!r:.100}"
         raise InvalidRequestError(msg)
     return {"workspace_id": workspace_id, "interval": interval}
+
+
+def _check_dollars(value: object, name: str) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and 0 < cast("float", value) <= sys.float_info.max):
+        msg = f"{name} must be a number of US dollars above 0, not {value!r:.100}"
+        raise InvalidRequestError(msg)
+
+
+def _check_limits(workspace_id: str, limits: object) -> _Limits:
+    if not isinstance(limits, Mapping):
+        msg = f"limits must be a mapping such as {{'monthly': 500}}, not {limits!r:.100}"
+        raise InvalidRequestError(msg)
+    for interval, limit in limits.items():
+        _budget(workspace_id, interval)
+        if limit is not None:
+            _check_dollars(limit, f"the {interval} limit")
+    return dict(limits)
+
+
+def _check_order(current: Mapping[str, float], new: _Limits) -> None:
+    """Check that the limits decrease strictly as the interval narrows.
+
+    Raises:
+        InvalidRequestError: It names two limits that do not decrease.
+    """
+    after = [(name, new.get(name, current.get(name))) for name in _WIDEST_FIRST]
+    limits = [(name, limit) for name, limit in after if limit is not None]
+    for (wide, upper), (narrow, lower) in pairwise(limits):
+        if upper <= lower:
+            msg = (
+                f"the {wide} limit (${upper:,.15g}) must be above"
+                f" the {narrow} limit (${lower:,.15g}); nothing was changed"
+            )
+            raise InvalidRequestError(msg)
+
+
+def _write_order(current: Mapping[str, float], new: _Limits) -> Sequence[BudgetInterval]:
+    """Return the order of changes in which no intermediate state breaks the rule.
+
+    First removals, which cannot break it. Then raised limits, the widest first: each stays above
+    the narrower ones, which are still old. Then lowered limits, the narrowest first, for the same
+    reason. Limits that did not exist come last, between neighbours that have their final values.
+    """
+    removed = [name for name in _WIDEST_FIRST if name in current and new.get(name, 0) is None]
+    raised: list[BudgetInterval] = []
+    lowered: list[BudgetInterval] = []
+    added: list[BudgetInterval] = []
+    for name in _WIDEST_FIRST:
+        limit = new.get(name)
+        if limit is not None:
+            before = current.get(name)
+            kind = added if before is None else raised if limit > before else lowered
+            kind.append(name)
+    return [*removed, *raised, *reversed(lowered), *added]
 
 
 def _user_ids(user_ids: Sequence[str]) -> dict[str, list[str]]:

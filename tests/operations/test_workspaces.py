@@ -1,8 +1,11 @@
 """``client.workspaces`` against the emulator, on both clients."""
 
+from itertools import combinations
+
 import pytest
 
 from openrouter_async import UNSET, errors
+from openrouter_async.emulator.api.budgets import _check_order as check_order
 from openrouter_async.operations import workspaces as operations
 
 
@@ -178,3 +181,97 @@ async def test_a_standalone_function_does_what_the_method_does(client):
     if not hasattr(client, "sync"):
         found = await operations.get_workspace(client.transport, "default")
         assert found == await client.workspaces.get("default")
+
+
+WIDEST_FIRST = ("lifetime", "monthly", "weekly", "daily")
+
+
+def every_set_of_limits(values):
+    """Every allowed set of limits, from this number of different amounts."""
+    for count in range(len(WIDEST_FIRST) + 1):
+        for names in combinations(WIDEST_FIRST, count):
+            for limits in combinations(range(values, 0, -1), count):
+                yield dict(zip(names, limits, strict=True))
+
+
+def test_no_write_of_any_change_breaks_the_rule():
+    """From each set of limits to each other, with the emulator's own check after each write.
+
+    Budgets are set, removed, or left as they are. Four old and four new limits are at most eight
+    amounts, so there are no other cases.
+    """
+    every = list(every_set_of_limits(8))
+    changes = 0
+    for old in every:
+        for final in every:
+            changes += 1
+            new = {n: final.get(n) for n in WIDEST_FIRST if old.get(n) != final.get(n)}
+            operations._check_order(old, new)
+            now = dict(old)
+            for interval in operations._write_order(old, new):
+                now[interval] = new[interval]
+                check_order({name: limit for name, limit in now.items() if limit is not None})
+            assert {name: limit for name, limit in now.items() if limit is not None} == final
+    assert (len(every), changes) == (495, 495 * 495)
+
+
+def limits_of(budgets):
+    return {budget.reset_interval or "lifetime": budget.limit_usd for budget in budgets.data}
+
+
+async def test_budgets_are_set_together(client, emulator):
+    """Raised, lowered and removed; no request is refused, and what is left out stays."""
+    await client.workspaces.create(name="W", slug="w")
+    high = {"daily": 20, "monthly": 500, "weekly": 100, "lifetime": 1000}
+    low = {"lifetime": 4, "monthly": 3, "weekly": 2, "daily": 1}
+    for limits in (low, high, low):
+        assert limits_of(await client.workspaces.set_budgets("w", limits)) == limits
+    found = await client.workspaces.set_budgets(
+        "w", {"weekly": None, "monthly": 600, "lifetime": None}
+    )
+    assert limits_of(found) == {"monthly": 600, "daily": 1}
+    found = await client.workspaces.set_budgets("w", {"weekly": None}, timeout=5)
+    assert limits_of(found) == limits_of(await client.workspaces.list_budgets("w"))
+    assert limits_of(await client.workspaces.set_budgets("w", {})) == limits_of(found)
+    assert {request["status"] for request in emulator.requests()} <= {200, 201}
+
+
+async def test_keys_of_one_s_own_are_counted_with_all_budgets(client):
+    """The setting is sent with each limit."""
+    await client.workspaces.create(name="W", slug="w")
+    for counted in (True, False):
+        found = await client.workspaces.set_budgets(
+            "w", {"monthly": 2, "daily": 1}, include_byok_in_budgets=counted
+        )
+        assert found.include_byok_in_budgets is counted
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"daily": 500}, r"the monthly limit \(\$500\) must be above the daily limit \(\$500\)"),
+        ({"monthly": 1, "weekly": 2}, "nothing was changed"),
+        ({"yearly": 1}, "interval must be one of .*, not 'yearly'"),
+        ({"monthly": 600, "daily": 0}, "the daily limit must be a number of US dollars above 0"),
+        ({"daily": True}, "the daily limit must be a number"),
+        ({"daily": float("inf")}, "the daily limit must be a number"),
+        ({"daily": "5"}, "the daily limit must be a number"),
+        ([("daily", 5)], "limits must be a mapping such as {'monthly': 500}"),
+    ],
+    ids=str,
+)
+async def test_no_budget_changes_if_the_limits_are_invalid(client, emulator, limits, message):
+    """They are checked together with those that are there."""
+    await client.workspaces.create(name="W", slug="w")
+    await client.workspaces.set_budget("w", "monthly", 500)
+    with pytest.raises(errors.InvalidRequestError, match=message):
+        await client.workspaces.set_budgets("w", limits)
+    with pytest.raises(errors.InvalidRequestError, match="set at least one"):
+        await client.workspaces.set_budgets("w", {"daily": None}, include_byok_in_budgets=True)
+    assert limits_of(await client.workspaces.list_budgets("w")) == {"monthly": 500}
+
+
+async def test_budgets_of_a_missing_workspace_are_not_set(client):
+    """The service says so."""
+    with pytest.raises(errors.NotFoundResponseError):
+        await client.workspaces.set_budgets("nowhere", {"daily": 1})

@@ -97,6 +97,7 @@ def _arguments(folder):
         "slug": "trials",
         "interval": "daily",
         "limit_usd": 5,
+        "limits": {"daily": 5},
         "user_ids": ["user_abc123"],
     }
 

@@ -57,6 +57,7 @@ NEVER = {
     "workspaces.get_budget": {"interval"},
     "workspaces.set_budget": {"interval"},
     "workspaces.delete_budget": {"interval"},
+    "workspaces.set_budgets": {"limits"},
 }
 """What has a grammar that none of the texts fits."""
 
