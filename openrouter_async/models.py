@@ -183,27 +183,32 @@ class FilePage(Model):
     first_id: str | None = None
     last_id: str | None = None
     cursor: str | None = None
-    """Opaque; None on the last page, and in shapes without a cursor."""
+    """Opaque; None or blank on the last page, and None in shapes without a cursor."""
     shape: str = "openrouter"
     """The page's shape, which determines how the next page is requested."""
 
     def after(self, query: Query) -> Query | None:
         """Return the query for the next page; None on the last page."""
-        if not self.has_more and self.cursor is None:
+        if not self.has_more and not (self.cursor or "").strip():
             return None
-        name, value = {
-            "openai": ("after", self.last_id),
-            "anthropic": ("after_id", self.last_id),
-        }.get(self.shape, ("cursor", self.cursor))
+        if self.shape == "openai":
+            name, value = "after", self.last_id
+        elif self.shape == "anthropic":
+            by_id = self.cursor is None
+            name, value = ("after_id", self.last_id) if by_id else ("page", self.cursor)
+        else:
+            name, value = "cursor", self.cursor
         if value is None:
             msg = f"the service announced more files, but sent no {name} to request them with"
             raise PaginationError(msg)
-        rest = {k: v for k, v in query.items() if k not in {"cursor", "after", "after_id"}}
-        return {**rest, name: value}
+        rest = {k: v for k, v in query.items() if k not in {"cursor", "after", "after_id", "page"}}
+        return {**rest, name: value} if value.strip() else None
 
 
 @frozen(kw_only=True)
-class _OffsetPage(Model, Generic[Row]):
+class OffsetPage(Model, Generic[Row]):
+    """One page of a list that is requested by the number of rows to skip."""
+
     data: Sequence[Row]
     total_count: int
 
@@ -246,7 +251,7 @@ class Workspace(Model):
 
 
 @frozen(kw_only=True)
-class WorkspacePage(_OffsetPage[Workspace]):
+class WorkspacePage(OffsetPage[Workspace]):
     """One page of workspaces."""
 
     data: Sequence[Workspace]
@@ -302,7 +307,7 @@ class WorkspaceMember(Model):
 
 
 @frozen(kw_only=True)
-class WorkspaceMemberPage(_OffsetPage[WorkspaceMember]):
+class WorkspaceMemberPage(OffsetPage[WorkspaceMember]):
     """One page of members."""
 
     data: Sequence[WorkspaceMember]

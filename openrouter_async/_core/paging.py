@@ -1,11 +1,14 @@
 """The paginator of every list: each page returns the query for the next one."""
 
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from attrs import Factory, define, evolve
+
 from ..errors import InvalidRequestError, PaginationError
-from ..models import Query
+from ..models import OffsetPage, Query
 
 __all__ = ["Page", "PageT", "Pager", "RowT", "check_limit"]
 
@@ -14,6 +17,8 @@ PageT = TypeVar("PageT", bound="Page[Any]")
 RowT = TypeVar("RowT")
 
 _MAX_EMPTY_PAGES: Final = 100
+_MAX_LIMIT: Final = 100
+"""Rows per page of the lists that are paged by offset."""
 
 
 class Page(Protocol[Row_co]):
@@ -29,12 +34,76 @@ class Page(Protocol[Row_co]):
         ...
 
 
+@define
+class Position:
+    """How far a list that is paged by offset was read, while rows come and go.
+
+    When a row that was read is deleted, all rows after it move up, and the next offset would skip
+    as many; when one is inserted, they move down, and rows would come twice. So each request
+    begins with the last row of the page before. If it is there, or any other row that was read,
+    no row was skipped. If it is not, rows before it are gone, and the next request goes back: by as
+    many as the total has shrunk, or by a page. Rows that were read are left out of what is given.
+    """
+
+    offset: int
+    start: int
+    """The first offset, before which nothing is read."""
+    fetched: int = 0
+    """Pages."""
+    without_rows: int = 0
+    """Pages in a row that had no new row."""
+    is_last: bool = False
+    _seen: set[str] = Factory(set)
+    _size: int = 1
+    _total: int = 0
+    _overlaps: bool = False
+    """Whether the page at ``offset`` should begin with a row that was read."""
+    _end: float = math.inf
+    """Where a page was empty."""
+
+    def take(self, page: OffsetPage[Any]) -> tuple[Any, ...]:
+        """Return the new rows of the page at ``offset``, and move to the next."""
+        rows, shrunk = page.data, self._total - page.total_count
+        self._total = page.total_count
+        self.fetched += 1
+        if not rows:
+            self._end = min(self._end, self.offset)
+        known = bool(rows) and rows[0].id in self._seen
+        if self.offset > self.start and (not known if self._overlaps else shrunk > 0):
+            self._overlaps = True
+            self.offset = max(self.start, self.offset - (shrunk if shrunk > 0 else self._size))
+            self.without_rows += 1
+            return ()
+        new = tuple(row for row in rows if row.id not in self._seen)
+        self._seen.update(row.id for row in new)
+        self.without_rows = 0 if new else self.without_rows + 1
+        self._size = max(len(rows), 1)
+        end = self.offset + len(rows)
+        self.is_last = not rows or end >= min(self._total, self._end)
+        # Of a page of one row, there would be no progress.
+        self._overlaps = len(rows) > 1
+        self.offset = end - self._overlaps
+        return new
+
+    def query(self, query: Query) -> Query:
+        """Return the query for the page at ``offset``."""
+        limit = query.get("limit")
+        # One more than asked for, as the first row was read before.
+        more = {} if limit is None else {"limit": min(int(limit) + 1, _MAX_LIMIT)}
+        return {**query, "offset": self.offset, **more}
+
+
 class Pager(Generic[PageT, RowT]):
     """A list that is fetched as it is read.
 
     ``async for row in pager`` yields every row, ``async for page in pager.pages()`` every page,
     and ``await pager`` returns the first page only. Nothing is sent before one of these, and
     each starts again from the first page.
+
+    Rows may be deleted and added while a list is read: each row that is there from the beginning
+    to the end is visited exactly once, as long as the service keeps their order. Whether rows that
+    are added meanwhile are visited depends on where they stand. With ``offset=``, rows that
+    are deleted before that place may hide as many after it.
 
     Example:
         ```python
@@ -65,22 +134,46 @@ class Pager(Generic[PageT, RowT]):
         return await self._fetch(self._query)
 
     async def pages(self) -> AsyncGenerator[PageT, None]:
-        """Yield the requested page and all pages after it."""
-        query: Query | None = self._query
-        seen: set[frozenset[tuple[str, str | int]]] = set()
+        """Yield the requested page and all pages after it; of a moving list without repetitions."""
+        page = await self._fetch(self._query)
+        follow = self._by_offset if isinstance(page, OffsetPage) else self._by_successor
+        async with aclosing(follow(page)) as pages:
+            async for page in pages:
+                yield page
+
+    async def _by_successor(self, page: PageT) -> AsyncGenerator[PageT, None]:
+        query = self._query
+        seen = {frozenset(query.items())}
         empty = 0
-        while query is not None:
-            page = await self._fetch(query)
-            seen.add(frozenset(query.items()))
+        while True:
             empty = 0 if page.data else empty + 1
             yield page
-            query = page.after(query)
-            if query is not None and frozenset(query.items()) in seen:
+            successor = page.after(query)
+            if successor is None:
+                return
+            query = successor
+            if frozenset(query.items()) in seen:
                 msg = f"the service named the same next page twice: {dict(query)!s:.100}"
                 raise PaginationError(msg)
             if empty >= _MAX_EMPTY_PAGES:
                 msg = f"the service sent {empty} empty pages in a row and announced more"
                 raise PaginationError(msg)
+            seen.add(frozenset(query.items()))
+            page = await self._fetch(query)
+
+    async def _by_offset(self, page: Any) -> AsyncGenerator[Any, None]:  # noqa: ANN401 - an OffsetPage
+        start = int(self._query.get("offset", 0))
+        position = Position(offset=start, start=start)
+        while True:
+            new = position.take(page)
+            if new or position.fetched == 1:
+                yield evolve(page, data=new) if len(new) < len(page.data) else page
+            if position.is_last:
+                return
+            if position.without_rows >= _MAX_EMPTY_PAGES:
+                msg = f"the service sent {position.without_rows} pages in a row without new rows"
+                raise PaginationError(msg)
+            page = await self._fetch(position.query(self._query))
 
     async def __aiter__(self) -> AsyncGenerator[RowT, None]:
         async with aclosing(self.pages()) as pages:

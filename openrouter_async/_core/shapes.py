@@ -74,12 +74,17 @@ def _reshape_file(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reshape_page(payload: dict[str, Any]) -> dict[str, Any]:
-    """Add ``_shape`` to a page that does not name its shape."""
-    if "_shape" in payload or "cursor" in payload:
-        return payload
-    if payload.get("object") == "list":
-        return {**payload, "_shape": "openai"}
-    return {**payload, "_shape": "anthropic"}
+    """Add ``_shape`` and ``has_more`` to a page without them; ``next_page`` is a cursor."""
+    page = {**payload}
+    if "next_page" in page and "cursor" not in page:  # announced by Anthropic
+        page |= {"_shape": "anthropic", "cursor": page.pop("next_page")}
+    elif "_shape" not in page and "cursor" not in page:
+        page["_shape"] = "openai" if page.get("object") == "list" else "anthropic"
+    if page.get("has_more") is None:
+        # Where the last row's id is the cursor, only an empty page shows the end.
+        last = page.get("last_id") if page.get("data") else None
+        page["has_more"] = bool(page.get("cursor", last))
+    return page
 
 
 def _reshape_deletion(payload: dict[str, Any]) -> dict[str, Any]:
