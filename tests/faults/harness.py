@@ -17,6 +17,7 @@ from support.failures import shown, texts
 from support.samples import FILE
 
 from openrouter_async import AsyncOpenRouter, Hooks, RetryConfig, Timeout, errors
+from openrouter_async._http.pool import Pool
 
 from .faulty_server import CONTENT, FaultyServer
 
@@ -88,6 +89,13 @@ async def _ended_tasks(client, server):
     while (left := _running(client, server)) and time.monotonic() < end:
         await asyncio.sleep(0.005)
     return left
+
+
+def _pools(client):
+    connections = client.transport.connections
+    loops = tuple(connections._by_loop.values())
+    transports = [t for loop in loops for t in loop.by_proxy.values()]
+    return [transport for transport in transports if isinstance(transport, Pool)]
 
 
 # A run
@@ -192,6 +200,7 @@ class Harness:
             async with self.client_class(KEY, **options) as run.client:
                 await scenario(run)
                 tasks = await _ended_tasks(run.client, server)
+                assert all(pool._slots == len(pool._connections) for pool in _pools(run.client))
         finally:
             await server.aclose()
         return run, tasks
