@@ -1,8 +1,11 @@
 import json
+import os
 import re
 import signal
 import socket
 import time
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -114,6 +117,43 @@ def test_a_closed_stderr_does_not_stop_the_emulator(start):
         assert httpx.get(url).status_code == 404
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=10) == 0
+
+
+def test_the_containers_in_readme_reach_each_other(start, tmp_path, monkeypatch):
+    """The emulator with the arguments of the compose file, and a client with its environment."""
+    address = address_of_this_machine()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    command = re.search(r"exec openrouter-async (emulator .*)\"$", readme, re.MULTILINE)[1]
+    command = command.replace("/var/lib/openrouter", str(tmp_path / "data"))
+    process = start("-m", "openrouter_async", *command.split(), "--port", "0", "--json")
+    port = urlsplit(json.loads(process.stdout.readline())["base_url"]).port
+    environment = dict(
+        re.findall(r"^      (OPENROUTER_\w+): \"?([^\"\n]+)\"?$", readme, re.MULTILINE)
+    )
+    assert environment.keys() == {
+        "OPENROUTER_BASE_URL",
+        "OPENROUTER_API_KEY",
+        "OPENROUTER_ALLOW_INSECURE",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value.replace("openrouter:8787", f"{address}:{port}"))
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    with OpenRouter() as client:
+        assert client.files.upload(b"words", filename="a.txt").size_bytes == 5
+
+
+def address_of_this_machine():
+    """Return an address of this machine that is not a loopback one; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            address = probe.getsockname()[0]
+        except OSError:
+            address = "127.0.0.1"
+    if address.startswith("127."):
+        pytest.skip("this machine has no address that others could reach")
+    return address
 
 
 def test_data_directory_is_kept(start, tmp_path):

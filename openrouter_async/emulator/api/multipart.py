@@ -41,7 +41,7 @@ class PartReader:
 
     def __init__(self, content_type: str, fields: Collection[str] = ()) -> None:
         kind, options = parse_options_header(content_type)
-        if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        if kind.lower() != b"multipart/form-data" or not options.get(b"boundary"):
             raise ApiError(400, "Content-Type: must be multipart/form-data with a boundary")
         self._headers: list[tuple[bytes, bytes]] = []
         self._name = self._value = b""
