@@ -18,11 +18,11 @@ from attrs import evolve
 from ._content.names import FileSource, name_source
 from .client import AsyncOpenRouter
 from .errors import InvalidRequestError, OpenRouterError
+from .transfers.entries import Entry
 from .transfers.items import totals_of
 from .transfers.options import UploadManyOptions
 from .transfers.results import Outcome, Report, summarize
 from .transfers.sharding import shard
-from .transfers.tree import Entry
 
 __all__ = ["Cluster", "upload_many"]
 

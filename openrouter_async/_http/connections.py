@@ -171,6 +171,13 @@ class Connections:
             waiting=sum(pool.waiting for pool in stats),
         )
 
+    def close_idle(self) -> None:
+        """Close this event loop's connections that no call uses, for their file descriptors."""
+        if (transports := self._by_loop.get(asyncio.get_running_loop())) is not None:
+            for pool in transports.by_proxy.values():
+                if isinstance(pool, Pool):
+                    pool.close_idle()
+
     occupancy = pool_stats
     """Old name of `pool_stats`."""
 

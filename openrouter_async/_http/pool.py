@@ -252,6 +252,12 @@ class Pool(httpx.AsyncBaseTransport):
         finally:
             self._return(connection) if reusable else self._drop(connection)
 
+    def close_idle(self) -> None:
+        """Close the connections that no call uses."""
+        for idle in self._idle.values():
+            while idle:
+                self._drop(idle.pop())
+
     def abort(self) -> None:
         """Close all connections at once; running calls fail."""
         self._closed = True

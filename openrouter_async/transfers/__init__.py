@@ -25,6 +25,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .api import delete_many, download_many, upload_many, upload_tree
+from .entries import Entry
 from .options import BulkOptions, UploadManyOptions
 from .results import OnProgress, Outcome, Report, Status, TransferProgress
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from .preflight import find_problems
     from .progress import rich_progress, tqdm_progress
     from .sharding import shard
-    from .tree import Entry, walk
+    from .tree import walk
 
 __all__ = [
     "BulkOptions",
@@ -58,7 +59,6 @@ __all__ = [
 
 # Imported at first use: most programs that import the package need none of these.
 _LAZY = {
-    "Entry": "tree",
     "find_problems": "preflight",
     "matcher": "globs",
     "rich_progress": "progress",

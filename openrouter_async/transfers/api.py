@@ -4,7 +4,7 @@ Their implementations are imported by the first call, as they would add a tenth 
 import time.
 """
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from functools import partial
 from os import PathLike
 from typing import Unpack
@@ -117,13 +117,18 @@ async def upload_tree(
     entries = partial(
         walk,
         root,
-        include=include if isinstance(include, str) else list(include),
-        exclude=exclude if isinstance(exclude, str) else list(exclude),
+        include=_reusable(include),
+        exclude=_reusable(exclude),
         prefix=prefix,
         follow_symlinks=follow_symlinks,
         hidden=hidden,
     )
     return await upload_entries(transport, entries, options)
+
+
+def _reusable(patterns: str | Iterable[str]) -> str | Iterable[str]:
+    # The folder may be walked twice; `walk` refuses what is not iterable.
+    return list(patterns) if isinstance(patterns, Iterator) else patterns
 
 
 def download_many(

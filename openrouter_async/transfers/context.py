@@ -16,7 +16,7 @@ from .options import BulkOptions, OnError
 from .results import OnProgress
 from .throttle import Throttle
 
-__all__ = ["RunContext", "Scope", "prepare_run"]
+__all__ = ["RunContext", "Scope", "check_flags", "prepare_run"]
 
 _BULK_ONLY: Final = BulkOptions.__annotations__.keys() - CallOptions.__annotations__.keys()
 
@@ -64,6 +64,7 @@ def prepare_run(transport: AsyncTransport, totals: Totals, options: BulkOptions)
     if not (progress is None or callable(progress)):
         msg = f"progress must be a function of a TransferProgress, not {progress!r:.100}"
         raise InvalidRequestError(msg)
+    check_flags(adaptive=options.get("adaptive", True))
     call_options: Any = {key: value for key, value in options.items() if key not in _BULK_ONLY}
     settings = transport.settings.merged(call_options)
     throttle = Throttle(
@@ -89,6 +90,18 @@ def prepare_run(transport: AsyncTransport, totals: Totals, options: BulkOptions)
         reading=reading,
         callback_errors=callback_errors,
     )
+
+
+def check_flags(**flags: object) -> None:
+    """Check that options are bools; a string such as "no" would count as true.
+
+    Raises:
+        InvalidRequestError: One is of another type.
+    """
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            msg = f"{name} must be True or False, not {value!r:.100}"
+            raise InvalidRequestError(msg)
 
 
 def _watched(hooks: Hooks, errors: list[Exception]) -> Hooks:

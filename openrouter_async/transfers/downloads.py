@@ -12,7 +12,7 @@ from .._content.threads import run_in_thread
 from .._core.transport import AsyncTransport
 from ..errors import DownloadTargetError, OpenRouterError
 from ..operations.files import download_into, retrieve_file
-from .context import RunContext, prepare_run
+from .context import RunContext, check_flags, prepare_run
 from .engine import Result, Run
 from .items import Item, pull_files, stored_file, totals_of
 from .options import BulkOptions, Files
@@ -32,6 +32,7 @@ def start_downloads(
     overwrite: bool,
 ) -> AsyncGenerator[Outcome, None]:
     """Check the arguments of `download_many`, and return its outcomes."""
+    check_flags(overwrite=overwrite)
     context = prepare_run(transport, totals_of(files, "file ids"), options)
     run = _DownloadRun(context, files, Path(directory), overwrite=overwrite)
     return Outcomes(run.outcomes(), context.reading)
@@ -64,13 +65,13 @@ class _DownloadRun(Run):
 
     async def _download(self, item: Item) -> Outcome:
         file_id, file = stored_file(item.source)
-        if not self._ids.add(file_id):
+        if not (item.repeats or self._ids.add(file_id)):
             return item.outcome("skipped", reason="the same file came before", file=file)
         if file is None:
             file = await retrieve_file(self._context.transport, file_id, **self._context.scope)
         item.size = file.size_bytes
         path = self._directory.joinpath(*(base_name(part) for part in file.filename.split("/")))
-        if not self._paths.add(normalize("NFC", str(path))):
+        if not self._paths.add(normalize("NFC", str(path))) and not item.repeats:
             msg = f"another file in this run has the same name: {file.filename!r:.100}"
             raise DownloadTargetError(msg)
         if await run_in_thread(_write_error, self._is_complete, path, file.size_bytes):

@@ -23,8 +23,10 @@ come again, for a retry at the end of the run: then `Run._handle` returns None t
 """
 
 import asyncio
+import errno
 import json
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Iterable
@@ -34,6 +36,8 @@ from .._core.hooks import notify
 from .._workers import wait_all
 from ..errors import (
     ClientClosedError,
+    ConnectionFailedError,
+    DownloadTargetError,
     ForbiddenResponseError,
     MissingAPIKeyError,
     NoAnswerError,
@@ -43,6 +47,7 @@ from ..errors import (
     TLSError,
     TransferStoppedError,
     UnauthorizedResponseError,
+    UploadSourceError,
 )
 from .context import RunContext
 from .items import Item, current_item
@@ -65,6 +70,11 @@ _FATAL_RESPONSES: Final = (
 
 _MAX_UNREACHABLE: Final = 30.0
 """Seconds without any contact to the service that stop a run: it would only crawl on."""
+
+_MAX_REPEATS: Final = 60
+"""Times that an item waits for a file descriptor: about 40 seconds."""
+
+_SHORTAGES: Final = tuple(os.strerror(number) for number in (errno.EMFILE, errno.ENFILE))
 
 _NOT_TRANSFERRED: Final = frozenset({"failed", "unknown", "skipped"})
 
@@ -95,6 +105,7 @@ class Run:
         self._puller: asyncio.Task[None] | None = None
         self._active = 0
         self._idle = asyncio.Event()
+        self._is_short = False
         self._started = time.monotonic()
         self._counts: Counter[Status] = Counter()
         self._bytes_done = 0
@@ -215,18 +226,44 @@ class Run:
 
     async def _process(self, item: Item) -> Result | None:
         """Process one item at the throttle's pace; None if it will be retried."""
-        async with self._context.throttle.slot(lambda: item.size):
-            if self._stop_reason is not None:
-                return self._not_started(item)
-            item.started = item.started or time.monotonic()
-            token = current_item.set(item)
-            try:
-                result = await self._handle(item)
-            finally:
-                current_item.reset(token)
-        if result is not None and result.outcome.error is not None:
-            self._check_for_fatal(result.outcome.error)
+        throttle = self._context.throttle
+        while True:
+            async with throttle.slot(lambda: item.size):
+                if self._stop_reason is not None:
+                    return self._not_started(item)
+                decreases = throttle.decreases
+                result = await self._handle_as_current(item)
+            error = result and result.outcome.error
+            if not (_is_shortage(error) and self._may_repeat(item)):
+                break
+            self._note_shortage(decreases)
+            item.repeats += 1
+            await asyncio.sleep(min(1.0, 0.02 * item.repeats))
+        if error is not None:
+            self._check_for_fatal(error)
         return result
+
+    async def _handle_as_current(self, item: Item) -> Result | None:
+        item.started = item.started or time.monotonic()
+        token = current_item.set(item)
+        try:
+            return await self._handle(item)
+        finally:
+            current_item.reset(token)
+
+    def _may_repeat(self, item: Item) -> bool:
+        is_final = getattr(item.source, "error", None) is not None  # a walk has waited, too
+        return item.repeats < _MAX_REPEATS and not is_final and self._stop_reason is None
+
+    def _note_shortage(self, decreases: int) -> None:
+        """Go on with fewer items at once."""
+        self._context.transport.connections.close_idle()
+        if self._context.throttle.note_shortage(decreases) and not self._is_short:
+            self._is_short = True
+            logger.warning(
+                "no more files or connections can be opened (see ulimit -n): the run goes on with"
+                " fewer items at once"
+            )
 
     def _check_for_fatal(self, error: OpenRouterError) -> None:
         """Stop the run if the error ends it."""
@@ -284,6 +321,13 @@ class Run:
         except Exception as error:
             self._context.callback_errors.append(error)
             raise
+
+
+def _is_shortage(error: OpenRouterError | None) -> bool:
+    """Whether there was no file descriptor left for a file or a connection; nothing was sent."""
+    # By the text, as a connection's error does not keep its cause.
+    unsent = isinstance(error, UploadSourceError | DownloadTargetError | ConnectionFailedError)
+    return unsent and any(shortage in str(error) for shortage in _SHORTAGES)
 
 
 def _is_fatal(error: OpenRouterError) -> bool:

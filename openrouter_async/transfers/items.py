@@ -1,9 +1,17 @@
 """Items of a bulk run: pulling them from the caller's iterable, and keeping count for each."""
 
+import io
 import os
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import aclosing
 from contextvars import ContextVar
 from functools import partial
@@ -30,6 +38,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+# A mapping or a binary file is one source, although it can be iterated.
+_SINGLE: Final = (str, bytes, bytearray, memoryview, Mapping, io.RawIOBase, io.BufferedIOBase)
 _ID: Final = re.compile(r"[\w-]{1,256}", re.ASCII)
 
 
@@ -43,6 +53,8 @@ class Item:
     started: float | None = None
     """When its processing first started, by the monotonic clock."""
     attempts: int = 0
+    repeats: int = 0
+    """How often it was processed again, as there were no file descriptors left for it."""
     bytes_done: int = 0
     """The most bytes of it that one attempt has transferred."""
 
@@ -94,13 +106,13 @@ def totals_of(items: object, expected: str, path_hint: str = "") -> Totals:
     Raises:
         InvalidRequestError: Not an iterable of items (a single path or string was passed).
     """
-    is_single = isinstance(items, str | bytes | bytearray | memoryview)
+    is_single = isinstance(items, _SINGLE)
     if is_single or not isinstance(items, Iterable | AsyncIterable):
         hint = isinstance(items, str | os.PathLike) and path_hint
         instead = f"; for a folder use {hint}({str(items)!r:.100})" if hint else ""
         msg = f"expected a list of {expected}, got {items!r:.100}{instead}"
         raise InvalidRequestError(msg)
-    return Totals(len(items) if isinstance(items, list | tuple) else None)
+    return Totals(len(items) if isinstance(items, Collection) else None)
 
 
 async def pull(items: Iterable[T] | AsyncIterable[T], at_once: int = 1) -> AsyncGenerator[T, None]:

@@ -2,16 +2,14 @@
 
 from collections.abc import AsyncIterable, Callable, Iterable
 from os import PathLike
-from typing import TYPE_CHECKING, Literal, TypeAlias, Union
+from typing import Literal, TypeAlias
 
 from .._content.names import FileSource
 from .._core.options import CallOptions
 from ..models import FileMetadata
 from ..operations.files import FileProvider
+from .entries import Entry
 from .results import OnProgress
-
-if TYPE_CHECKING:
-    from .tree import Entry
 
 __all__ = [
     "BulkOptions",
@@ -22,7 +20,7 @@ __all__ = [
     "UploadManyOptions",
 ]
 
-Source: TypeAlias = Union[FileSource, "Entry"]
+Source: TypeAlias = FileSource | Entry
 
 Sources: TypeAlias = Iterable[Source] | AsyncIterable[Source]
 

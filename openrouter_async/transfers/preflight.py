@@ -22,7 +22,7 @@ from .._content.names import (
 from .._content.readers import is_async
 from .._content.sources import check_file_size
 from ..errors import InvalidRequestError, OpenRouterError, UploadSourceError
-from .tree import Entry
+from .entries import Entry
 
 __all__ = ["find_problems"]
 

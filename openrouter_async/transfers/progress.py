@@ -130,11 +130,15 @@ def tqdm_progress(bar: _TqdmBar) -> OnProgress:
 class _TqdmDisplay:
     def __init__(self, bar: _TqdmBar) -> None:
         self._bar = bar
-        self._in_bytes = str(bar.unit).endswith("B")
-        self._sets_total = bar.total is None
+        # A bar that is off has hardly any attributes.
+        self._is_off = bool(getattr(bar, "disable", False))
+        self._in_bytes = not self._is_off and str(bar.unit).endswith("B")
+        self._sets_total = not self._is_off and bar.total is None
         self._done = 0
 
     def __call__(self, event: TransferProgress) -> None:
+        if self._is_off:
+            return
         done, total = _count(event, in_bytes=self._in_bytes)
         if self._sets_total and total is not None:
             self._bar.total = total

@@ -9,7 +9,7 @@ from unicodedata import normalize
 from .._content.names import name_source
 from ..errors import InvalidRequestError
 from ..models import FileMetadata
-from .tree import Entry
+from .entries import Entry
 
 __all__ = ["shard"]
 

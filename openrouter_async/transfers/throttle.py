@@ -1,6 +1,6 @@
 """The pace of a bulk run: items at once, pauses that all workers share, and a budget of retries.
 
-Three mechanisms work together, all of them through hooks, so that everything the transport sends
+Four mechanisms work together, all of them through hooks, so that everything the transport sends
 is paced and no worker has to know about it:
 
 - `SlotLimiter` with `AdaptiveLimit`: at most ``limit`` items run at once. The limit halves when
@@ -9,6 +9,8 @@ is paced and no worker has to know about it:
   to others while it waits for a retry.
 - `PauseGate`: a ``Retry-After`` for one request is meant for all of them. After the pause,
   requests start one by one at shrinking intervals: all at once they would be throttled again.
+- A process has a limit of open files. Where an item or a connection finds none left, that is the
+  same kind of news, except that it lasts: the limit halves for good.
 - `RetryBudget`: a token bucket. In an outage, sixteen workers that retry on their own schedules
   would be a storm; with a budget for all of them they retry at most ``capacity`` times in 10 s.
 
@@ -109,6 +111,16 @@ class AdaptiveLimit:
         if self._adaptive and decreases == self.decreases:
             self._decrease(_THROTTLED_FACTOR)
             self._responses = self._slow = 0
+
+    def lower(self, decreases: int) -> bool:
+        """Halve the limit for good, at most once for all that started under the same limit."""
+        if decreases != self.decreases:
+            return False
+        self._decrease(_THROTTLED_FACTOR)
+        self._maximum = max(1, int(self.value))
+        self.value = float(self._maximum)
+        self._responses = self._slow = 0
+        return True
 
     def _decrease(self, factor: float) -> None:
         self.value = max(1.0, self.value * factor)
@@ -337,6 +349,15 @@ class Throttle:
                 self.note_contact()
             elif self._unreachable_since is None:
                 self._unreachable_since = _now()
+
+    @property
+    def decreases(self) -> int:
+        """How often the limit was lowered."""
+        return self._limit.decreases
+
+    def note_shortage(self, decreases: int) -> bool:
+        """Let fewer items run, as there are no more file descriptors; False if it is known."""
+        return self._limit.lower(decreases)
 
     def note_contact(self) -> None:
         """Take note that the service is reachable: a response came, or it took content."""

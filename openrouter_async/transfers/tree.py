@@ -7,8 +7,10 @@ are checked against the folders on the stack; and whatever cannot be read become
 error, so that one bad file does not end the walk.
 """
 
+import errno
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -17,7 +19,8 @@ from typing import Any, Final
 from attrs import frozen
 
 from .._content.names import check_filename
-from ..errors import InvalidRequestError, OpenRouterError, UploadSourceError
+from ..errors import InvalidRequestError, UploadSourceError
+from .entries import Entry
 from .globs import Matches, matcher
 
 __all__ = ["HIDDEN", "Entry", "check_prefix", "walk"]
@@ -25,31 +28,8 @@ __all__ = ["HIDDEN", "Entry", "check_prefix", "walk"]
 HIDDEN: Final = "hidden, and hidden is off"
 _NOT_FOLLOWED: Final = "a symbolic link, and follow_symlinks is off"
 _NOT_REGULAR: Final = "not a regular file"
-
-
-@frozen(kw_only=True)
-class Entry:
-    """One file, link or unreadable folder that a walk has found.
-
-    Example:
-        ```python
-        from openrouter_async.transfers import walk
-
-        for entry in walk("docs"):
-            print(entry.filename, entry.size, entry.reason or entry.error)
-        ```
-    """
-
-    path: Path
-    """The root as it was passed in, joined with the path below it."""
-    filename: str
-    """Name to store it under, with slashes between its parts."""
-    size: int | None = None
-    """Size in bytes at the time of the walk."""
-    reason: str | None = None
-    """Why it is not uploaded."""
-    error: OpenRouterError | None = None
-    """Why it cannot be uploaded, or why a folder could not be entered."""
+_SCAN_TRIES: Final = 100
+_SCAN_WAIT: Final = 0.1
 
 
 def walk(
@@ -223,7 +203,7 @@ class _Walk:
         if any(folder.identity == identity for folder in stack):
             msg = f"{path!r} is a link to a folder that contains it"
             raise UploadSourceError(msg)
-        with os.scandir(path) as found:
+        with _scan(path) as found:
             remaining = sorted(found, key=attrgetter("name"), reverse=True)
         return _Folder(full_name, identity, remaining)
 
@@ -235,6 +215,18 @@ class _Walk:
 
     def _entry(self, path: str, name: str, **found: Any) -> Entry:  # noqa: ANN401
         return Entry(path=Path(path), filename=(self.prefix + name).removesuffix("/"), **found)
+
+
+def _scan(path: str) -> "os._ScandirIterator[str]":
+    """Return the folder's entries, waiting while the process has too many files open."""
+    for _ in range(_SCAN_TRIES):
+        try:
+            return os.scandir(path)
+        except OSError as error:
+            if error.errno not in {errno.EMFILE, errno.ENFILE}:
+                raise
+        time.sleep(_SCAN_WAIT)
+    return os.scandir(path)
 
 
 def _is_folder(found: os.DirEntry[str]) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -11,14 +12,15 @@ from attrs import define, evolve
 
 from .._content.names import FileContent, FileSource, NamedSource, check_filename, name_source
 from .._core.uploads_seen import UploadKey, key_of
-from ..errors import InvalidRequestError, OpenRouterError
+from ..errors import InvalidRequestError, OpenRouterError, UploadSourceError
 from ..models import FileMetadata
+from .entries import Entry
 from .items import Item
 from .journal import Journal, JournalEntry
-from .tree import Entry
 
 __all__ = ["SourceExaminer", "UploadItem", "with_prefix"]
 
+_PATTERN: Final = re.compile(r"[*?\[]")
 _RESENDABLE: Final = (str, os.PathLike, bytes, bytearray, memoryview, list, tuple)
 
 
@@ -83,6 +85,8 @@ class SourceExaminer:
             OpenRouterError: The source cannot be uploaded.
             OSError: The source cannot be read.
         """
+        if isinstance(item.source, str | os.PathLike):
+            _check_is_no_pattern(Path(item.source))
         source = with_prefix(item.source, self._prefix)
         if isinstance(source, Entry):
             if source.error:
@@ -136,6 +140,15 @@ class SourceExaminer:
             entry, item.lost_since = min(pending, key=lambda k: k[0].mtime_ns != own.mtime_ns)
             # With its time, by which it is recorded as finished.
             item.entry = evolve(own, mtime_ns=entry.mtime_ns)
+
+
+def _check_is_no_pattern(path: Path) -> None:
+    if _PATTERN.search(str(path)) and not os.path.lexists(path):
+        msg = (
+            f"no file has the name {str(path)!r:.100}, and patterns are not expanded:"
+            " pass Path('.').glob(…), or use upload_tree('.', include=…)"
+        )
+        raise UploadSourceError(msg)
 
 
 def _size_in_memory(content: FileContent) -> int | None:

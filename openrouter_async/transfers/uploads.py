@@ -29,8 +29,9 @@ from ..errors import (
     UploadSourceError,
 )
 from ..operations.files import list_files, upload_file
-from .context import RunContext, prepare_run
+from .context import RunContext, check_flags, prepare_run
 from .engine import Result, Run
+from .entries import Entry
 from .items import Item, Totals, pull, pull_in_thread, totals_of
 from .journal import Destination, Journal
 from .lost_uploads import LostUploads, is_slow, may_be_stored
@@ -39,7 +40,7 @@ from .outcomes import Outcomes
 from .preflight import find_problems
 from .results import Outcome, Report, summarize
 from .table import Seen
-from .tree import Entry, check_prefix
+from .tree import check_prefix
 from .upload_items import SourceExaminer, UploadItem, with_prefix
 
 __all__ = ["start_uploads", "upload_entries"]
@@ -98,6 +99,7 @@ def _start(
     options: UploadManyOptions,
 ) -> AsyncGenerator[Outcome, None]:
     prefix = check_prefix(prefix)
+    check_flags(check=options.get("check", False), checksum=options.get("checksum", False))
     bulk: Any = {key: value for key, value in options.items() if key not in _UPLOAD_ONLY}
     context = prepare_run(transport, totals, bulk)
     return Outcomes(_outcomes(context, sources, prefix, options), context.reading)
@@ -227,6 +229,8 @@ class _UploadRun(Run):
 
     async def _handle(self, item: Item) -> Result | None:
         assert isinstance(item, UploadItem)
+        if item.repeats:
+            item.rounds = min(item.rounds, 1)  # nothing was sent
         try:
             if item.rounds == 0:
                 await run_in_thread(read_error, self._examiner.examine, item)

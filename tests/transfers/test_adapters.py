@@ -1,7 +1,10 @@
 """Progress on rich and tqdm bars, driven with events of a run."""
 
 import io
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -220,3 +223,30 @@ def test_bars_never_move_backwards(counts, seed):
         assert now.keys() >= highest.keys()
         highest = now
     bar.close()
+
+
+@pytest.mark.parametrize("total", [None, 5])
+def test_a_tqdm_bar_that_is_off_shows_nothing(total):
+    """As TQDM_DISABLE=1 or a pipe turns it off; it has hardly any attributes then."""
+    with tqdm(unit="B", total=total, disable=True) as bar:
+        show = tqdm_progress(bar)
+        show(START)
+        show(done(evolve(START, items_done=1, bytes_done=100)))
+    assert bar.n == 0
+
+
+def test_tqdm_is_off_by_its_environment_variable():
+    """It is read when tqdm is imported."""
+    code = (
+        "from tqdm import tqdm; from openrouter_async.transfers import tqdm_progress\n"
+        "tqdm_progress(tqdm(unit='B'))"
+    )
+    environment = {**os.environ, "TQDM_DISABLE": "1"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_a_rich_display_that_is_off_shows_nothing():
+    """It takes the calls."""
+    show = rich_progress(Progress(disable=True))
+    show(START)
+    show(done(evolve(START, items_done=1, bytes_done=100)))

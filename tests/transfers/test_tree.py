@@ -1,5 +1,6 @@
 """Walking a folder: its files one by one."""
 
+import errno
 import itertools
 import os
 import pickle
@@ -509,3 +510,21 @@ def test_many_files_are_found_quickly_and_in_little_memory(tmp_path):
         [tracemalloc.Filter(inclusive=True, filename_pattern=_tree.__file__)]
     )
     assert 0 < sum(trace.size for trace in ours.traces) < 200_000
+
+
+def test_a_folder_is_read_when_files_can_be_opened_again(tmp_path, monkeypatch):
+    """A process that has too many of them open closes some soon."""
+    plant(tmp_path, "a/b.txt")
+    scandir, left = os.scandir, 3
+
+    def short(path):
+        nonlocal left
+        if str(path).endswith("a") and (left := left - 1) >= 0:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return scandir(path)
+
+    monkeypatch.setattr(_tree, "_SCAN_WAIT", 0.001)
+    monkeypatch.setattr(os, "scandir", short)
+    assert names(tmp_path) == ["a/b.txt"]
+    left = 1000
+    assert "Too many open files" in errors(tmp_path)["a"]

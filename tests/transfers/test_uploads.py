@@ -12,9 +12,11 @@ import socket
 import subprocess
 import sys
 import time
+import typing
 from collections import Counter
 from contextlib import aclosing
 
+import anyio
 import pytest
 from attrs import evolve
 
@@ -836,6 +838,7 @@ with OpenRouter({emulator.api_key!r}, server_url={emulator.base_url!r}) as clien
 async def test_a_run_logs_its_summary(client, emulator, tree, caplog):
     """In one line at INFO; and the reason if it was stopped."""
     caplog.set_level("INFO", logger="openrouter_async")
+    caplog.set_level("WARNING", logger="openrouter_async.emulator")
     await gathered(client.files.upload_many([*tree(*numbered(3)), "missing"]))
     assert [r.getMessage().partition(" in ")[0] for r in caplog.records] == [
         "bulk run over: 1 failed, 3 uploaded; 60 bytes"
@@ -1043,3 +1046,144 @@ async def test_a_run_has_one_reader(emulator, tree):
             await run.athrow(KeyError(1))
         with pytest.raises(StopAsyncIteration):
             await run.asend(None)
+
+
+# Arguments
+
+
+@pytest.mark.parametrize("name", ["adaptive", "check", "checksum"])
+async def test_an_option_that_is_not_a_bool_is_refused(make_client, name):
+    """A string such as "no" would count as true."""
+    async with make_client("sk-or-v1-key") as client:
+        with pytest.raises(errors.InvalidRequestError, match=f"{name} must be True or False"):
+            await gathered(client.files.upload_many([], **{name: "no"}))
+        with pytest.raises(errors.InvalidRequestError, match="overwrite must be"):
+            await gathered(client.files.download_many([], ".", overwrite="no"))
+
+
+async def test_what_is_one_source_is_no_list_of_sources(make_client, tmp_path):
+    """A mapping and a file can be iterated, but hold one."""
+    path = tmp_path / "a.pdf"
+    path.write_bytes(b"one\ntwo\n")
+    with path.open("rb") as file:
+        for one in ({"filename": "a.txt", "content": b"x"}, io.BytesIO(b"a"), file, "docs", path):
+            async with make_client("sk-or-v1-key") as client:
+                with pytest.raises(errors.InvalidRequestError, match="expected a list of paths"):
+                    await gathered(client.files.upload_many(one))
+
+
+@pytest.mark.parametrize("kind", [set, frozenset, dict.fromkeys, iter, tuple])
+async def test_the_number_of_items_is_known_of_every_collection(client, tree, kind):
+    """Not of an iterator."""
+    paths, seen = kind(tree(*numbered(4))), []
+    paths = paths.keys() if isinstance(paths, dict) else paths
+    outcomes = await gathered(client.files.upload_many(paths, progress=seen.append))
+    assert len(outcomes) == 4
+    assert {event.items_total for event in seen} == {None if kind is iter else 4}
+
+
+@pytest.mark.parametrize("kind", [set, iter, tuple, " ".join])
+async def test_patterns_are_any_iterable(make_client, emulator, tree, kind):
+    """Even one that can be read once, though the folder is walked twice."""
+    tree("a.txt", "b.md")
+    async with make_client(emulator.api_key, server_url=emulator.base_url) as client:
+        report = await client.files.upload_tree(
+            tree.root, include=kind(["*.txt"]), progress=lambda _: None
+        )
+    assert report.counts["uploaded"] == 1
+
+
+async def test_a_number_as_a_pattern_is_refused(make_client, tree):
+    """In words."""
+    async with make_client("sk-or-v1-key") as client:
+        with pytest.raises(errors.InvalidRequestError, match="expected a pattern"):
+            await client.files.upload_tree(tree.root, exclude=5)
+
+
+async def test_a_pattern_among_the_sources_is_refused_in_words(client, tree):
+    """Only a shell expands it."""
+    (path,) = tree("a.txt")
+    (outcome,) = await gathered(client.files.upload_many([path.with_name("*.txt")]))
+    assert "patterns are not expanded" in str(outcome.error)
+
+
+@pytest.mark.parametrize("name", ["upload_many", "upload_tree", "download_many", "delete_many"])
+def test_type_hints_can_be_resolved(name):
+    """Frameworks read them at run time."""
+    hints = typing.get_type_hints(getattr(AsyncOpenRouter("sk-or-v1-key").files, name))
+    assert "return" in hints
+
+
+# Few resources
+
+SCRIPT = """
+import asyncio, logging, resource, sys
+from openrouter_async import AsyncOpenRouter, OpenRouter, errors
+
+logging.basicConfig(level="WARNING", stream=sys.stdout, format="log: %(message)s")
+{limit}
+options = dict(concurrency=64, journal={journal!r}, adaptive={adaptive})
+
+async def main():
+    async with AsyncOpenRouter({key!r}, server_url={url!r}, max_connections=64) as client:
+        return await client.files.upload_tree({root!r}, **options)
+
+def sync():
+    with OpenRouter({key!r}, server_url={url!r}, max_connections=64) as client:
+        return client.files.upload_tree({root!r}, **options)
+
+report = asyncio.run(main()) if {is_async} else sync()
+for problem in report.problems[:3]:
+    print(problem.error)
+print(dict(report.counts), report.stopped)
+"""
+
+
+async def run_script(emulator, tree, tmp_path, limit, *, is_async, adaptive=True):
+    """Upload a folder in a process with a limit, and return what it printed."""
+    code = SCRIPT.format(
+        limit=limit,
+        key=emulator.api_key,
+        url=emulator.base_url,
+        root=str(tree.root),
+        journal=str(tmp_path / "run.jsonl"),
+        is_async=is_async,
+        adaptive=adaptive,
+    )
+    process = await anyio.run_process([sys.executable, "-c", code], check=False)
+    return process.stdout.decode() + process.stderr.decode()
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "sync"])
+@pytest.mark.parametrize("size", [2000, 700_000])
+@pytest.mark.parametrize("adaptive", [True, False])
+async def test_a_run_goes_on_with_fewer_files_at_once_if_no_more_can_be_opened(
+    emulator, tree, tmp_path, is_async, size, adaptive
+):
+    """None fails, each is stored once, and the log says so once."""
+    count = 150 if size < 10_000 else 40
+    tree(*numbered(count), size=size)
+    limit = "resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))"
+    printed = await run_script(
+        emulator, tree, tmp_path, limit, is_async=is_async, adaptive=adaptive
+    )
+    assert f"{{'uploaded': {count}}} None" in printed, printed
+    assert printed.count("fewer items at once") == 1, printed
+    assert set(stored(emulator).values()) == {1}
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "sync"])
+async def test_a_tree_is_uploaded_without_any_more_threads(emulator, tree, tmp_path, is_async):
+    """Work that needs one is done in the event loop's."""
+    tree(*numbered(20))
+    limit = """
+import threading
+start, main = threading.Thread.start, threading.main_thread()
+def refuse(thread):
+    if thread.name == "openrouter_async worker":
+        raise RuntimeError("can't start new thread")
+    start(thread)
+threading.Thread.start = refuse
+"""
+    printed = await run_script(emulator, tree, tmp_path, limit, is_async=is_async)
+    assert "{'uploaded': 20} None" in printed, printed

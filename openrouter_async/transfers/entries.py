@@ -1,0 +1,34 @@
+"""`Entry`: what a walk yields, and uploads accept."""
+
+from pathlib import Path
+
+from attrs import frozen
+
+from ..errors import OpenRouterError
+
+__all__ = ["Entry"]
+
+
+@frozen(kw_only=True)
+class Entry:
+    """One file, link or unreadable folder that a walk has found.
+
+    Example:
+        ```python
+        from openrouter_async.transfers import walk
+
+        for entry in walk("docs"):
+            print(entry.filename, entry.size, entry.reason or entry.error)
+        ```
+    """
+
+    path: Path
+    """The root as it was passed in, joined with the path below it."""
+    filename: str
+    """Name to store it under, with slashes between its parts."""
+    size: int | None = None
+    """Size in bytes at the time of the walk."""
+    reason: str | None = None
+    """Why it is not uploaded."""
+    error: OpenRouterError | None = None
+    """Why it cannot be uploaded, or why a folder could not be entered."""
