@@ -8,6 +8,7 @@ is imported only here and in `fast_decode`.
 import functools
 import json
 import math
+from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast, get_origin
@@ -92,8 +93,8 @@ _JSON = json.JSONDecoder(parse_constant=_reject_constant, parse_float=_finite)
 
 
 def loads_stdlib(body: bytes) -> Any:  # noqa: ANN401
-    """Parse JSON as the standard library does; a byte order mark is skipped."""
-    return _JSON.decode(body.decode(json.detect_encoding(body)))
+    """Parse JSON in UTF-8 (RFC 8259, 8.1); a byte order mark is skipped."""
+    return _JSON.decode(body.removeprefix(BOM_UTF8).decode())
 
 
 loads: Callable[[bytes], Any] = loads_stdlib
