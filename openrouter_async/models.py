@@ -175,7 +175,20 @@ class FileDeleteResponse(Model):
 
 
 @frozen(kw_only=True)
-class FilePage(Model):
+class Rows(Model, Generic[Row]):
+    """A response with rows in ``data``: they can be iterated over and counted."""
+
+    data: Sequence[Row]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+@frozen(kw_only=True)
+class FilePage(Rows[FileMetadata]):
     """One page of files."""
 
     data: Sequence[FileMetadata]
@@ -206,10 +219,9 @@ class FilePage(Model):
 
 
 @frozen(kw_only=True)
-class OffsetPage(Model, Generic[Row]):
+class OffsetPage(Rows[Row]):
     """One page of a list that is requested by the number of rows to skip."""
 
-    data: Sequence[Row]
     total_count: int
 
     def after(self, query: Query) -> Query | None:
@@ -271,7 +283,7 @@ class WorkspaceBudget(Model):
 
 
 @frozen(kw_only=True)
-class ListWorkspaceBudgetsResponse(Model):
+class ListWorkspaceBudgetsResponse(Rows[WorkspaceBudget]):
     """All budgets of a workspace."""
 
     data: Sequence[WorkspaceBudget]
@@ -314,7 +326,7 @@ class WorkspaceMemberPage(OffsetPage[WorkspaceMember]):
 
 
 @frozen(kw_only=True)
-class BulkAddWorkspaceMembersResponse(Model):
+class BulkAddWorkspaceMembersResponse(Rows[WorkspaceMember]):
     """The memberships that were created or updated."""
 
     data: Sequence[WorkspaceMember]

@@ -152,3 +152,13 @@ def test_pydantic_reads_a_model_back():
     assert Record.model_validate_json(record.model_dump_json()) == record
     with pytest.raises(ValidationError, match="size_bytes"):
         Record(file={**FILE.to_dict(), "size_bytes": "1"})
+
+
+def test_the_rows_of_a_page_are_iterated_over_and_counted():
+    """As in a list."""
+    page = FilePage(data=(FILE, FILE), has_more=False)
+    assert len(page) == 2
+    assert list(page) == [FILE, FILE]
+    with_rows = [cls for cls in CLASSES if "data" in {f.name for f in attrs.fields(cls)}]
+    single = {models.GetWorkspaceBudgetResponse, models.UpsertWorkspaceBudgetResponse}
+    assert all(issubclass(cls, models.Rows) for cls in set(with_rows) - single)

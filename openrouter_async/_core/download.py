@@ -41,10 +41,18 @@ class Download:
         content_type: The response's media type, or None.
     """
 
-    def __init__(self, fetch: Fetch) -> None:
+    def __init__(self, fetch: Fetch, file_id: str = "") -> None:
         self._fetch = fetch
+        self._file_id = file_id
         self._response: Response | None = None
         self._started = False
+
+    def __repr__(self) -> str:
+        state = "not open"
+        if self._response:
+            state = "size unknown" if self.size is None else f"{self.size} bytes"
+            state += f", {self.content_type:.100}" if self.content_type else ""
+        return f"<{type(self).__name__} of {self._file_id!r:.100}: {state}>"
 
     async def __aenter__(self) -> Self:
         self._response = await self._fetch(_keep)

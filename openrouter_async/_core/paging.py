@@ -3,14 +3,14 @@
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from attrs import Factory, define, evolve
 
 from ..errors import InvalidRequestError, PaginationError
 from ..models import OffsetPage, Query
 
-__all__ = ["Page", "PageT", "Pager", "RowT", "check_limit"]
+__all__ = ["Page", "PageT", "Pager", "RowT", "check_limit", "no_attribute"]
 
 Row_co = TypeVar("Row_co", covariant=True)
 PageT = TypeVar("PageT", bound="Page[Any]")
@@ -126,6 +126,19 @@ class Pager(Generic[PageT, RowT]):
         self._fetch = fetch
         self._query: Query = {name: value for name, value in query.items() if value is not None}
 
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r:.100}" for name, value in self._query.items())
+        # Of a function inside of an operation's function, the name begins with the latter's.
+        of = getattr(self._fetch, "__qualname__", "").partition(".")[0]
+        return f"<{type(self).__name__} of {of}({given})>"
+
+    if not TYPE_CHECKING:  # to a type checker, it would make any name right
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+            raise AttributeError(
+                no_attribute(self, name, "await it for a page"), name=name, obj=self
+            )
+
     def __await__(self) -> Generator[object, None, PageT]:
         return self.page().__await__()
 
@@ -180,6 +193,12 @@ class Pager(Generic[PageT, RowT]):
             async for page in pages:
                 for row in page.data:
                     yield row
+
+
+def no_attribute(pager: object, name: str, advice: str) -> str:
+    """Return the message for an attribute that a pager does not have, but perhaps its pages."""
+    hint = "" if name.startswith("_") else f": {advice}, or iterate over it for all rows"
+    return f"{type(pager).__name__!r} object has no attribute {name!r}{hint}"
 
 
 def check_limit(limit: int | None, maximum: int) -> None:

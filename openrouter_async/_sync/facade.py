@@ -11,10 +11,21 @@ import contextlib
 import functools
 import types
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, get_origin, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Self,
+    TypeVar,
+    cast,
+    get_origin,
+    overload,
+)
 
 from .._core.download import Download
-from .._core.paging import Pager, PageT, RowT
+from .._core.paging import Pager, PageT, RowT, no_attribute
 from .._core.transport import AsyncTransport
 from ..errors import ClientClosedError
 from .docs import sync_doc
@@ -61,7 +72,7 @@ class Namespace(Generic[Mode]):
         self._portal = portal
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._transport!r}>"
+        return f"<{type(self).__name__} of {self._transport.settings.server_url}>"
 
 
 class _Method(Generic[P, A, B]):
@@ -179,6 +190,15 @@ class SyncPager(Generic[PageT, RowT]):
         self._portal = portal
         self._pager = pager
 
+    def __repr__(self) -> str:
+        return f"<Sync{repr(self._pager)[1:]}"
+
+    if not TYPE_CHECKING:  # to a type checker, it would make any name right
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+            advice = "call page() for a page"
+            raise AttributeError(no_attribute(self, name, advice), name=name, obj=self)
+
     def page(self) -> PageT:
         """Return the requested page alone."""
         return self._portal.call(self._pager.page)
@@ -207,6 +227,9 @@ class SyncDownload:
     def __init__(self, portal: Portal, download: Download) -> None:
         self._portal = portal
         self._download = download
+
+    def __repr__(self) -> str:
+        return f"<Sync{repr(self._download)[1:]}"
 
     def __enter__(self) -> Self:
         self._portal.call(self._download.__aenter__)

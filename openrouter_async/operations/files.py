@@ -365,7 +365,7 @@ def download_file(
             DOWNLOAD_FILE, {"file_id": file_id}, query=query, headers=_RAW, parse=parse
         )
 
-    return Download(fetch)
+    return Download(fetch, file_id)
 
 
 async def download_file_to(
