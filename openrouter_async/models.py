@@ -105,30 +105,15 @@ class Model:
         return json.dumps(self.to_dict())
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:  # noqa: ANN401
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_plain_validator_function(
-            cls._from_json_value,
-            serialization=core_schema.plain_serializer_function_ser_schema(cls.to_dict),
-        )
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> dict[str, Any]:  # noqa: ANN401
+        # What the functions of pydantic_core's ``core_schema`` return.
+        serialization = {"type": "function-plain", "function": cls.to_dict}
+        return {"type": "is-instance", "cls": cls, "serialization": serialization}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:  # noqa: ANN401
         names = [WIRE_NAMES.get(f.name, f.name) for f in fields(cls) if f.name != "extra"]
         return {"title": cls.__name__, "type": "object", "properties": {name: {} for name in names}}
-
-    @classmethod
-    def _from_json_value(cls, value: object) -> "Model":
-        from ._core.codec import DecodeError, decode
-
-        if isinstance(value, cls):
-            return value
-        try:
-            return decode(json.dumps(value).encode(), cls)
-        except DecodeError as error:
-            msg = f"{error.path}: {error}".removeprefix(": ")
-        raise ValueError(msg)
 
 
 def _to_json_value(value: object) -> object:
