@@ -31,6 +31,7 @@ import anyio
 from attrs import define, field, frozen
 
 from ..errors import ClientClosedError, ConnectionFailedError
+from .tracebacks import cut_internal_frames
 
 __all__ = ["Portal"]
 
@@ -145,11 +146,13 @@ class Portal:
             result = future.result()
         except concurrent.futures.CancelledError:
             raise ClientClosedError(_CLOSED) from None
-        except BaseException:
+        except BaseException as error:
             if not future.done():  # an interrupt, not a failure of the call
                 running.interrupt(future, tasks)
+            cut_internal_frames(error)
             raise
         if isinstance(result, _Raised):
+            cut_internal_frames(result.error)
             raise result.error
         return result
 
