@@ -32,7 +32,9 @@ INNER = {
     "limits",
     "to_json",
     "waited",
+    "with_key",
     "with_settings",
+    "within_total",
 }
 PROTOCOL = "openrouter_async.dask.Cluster."
 

@@ -387,7 +387,9 @@ WAYS = {
         call=lambda client: _all(client.files.upload_many([], journal="/dev/null")),
     ),
     errors.TransferStoppedError: once(
-        401, call=lambda client: _all(client.files.delete_many(["x"]))
+        401,
+        {"error": {"code": 401, "message": "no"}},
+        call=lambda client: _all(client.files.delete_many(["x"])),
     ),
     errors.DownloadTargetError: once(
         200, FILE, call=lambda client: client.files.download_to("x", "/dev/null")

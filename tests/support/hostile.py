@@ -52,6 +52,8 @@ SHARED = BulkOptions.__annotations__.keys() | UploadManyOptions.__annotations__.
 """What many operations take, which have one chunk of code look at it."""
 
 NEVER = {
+    "files.delete_many": {"files"},
+    "files.download_many": {"files"},
     "workspaces.create": {"slug"},
     "workspaces.update": {"slug"},
     "workspaces.get_budget": {"interval"},
