@@ -45,7 +45,9 @@ class Content(Protocol):
 class Target:
     """A file to download into: written under a temporary name beside it, then renamed.
 
-    With ``create_folder`` its folder is created, as soon as there is content to write.
+    With ``create_folder`` its folder is created, as soon as there is content to write. A symbolic
+    link that the caller names is followed; one that is met under a name of the service's is
+    replaced itself, as it may lead anywhere.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Target:
         progress: Progress | None,
         size: int | None = None,
         create_folder: bool = False,
+        follow_link: bool = True,
     ) -> None:
         """Set the path, and the content's size in bytes if its metadata is known."""
         self._path = path
@@ -65,6 +68,7 @@ class Target:
         self._overwrite = overwrite
         self._progress = progress
         self._create_folder = create_folder
+        self._follow_link = follow_link
         self._reported = 0
 
     async def check(self) -> None:
@@ -88,7 +92,7 @@ class Target:
             raise DownloadTargetError(msg)
         if not self._overwrite and os.path.lexists(self._path):
             raise _exists(self._path)
-        if self._path.is_symlink():
+        if self._follow_link and self._path.is_symlink():
             self._file = self._path.resolve()
         folder = self._file.parent
         if not folder.is_dir() and (folder.exists() or not self._create_folder):

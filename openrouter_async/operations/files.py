@@ -427,6 +427,7 @@ async def download_file_to(
         progress=progress,
         size=size,
         create_folder=directory is not None,
+        follow_link=directory is None,
     )
     transport = transport.with_options(**options)
     return await download_into(transport, file_id, target, workspace_id, provider)

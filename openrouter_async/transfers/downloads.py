@@ -81,6 +81,7 @@ class _DownloadRun(Run):
             overwrite=self._overwrite,
             progress=lambda done, _: self._report_bytes(item, done),
             size=file.size_bytes,
+            follow_link=False,
         )
         where = self._context.scope
         await download_into(
