@@ -101,6 +101,10 @@ class _Method(Generic[P, A, B]):
         self._function.__kwdefaults__ = function.__kwdefaults__
         self._function.__qualname__ = f"{owner.__name__.lower()}.{name}"
 
+    if TYPE_CHECKING:
+        # pyright compares a protocol's method with the reference itself, not with what it binds.
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> A: ...
+
     @overload
     def __get__(self, namespace: None, owner: object) -> Self: ...
     @overload
@@ -129,7 +133,7 @@ def _sync_method(bound: types.MethodType, sync_view: Any, portal: Portal) -> Cal
 @overload
 def method(
     function: Callable[Concatenate[AsyncTransport, P], Coroutine[Any, Any, T]],
-) -> _Method[P, Coroutine[Any, Any, T], T]: ...
+) -> _Method[P, types.CoroutineType[None, None, T], T]: ...
 @overload
 def method(
     function: Callable[Concatenate[AsyncTransport, P], Pager[PageT, RowT]],

@@ -4,8 +4,9 @@ Checked by ``mypy --strict`` and pyright, never run. An ignore that is no longer
 error itself, so the lines that hold one show that the mistake beside it is seen.
 """
 
+import asyncio
 from pathlib import Path
-from typing import assert_type
+from typing import Protocol, assert_type
 
 import aiohttp
 import anyio
@@ -91,6 +92,35 @@ def files_blocking(client: OpenRouter) -> None:
     assert_type(client.files.download_to("id", directory="."), Path)
     assert_type(client.with_options(timeout=3), OpenRouter)
     client.files.upload("a.pdf", bogus=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def together(client: AsyncOpenRouter) -> None:
+    file, space, deleted, page = await asyncio.gather(
+        client.files.retrieve("id"),
+        client.workspaces.get("w"),
+        client.files.delete("id"),
+        client.files.list().page(),
+    )
+    assert_type(file, FileMetadata)
+    assert_type(space, Workspace)
+    assert_type(deleted, FileDeleteResponse)
+    assert_type(page, FilePage)
+    assert_type([row for row in page], list[FileMetadata])  # noqa: C416
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(client.files.upload("a.pdf"))
+    assert_type(task.result(), FileMetadata)
+    assert_type(await asyncio.create_task(client.files.retrieve("id")), FileMetadata)
+    store: Store = client.files
+    assert_type(await store.retrieve("id"), FileMetadata)
+    print(client.files.list().data)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class Store(Protocol):
+    """What an application needs of a client, so that its tests can have another."""
+
+    async def retrieve(self, file_id: str) -> FileMetadata: ...
+
+    async def upload(self, file: str, *, filename: str | None = None) -> FileMetadata: ...
 
 
 async def workspaces_async(client: AsyncOpenRouter) -> None:
