@@ -26,7 +26,7 @@ def _route(request, path):
 def _body(request, path):
     rows = {
         "GET files": PAGE,
-        "GET files one": FILE,
+        "GET files one": FILE | {"size_bytes": len(CONTENT)},
         "DELETE files one": {"id": path[-1], "type": "file_deleted"},
         "GET files content": CONTENT,
         "GET workspaces": {"data": [WORKSPACE], "total_count": 1},
