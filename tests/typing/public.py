@@ -112,7 +112,7 @@ async def together(client: AsyncOpenRouter) -> None:
     assert_type(await asyncio.create_task(client.files.retrieve("id")), FileMetadata)
     store: Store = client.files
     assert_type(await store.retrieve("id"), FileMetadata)
-    print(client.files.list().data)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    _ = client.files.list().data  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Store(Protocol):
