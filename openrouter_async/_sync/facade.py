@@ -133,7 +133,7 @@ def _sync_method(bound: types.MethodType, sync_view: Any, portal: Portal) -> Cal
 @overload
 def method(
     function: Callable[Concatenate[AsyncTransport, P], Coroutine[Any, Any, T]],
-) -> _Method[P, types.CoroutineType[None, None, T], T]: ...
+) -> "_Method[P, types.CoroutineType[None, None, T], T]": ...
 @overload
 def method(
     function: Callable[Concatenate[AsyncTransport, P], Pager[PageT, RowT]],
