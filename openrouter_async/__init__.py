@@ -48,8 +48,14 @@ if TYPE_CHECKING:
     from .client import AsyncOpenRouter, OpenRouter
     from .errors import OpenRouterError
     from .models import FileMetadata, FilePage, Workspace, WorkspaceBudget, WorkspaceMember
-    from .operations.files import FileProvider
-    from .operations.workspaces import BudgetInterval, WorkspaceSettings
+    from .operations.files import FileOrder, FileProvider, FilePurpose, FileShape
+    from .operations.workspaces import (
+        BudgetInterval,
+        MemberRole,
+        ProviderSort,
+        ServerTool,
+        WorkspaceSettings,
+    )
 
 __all__ = [
     "UNSET",
@@ -62,22 +68,28 @@ __all__ = [
     "DoneEvent",
     "Download",
     "FileMetadata",
+    "FileOrder",
     "FilePage",
     "FileProvider",
+    "FilePurpose",
+    "FileShape",
     "FileSource",
     "Hooks",
+    "MemberRole",
     "OpenRouter",
     "OpenRouterError",
     "Operation",
     "Pager",
     "PoolStats",
     "Progress",
+    "ProviderSort",
     "Repeat",
     "RequestEvent",
     "ResponseEvent",
     "ResultEvent",
     "RetryConfig",
     "RetryEvent",
+    "ServerTool",
     "SyncDownload",
     "SyncPager",
     "Timeout",

@@ -20,7 +20,7 @@ from openrouter_async import AsyncOpenRouter, OpenRouter, errors
 
 # Each may import only what stands in earlier rows; rooms of one row know nothing of each other.
 ROOMS = [
-    {"_dates", "_version", "_workers"},
+    {"_dates", "_values", "_version", "_workers"},
     {"errors"},
     {"models"},
     {"_content", "_http"},

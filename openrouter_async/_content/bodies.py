@@ -1,13 +1,13 @@
 """Request bodies, yielded in chunks, and how much of one has been sent."""
 
 import inspect
-import json
 import re
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final, Protocol, Self
 
+from .._values import encode_json
 from ..errors import InvalidRequestError
 from .sources import Source
 
@@ -77,8 +77,7 @@ class JSONBody:
 
     def __init__(self, document: object) -> None:
         try:
-            text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-            self._content = text.encode()
+            self._content = encode_json(document)
         except (TypeError, ValueError) as error:
             msg = f"the document cannot be encoded as JSON: {error}"
             raise InvalidRequestError(msg) from error

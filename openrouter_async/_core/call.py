@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
+from uuid import UUID
 
 from attrs import define, evolve, field, frozen
 
 from .._content.bodies import Body
 from .._http.messages import Origin
+from .._values import to_text
 from ..errors import InvalidRequestError, NoAnswerError, OpenRouterError, OutcomeUnknownError
 from .api_key import APIKey
 from .attempt import Attempt
@@ -27,7 +29,7 @@ from .server_url import parse_server_url, split_server_url
 __all__ = ["Call", "LostResponse", "Settings", "prepare_call"]
 
 T = TypeVar("T")
-Query = Mapping[str, str | int | bool | None]
+Query = Mapping[str, str | UUID | int | bool | None]
 Parse = Callable[[Response], Awaitable[T]]
 
 _MAX_RESPONSE: Final = 67_108_864
@@ -187,7 +189,7 @@ def _confirms_deletion(body: bytes) -> bool:
 def prepare_call(
     settings: Settings,
     operation: Operation[T],
-    params: Mapping[str, str],
+    params: Mapping[str, str | UUID],
     *,
     query: Query | None,
     body: Body | None,
@@ -230,10 +232,8 @@ def _encode(query: Query | None) -> str:
     given = {name: value for name, value in (query or {}).items() if value is not None}
     if not given:
         return ""
-    words = {True: "true", False: "false"}
-    plain = {n: words[v] if isinstance(v, bool) else v for n, v in given.items()}
     try:
-        return "?" + urlencode(plain)
+        return "?" + urlencode({name: to_text(value) for name, value in given.items()})
     except UnicodeEncodeError:
         msg = f"one of {', '.join(given)} contains a lone surrogate, which no URL can hold"
         raise InvalidRequestError(msg) from None

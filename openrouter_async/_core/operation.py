@@ -5,9 +5,11 @@ import re
 from collections.abc import Mapping
 from typing import Final, Generic, TypeVar
 from urllib.parse import quote
+from uuid import UUID
 
 from attrs import Factory, field, frozen
 
+from .._values import to_text
 from ..errors import InvalidRequestError
 
 __all__ = ["UNSET", "Operation", "Repeat", "UnsetType"]
@@ -113,7 +115,7 @@ class Operation(Generic[T]):
     )
     """Whether a file's content is sent or received, which gives retries more time."""
 
-    def expand(self, params: Mapping[str, str]) -> str:
+    def expand(self, params: Mapping[str, str | UUID]) -> str:
         """Return the path with each parameter percent-encoded as one segment.
 
         Raises:
@@ -143,13 +145,13 @@ def _check_path(path: str) -> None:
         raise InvalidRequestError(msg)
 
 
-def _segment(name: str, value: str) -> str:
+def _segment(name: str, value: str | UUID) -> str:
     # Servers and proxies resolve dot segments even when they are percent-encoded.
-    if not isinstance(value, str) or value in {"", ".", ".."}:
+    if not isinstance(value, str | UUID) or value in {"", ".", ".."}:
         msg = f"{name} must be a non-empty string other than '.' and '..', not {value!r:.100}"
         raise InvalidRequestError(msg)
     try:
-        return quote(value, safe="")
+        return quote(to_text(value), safe="")
     except UnicodeEncodeError:
         msg = f"{name} contains a lone surrogate, which a URL cannot contain"
         raise InvalidRequestError(msg) from None

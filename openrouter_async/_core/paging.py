@@ -4,9 +4,11 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from uuid import UUID
 
 from attrs import Factory, define, evolve
 
+from .._values import to_text
 from ..errors import InvalidRequestError, PaginationError
 from ..models import OffsetPage, Query
 
@@ -121,10 +123,14 @@ class Pager(Generic[PageT, RowT]):
     """
 
     def __init__(
-        self, fetch: Callable[[Query], Awaitable[PageT]], **query: str | int | None
+        self, fetch: Callable[[Query], Awaitable[PageT]], **query: str | UUID | int | None
     ) -> None:
         self._fetch = fetch
-        self._query: Query = {name: value for name, value in query.items() if value is not None}
+        self._query: Query = {
+            name: value if isinstance(value, int) else to_text(value)
+            for name, value in query.items()
+            if value is not None
+        }
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r:.100}" for name, value in self._query.items())

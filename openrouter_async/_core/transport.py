@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Final, Self, TypeVar, Unpack
+from uuid import UUID
 
 import anyio
 from attrs import evolve
@@ -106,7 +107,7 @@ class AsyncTransport:
     async def call(
         self,
         operation: Operation[T],
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, str | UUID] | None = None,
         *,
         query: Query | None = None,
         json: object = UNSET,

@@ -9,6 +9,7 @@ from datetime import datetime
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Unpack
+from uuid import UUID
 
 from .._content.bodies import MultipartBody, Progress
 from .._content.names import FileSource
@@ -22,6 +23,7 @@ from .._core.paging import Pager, check_limit
 from .._core.response import Response
 from .._core.transport import AsyncTransport
 from .._core.uploads_seen import assign, key_of
+from .._values import to_text
 from ..errors import IntegrityError, InvalidRequestError, NoAnswerError, UploadOutcomeUnknown
 from ..models import FileDeleteResponse, FileMetadata, FilePage, Query
 
@@ -31,7 +33,10 @@ __all__ = [
     "LIST_FILES",
     "RETRIEVE_FILE",
     "UPLOAD_FILE",
+    "FileOrder",
     "FileProvider",
+    "FilePurpose",
+    "FileShape",
     "delete_file",
     "download_file",
     "download_file_to",
@@ -54,6 +59,25 @@ DOWNLOAD_FILE: Operation[Any] = Operation(
 FileProvider = Literal["openai", "anthropic"]
 """The provider that stores a file, with your own key there."""
 
+FileOrder = Literal["asc", "desc"]
+"""The order of a listing by time of creation."""
+
+FileShape = Literal["openrouter", "openai", "anthropic"]
+"""The provider in whose form a response comes."""
+
+FilePurpose = Literal[
+    "assistants",
+    "batch",
+    "fine-tune",
+    "vision",
+    "user_data",
+    "evals",
+    "assistants_output",
+    "batch_output",
+    "fine-tune-results",
+]
+"""What a file stored at OpenAI is for."""
+
 _MAX_LIMIT = 1000
 # Without compression, so that the announced length is that of the content.
 _RAW = {"accept": "application/octet-stream", "accept-encoding": "identity"}
@@ -64,12 +88,12 @@ def list_files(
     *,
     limit: int | None = None,
     cursor: str | None = None,
-    workspace_id: str | None = None,
-    provider: FileProvider | None = None,
+    workspace_id: str | UUID | None = None,
+    provider: FileProvider | str | None = None,
     after: str | None = None,
     after_id: str | None = None,
     before_id: str | None = None,
-    order: Literal["asc", "desc"] | None = None,
+    order: FileOrder | str | None = None,
     **options: Unpack[CallOptions],
 ) -> Pager[FilePage, FileMetadata]:
     """Return the files of a workspace, oldest first.
@@ -129,8 +153,8 @@ async def upload_file(
     *,
     filename: str | None = None,
     content_type: str | None = None,
-    workspace_id: str | None = None,
-    provider: FileProvider | None = None,
+    workspace_id: str | UUID | None = None,
+    provider: FileProvider | str | None = None,
     progress: Progress | None = None,
     check_size: bool = True,
     **options: Unpack[CallOptions],
@@ -248,10 +272,10 @@ async def _find_upload(
 
 async def delete_file(
     transport: AsyncTransport,
-    file_id: str,
+    file_id: str | UUID,
     *,
-    workspace_id: str | None = None,
-    provider: FileProvider | None = None,
+    workspace_id: str | UUID | None = None,
+    provider: FileProvider | str | None = None,
     **options: Unpack[CallOptions],
 ) -> FileDeleteResponse:
     """Delete a file permanently.
@@ -280,17 +304,17 @@ async def delete_file(
         DELETE_FILE,
         {"file_id": file_id},
         query={"workspace_id": workspace_id, "provider": provider},
-        already_deleted=FileDeleteResponse(id=file_id, type="file_deleted"),
+        already_deleted=FileDeleteResponse(id=to_text(file_id), type="file_deleted"),
         **options,
     )
 
 
 async def retrieve_file(
     transport: AsyncTransport,
-    file_id: str,
+    file_id: str | UUID,
     *,
-    workspace_id: str | None = None,
-    provider: FileProvider | None = None,
+    workspace_id: str | UUID | None = None,
+    provider: FileProvider | str | None = None,
     **options: Unpack[CallOptions],
 ) -> FileMetadata:
     """Return a file's metadata.
@@ -321,10 +345,10 @@ async def retrieve_file(
 
 def download_file(
     transport: AsyncTransport,
-    file_id: str,
+    file_id: str | UUID,
     *,
-    workspace_id: str | None = None,
-    provider: FileProvider | None = None,
+    workspace_id: str | UUID | None = None,
+    provider: FileProvider | str | None = None,
     **options: Unpack[CallOptions],
 ) -> Download:
     """Return a file's content as a stream.
@@ -365,19 +389,19 @@ def download_file(
             DOWNLOAD_FILE, {"file_id": file_id}, query=query, headers=_RAW, parse=parse
         )
 
-    return Download(fetch, file_id)
+    return Download(fetch, to_text(file_id))
 
 
 async def download_file_to(
     transport: AsyncTransport,
-    file_id: str,
+    file_id: str | UUID,
     path: str | PathLike[str] | None = None,
     *,
     directory: str | PathLike[str] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
-    workspace_id: str | None = None,
-    provider: FileProvider | None = None,
+    workspace_id: str | UUID | None = None,
+    provider: FileProvider | str | None = None,
     **options: Unpack[CallOptions],
 ) -> Path:
     """Download a file's content into a local file and return its path.
@@ -435,10 +459,10 @@ async def download_file_to(
 
 async def download_into(
     transport: AsyncTransport,
-    file_id: str,
+    file_id: str | UUID,
     target: Target,
-    workspace_id: str | None,
-    provider: FileProvider | None,
+    workspace_id: str | UUID | None,
+    provider: FileProvider | str | None,
 ) -> Path:
     """Download a file's content into a target, and return its path."""
     query = {"workspace_id": workspace_id, "provider": provider}

@@ -1,14 +1,17 @@
 """The Workspaces API: one function per operation, over `AsyncTransport`.
 
-Every operation needs a management key. A ``workspace_id`` may be a UUID or a slug. Source of
-limits and rules: the Workspaces section of OpenRouter's OpenAPI document.
+Every operation needs a management key. A ``workspace_id`` may be a UUID or a slug here; the Files
+API takes a UUID only. Source of limits and rules: the Workspaces section of OpenRouter's OpenAPI
+document.
 """
 
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Literal, Unpack, cast, get_args
+from uuid import UUID
 
 from .. import models
 from .._core.call import LostResponse
@@ -17,6 +20,7 @@ from .._core.operation import UNSET, Operation, Repeat, UnsetType
 from .._core.options import CallOptions
 from .._core.paging import Pager, check_limit
 from .._core.transport import AsyncTransport
+from .._values import is_listable
 from ..errors import InvalidRequestError, NotFoundResponseError
 
 __all__ = [
@@ -33,6 +37,9 @@ __all__ = [
     "SET_BUDGET",
     "UPDATE_WORKSPACE",
     "BudgetInterval",
+    "MemberRole",
+    "ProviderSort",
+    "ServerTool",
     "WorkspaceSettings",
     "bulk_add_members",
     "bulk_remove_members",
@@ -78,8 +85,31 @@ REMOVE_MEMBERS = Operation(
 BudgetInterval = Literal["daily", "weekly", "monthly", "lifetime"]
 """The interval after which a budget is reset; a lifetime budget never is."""
 
-_Limits = Mapping[BudgetInterval, float | None]
+ProviderSort = Literal["price", "throughput", "latency", "exacto"]
+"""What providers are sorted by."""
+
+MemberRole = Literal["admin", "member"]
+"""A member's role in the organisation."""
+
+ServerTool = Literal[
+    "openrouter:advisor",
+    "openrouter:apply_patch",
+    "openrouter:bash",
+    "openrouter:datetime",
+    "openrouter:fusion",
+    "openrouter:image_generation",
+    "openrouter:experimental__search_models",
+    "openrouter:shell",
+    "openrouter:subagent",
+    "openrouter:tool_search",
+    "openrouter:web_fetch",
+    "openrouter:web_search",
+]
+"""A tool that the service itself runs for a model."""
+
+_Limits = Mapping[BudgetInterval, float | Decimal | None]
 _WIDEST_FIRST: Sequence[BudgetInterval] = ("lifetime", "monthly", "weekly", "daily")
+_LOWEST_RATE = 0.0001
 _MAX_LIMIT = 100
 _MAX_USERS = 100
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -114,10 +144,10 @@ class WorkspaceSettings(CallOptions, total=False):
     description: str | UnsetType | None
     default_text_model: str | UnsetType | None
     default_image_model: str | UnsetType | None
-    default_provider_sort: str | UnsetType | None
-    disabled_server_tools: Sequence[str] | UnsetType | None
-    io_logging_api_key_ids: Sequence[int] | UnsetType | None
-    io_logging_sampling_rate: float | UnsetType
+    default_provider_sort: ProviderSort | str | UnsetType | None
+    disabled_server_tools: Iterable[ServerTool | str] | UnsetType | None
+    io_logging_api_key_ids: Iterable[int] | UnsetType | None
+    io_logging_sampling_rate: float | Decimal | UnsetType
     is_data_discount_logging_enabled: bool | UnsetType
     is_observability_broadcast_enabled: bool | UnsetType
     is_observability_io_logging_enabled: bool | UnsetType
@@ -211,7 +241,7 @@ async def create_workspace(
 
 
 async def get_workspace(
-    transport: AsyncTransport, workspace_id: str, **options: Unpack[CallOptions]
+    transport: AsyncTransport, workspace_id: str | UUID, **options: Unpack[CallOptions]
 ) -> models.Workspace:
     """Return a workspace.
 
@@ -238,7 +268,7 @@ async def get_workspace(
 
 async def update_workspace(
     transport: AsyncTransport,
-    workspace_id: str,
+    workspace_id: str | UUID,
     *,
     name: str | UnsetType = UNSET,
     slug: str | UnsetType = UNSET,
@@ -274,7 +304,7 @@ async def update_workspace(
 
 async def delete_workspace(
     transport: AsyncTransport,
-    workspace_id: str,
+    workspace_id: str | UUID,
     *,
     confirm_default_workspace_deletion: bool | None = None,
     **options: Unpack[CallOptions],
@@ -311,7 +341,7 @@ async def delete_workspace(
 
 
 async def list_budgets(
-    transport: AsyncTransport, workspace_id: str, **options: Unpack[CallOptions]
+    transport: AsyncTransport, workspace_id: str | UUID, **options: Unpack[CallOptions]
 ) -> models.ListWorkspaceBudgetsResponse:
     """Return a workspace's budgets, at most four.
 
@@ -339,7 +369,7 @@ async def list_budgets(
 
 async def get_budget(
     transport: AsyncTransport,
-    workspace_id: str,
+    workspace_id: str | UUID,
     interval: BudgetInterval,
     **options: Unpack[CallOptions],
 ) -> models.GetWorkspaceBudgetResponse:
@@ -371,9 +401,9 @@ async def get_budget(
 
 async def set_budget(
     transport: AsyncTransport,
-    workspace_id: str,
+    workspace_id: str | UUID,
     interval: BudgetInterval,
-    limit_usd: float,
+    limit_usd: float | Decimal,
     *,
     include_byok_in_budgets: bool | None = None,
     **options: Unpack[CallOptions],
@@ -418,8 +448,8 @@ async def set_budget(
 
 async def set_budgets(
     transport: AsyncTransport,
-    workspace_id: str,
-    limits: Mapping[BudgetInterval, float | None],
+    workspace_id: str | UUID,
+    limits: Mapping[BudgetInterval, float | Decimal | None],
     *,
     include_byok_in_budgets: bool | None = None,
     **options: Unpack[CallOptions],
@@ -483,7 +513,7 @@ async def set_budgets(
 
 async def delete_budget(
     transport: AsyncTransport,
-    workspace_id: str,
+    workspace_id: str | UUID,
     interval: BudgetInterval,
     **options: Unpack[CallOptions],
 ) -> models.DeleteWorkspaceBudgetResponse:
@@ -518,7 +548,7 @@ async def delete_budget(
 
 def list_members(
     transport: AsyncTransport,
-    workspace_id: str,
+    workspace_id: str | UUID,
     *,
     offset: int | None = None,
     limit: int | None = None,
@@ -549,7 +579,7 @@ def list_members(
         NoAnswerError: No complete response arrived.
     """
     _check_window(offset, limit)
-    params = {"workspace_id": workspace_id}
+    params: dict[str, str | UUID] = {"workspace_id": workspace_id}
     LIST_MEMBERS.expand(params)  # so that an invalid id raises here, not when the pager is iterated
     transport = transport.with_options(**options)
 
@@ -561,8 +591,8 @@ def list_members(
 
 async def bulk_add_members(
     transport: AsyncTransport,
-    workspace_id: str,
-    user_ids: Sequence[str],
+    workspace_id: str | UUID,
+    user_ids: Iterable[str | UUID],
     **options: Unpack[CallOptions],
 ) -> models.BulkAddWorkspaceMembersResponse:
     """Add members of the organisation to a workspace, with their role in the organisation.
@@ -596,8 +626,8 @@ async def bulk_add_members(
 
 async def bulk_remove_members(
     transport: AsyncTransport,
-    workspace_id: str,
-    user_ids: Sequence[str],
+    workspace_id: str | UUID,
+    user_ids: Iterable[str | UUID],
     **options: Unpack[CallOptions],
 ) -> models.BulkRemoveWorkspaceMembersResponse:
     """Remove members from a workspace; users who are not members are ignored.
@@ -639,7 +669,7 @@ def _check_window(offset: int | None, limit: int | None) -> None:
         raise InvalidRequestError(msg)
 
 
-def _budget(workspace_id: str, interval: str) -> dict[str, str]:
+def _budget(workspace_id: str | UUID, interval: str) -> dict[str, str | UUID]:
     if interval not in get_args(BudgetInterval):
         choices = ", ".join(get_args(BudgetInterval))
         msg = f"interval must be one of {choices}, not {interval!r:.100}"
@@ -648,13 +678,12 @@ def _budget(workspace_id: str, interval: str) -> dict[str, str]:
 
 
 def _check_dollars(value: object, name: str) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and 0 < cast("float", value) <= sys.float_info.max):
+    if not (_is_number(value) and 0 < cast("float", value) <= sys.float_info.max):
         msg = f"{name} must be a number of US dollars above 0, not {value!r:.100}"
         raise InvalidRequestError(msg)
 
 
-def _check_limits(workspace_id: str, limits: object) -> _Limits:
+def _check_limits(workspace_id: str | UUID, limits: object) -> _Limits:
     if not isinstance(limits, Mapping):
         msg = f"limits must be a mapping such as {{'monthly': 500}}, not {limits!r:.100}"
         raise InvalidRequestError(msg)
@@ -702,9 +731,9 @@ def _write_order(current: Mapping[str, float], new: _Limits) -> Sequence[BudgetI
     return [*removed, *raised, *reversed(lowered), *added]
 
 
-def _user_ids(user_ids: Sequence[str]) -> dict[str, list[str]]:
+def _user_ids(user_ids: Iterable[str | UUID]) -> dict[str, list[str | UUID]]:
     ids = list(user_ids) if isinstance(user_ids, Iterable) and not isinstance(user_ids, str) else []
-    if not 1 <= len(ids) <= _MAX_USERS or not all(isinstance(i, str) and i for i in ids):
+    if not 1 <= len(ids) <= _MAX_USERS or not all(isinstance(i, str | UUID) and i for i in ids):
         msg = f"user_ids must be a list of 1 to {_MAX_USERS} user ids"
         raise InvalidRequestError(msg)
     return {"user_ids": ids}
@@ -740,8 +769,16 @@ _RULES: Mapping[str, tuple[Any, str]] = {
         "None or a string of at most 500 characters",
     ),
     "io_logging_sampling_rate": (
-        lambda value: type(value) in {int, float} and 0.0001 <= value <= 1,  # noqa: PLR2004
+        lambda value: _is_number(value) and _LOWEST_RATE <= float(value) <= 1,
         "a number from 0.0001 to 1",
+    ),
+    "disabled_server_tools": (
+        lambda value: value is None or is_listable(value),
+        "None or a list of server tools",
+    ),
+    "io_logging_api_key_ids": (
+        lambda value: value is None or is_listable(value),
+        "None or a list of ids",
     ),
 }
 
@@ -751,4 +788,11 @@ def _checked(field: str, value: object) -> object:
     if not is_valid(value):
         msg = f"{field} must be {rule}, not {value!r:.100}"
         raise InvalidRequestError(msg)
-    return list(value) if isinstance(value, tuple) else value
+    return value
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401
+    """Whether a value is a number that JSON can have (a bool is not a number)."""
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    return isinstance(value, int | float) and not isinstance(value, bool)

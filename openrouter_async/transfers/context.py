@@ -9,6 +9,7 @@ from attrs import evolve, fields, frozen
 from .._core.hooks import Hooks, RequestEvent, notify
 from .._core.options import CallOptions
 from .._core.transport import AsyncTransport
+from .._values import to_text
 from ..errors import InvalidRequestError
 from ..operations.files import FileProvider
 from .items import Totals, current_item
@@ -73,6 +74,7 @@ def prepare_run(transport: AsyncTransport, totals: Totals, options: BulkOptions)
         longest_pause=settings.retries.max_retry_after,
     )
     callback_errors: list[Exception] = []
+    workspace_id = options.get("workspace_id")
     hooks = throttle.hooks(_counting_attempts(_watched(settings.hooks, callback_errors)))
     reading = asyncio.Event()
     reading.set()
@@ -83,7 +85,7 @@ def prepare_run(transport: AsyncTransport, totals: Totals, options: BulkOptions)
         on_error=on_error,
         progress=progress,
         scope={
-            "workspace_id": options.get("workspace_id"),
+            "workspace_id": None if workspace_id is None else to_text(workspace_id),
             "provider": options.get("provider"),
         },
         totals=totals,

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterable, Callable, Iterable
 from os import PathLike
 from typing import Literal, TypeAlias
+from uuid import UUID
 
 from .._content.names import FileSource
 from .._core.options import CallOptions
@@ -49,7 +50,7 @@ class BulkOptions(CallOptions, total=False):
         on_error: ``collect`` failures as outcomes (the default), or ``stop`` at the first one:
             items that have started are finished, no others are started.
         progress: Called (or awaited) with a `TransferProgress` for each chunk and each outcome.
-        workspace_id: The workspace (UUID or slug); the key's own if omitted.
+        workspace_id: The workspace's UUID (the service refuses a slug); the key's own if omitted.
         provider: Work at that provider with your own key.
     """
 
@@ -57,7 +58,7 @@ class BulkOptions(CallOptions, total=False):
     adaptive: bool
     on_error: OnError
     progress: OnProgress | None
-    workspace_id: str | None
+    workspace_id: str | UUID | None
     provider: FileProvider | None
 
 
