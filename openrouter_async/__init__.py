@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ._core.transport import AsyncTransport
     from ._http.messages import PoolStats
     from ._sync.facade import SyncDownload, SyncPager
+    from ._sync.transport import SyncTransport
     from .client import AsyncOpenRouter, OpenRouter
     from .errors import OpenRouterError
     from .models import FileMetadata, FilePage, Workspace, WorkspaceBudget, WorkspaceMember
@@ -92,6 +93,7 @@ __all__ = [
     "ServerTool",
     "SyncDownload",
     "SyncPager",
+    "SyncTransport",
     "Timeout",
     "UnsetType",
     "Workspace",
@@ -113,6 +115,7 @@ _HOMES = (
     "_core.transport",
     "_http.messages",
     "_sync.facade",
+    "_sync.transport",
     "client",
     "errors",
     "models",

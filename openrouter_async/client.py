@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from inspect import signature
 from types import TracebackType
-from typing import Never, Self, Unpack
+from typing import Never, Self, Unpack, cast
 
 import anyio.to_thread
 
@@ -21,6 +21,7 @@ from ._core.transport import AsyncTransport
 from ._http.connections import Connections, HTTPTransport, check_transport
 from ._sync.facade import Async, Mode, Sync
 from ._sync.portal import Portal
+from ._sync.transport import SyncTransport
 from ._version import __version__
 from .errors import InvalidRequestError
 from .namespaces import NAMESPACES, Namespaces
@@ -118,14 +119,14 @@ class _Client(Namespaces[Mode]):
         raise NotImplementedError
 
     def _bind(self, transport: AsyncTransport, portal: Portal | None) -> None:
-        self.transport = transport
+        self._transport = transport
         self._portal = portal
         for name, namespace in NAMESPACES.items():
             setattr(self, name, namespace(transport, portal))
 
     def __repr__(self) -> str:
         # A traceback with local variables may show a client whose construction has failed.
-        transport = getattr(self, "transport", None)
+        transport = getattr(self, "_transport", None)
         return f"<{type(self).__name__} {transport and transport.settings.server_url}>"
 
     def with_options(
@@ -152,7 +153,7 @@ class _Client(Namespaces[Mode]):
         """
         key = to_secret(api_key)
         api_key = None  # tracebacks may show local variables
-        transport = self.transport.with_options(**options)
+        transport = self._transport.with_options(**options)
         if key is not None:
             transport = transport.with_key(check_key(key))
         clone = object.__new__(type(self))
@@ -173,6 +174,11 @@ class AsyncOpenRouter(_Client[Async]):
     def _new_portal(self, connections: Connections) -> None:
         return None
 
+    @property
+    def transport(self) -> AsyncTransport:
+        """What the operations are functions over, and what calls any other endpoint."""
+        return self._transport
+
     async def aclose(self) -> None:
         """Close the connections; later calls raise `ClientClosedError`.
 
@@ -183,7 +189,7 @@ class AsyncOpenRouter(_Client[Async]):
             await client.aclose()
             ```
         """
-        await self.transport.connections.aclose()
+        await self._transport.connections.aclose()
 
     close = aclose
 
@@ -211,6 +217,11 @@ class OpenRouter(_Client[Sync]):
 
     def _new_portal(self, connections: Connections) -> Portal:
         return Portal(connections.aclose)
+
+    @property
+    def transport(self) -> SyncTransport:
+        """What calls an endpoint that no namespace has; ``async_transport`` is behind it."""
+        return SyncTransport(self._transport, cast("Portal", self._portal))
 
     def close(self) -> None:
         """Cancel running calls and close the connections; later calls raise `ClientClosedError`.

@@ -1,6 +1,6 @@
 """The sync client's transport: calls of operations that no namespace has."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Self, TypeVar, Unpack
 
 from .._core.call import Query, Settings
@@ -23,7 +23,7 @@ class SyncTransport:
         from openrouter_async import OpenRouter, Operation
 
         with OpenRouter() as client:
-            credits = client.transport.call(Operation("GET", "/credits", dict), timeout=5)
+            found = client.transport.call(Operation("GET", "/workspaces", dict), timeout=5)
         ```
 
     Attributes:
@@ -82,12 +82,10 @@ class SyncTransport:
         Raises:
             OpenRouterError: Any branch of the tree in `openrouter_async.errors`.
         """
-        return self._portal.call(
-            self.async_transport.call,
-            operation,
-            params,
-            query=query,
-            json=json,
-            headers=headers,
-            **options,
-        )
+
+        def run() -> Awaitable[T]:
+            return self.async_transport.call(
+                operation, params, query=query, json=json, headers=headers, **options
+            )
+
+        return self._portal.call(run)

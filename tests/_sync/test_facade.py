@@ -1,12 +1,20 @@
 """Methods of the namespaces, as both clients have them."""
 
+import anyio.to_thread
 import pytest
 from support.clients import AwaitableSyncClient
 from support.handlers import respond_with
 from support.samples import KEY
 from support.servers import http_response
 
-from openrouter_async import AsyncOpenRouter, OpenRouter
+from openrouter_async import (
+    AsyncOpenRouter,
+    AsyncTransport,
+    OpenRouter,
+    Operation,
+    RetryConfig,
+    errors,
+)
 
 
 @pytest.mark.parametrize("make", [AsyncOpenRouter, OpenRouter])
@@ -60,3 +68,25 @@ async def test_an_attribute_of_a_page_that_a_pager_lacks_says_how_to_get_a_page(
     assert not hasattr(listing, "_private")
     assert not hasattr(listing, "__len__")
     await client.aclose()
+
+
+async def test_the_sync_client_calls_any_operation(emulator):
+    """By its transport, with options as everywhere."""
+    get = Operation("GET", "/workspaces/{id}", dict, unwrap=True)
+    create = Operation("POST", "/workspaces", dict, unwrap=True)
+
+    def run():
+        with OpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
+            made = client.transport.call(create, json={"name": "W", "slug": "w"}, timeout=5)
+            assert client.transport.call(get, {"id": "w"}) == made
+            plain = client.transport.with_options(retries=RetryConfig.none())
+            assert plain.settings.retries == RetryConfig.none()
+            with pytest.raises(errors.NotFoundResponseError):
+                plain.call(get, {"id": "missing"})
+            assert isinstance(client.transport.async_transport, AsyncTransport)
+            assert client.transport.connections is client.transport.async_transport.connections
+            assert repr(client.transport) == f"<SyncTransport {emulator.base_url}>"
+        with pytest.raises(errors.ClientClosedError):
+            client.transport.call(get, {"id": "w"})
+
+    await anyio.to_thread.run_sync(run)

@@ -111,7 +111,7 @@ class AwaitableSyncClient:
         self.sync = sync or OpenRouter(*args, **kwargs)
         for name, namespace in namespaces_of(self.sync).items():
             setattr(self, name, _Namespace(namespace))
-        self.transport = self.sync.transport
+        self.transport = self.sync.transport.async_transport
 
     def with_options(self, **options):
         return type(self)(sync=self.sync.with_options(**options))

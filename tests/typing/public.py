@@ -91,6 +91,8 @@ def files_blocking(client: OpenRouter) -> None:
             assert_type(chunk, bytes)
     assert_type(client.files.download_to("id", directory="."), Path)
     assert_type(client.with_options(timeout=3), OpenRouter)
+    found = client.transport.call(Operation("GET", "/credits", dict[str, int]), timeout=3)
+    assert_type(found, dict[str, int])
     client.files.upload("a.pdf", bogus=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
