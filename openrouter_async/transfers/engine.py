@@ -136,7 +136,7 @@ class Run:
         items = self._items()
         workers = [asyncio.create_task(self._work(items)) for _ in range(self._context.concurrency)]
         all_workers = asyncio.gather(*workers)
-        all_workers.add_done_callback(self._wake_reader)
+        all_workers.add_done_callback(self._workers_done)
         try:
             while (result := await self._next_result(all_workers)) is not None:
                 yield await self._emit(result)
@@ -173,7 +173,12 @@ class Run:
         await self._report_progress(item, outcome)
         return outcome
 
-    def _wake_reader(self, _: object) -> None:
+    def _workers_done(self, all_workers: "asyncio.Future[Any]") -> None:
+        if not all_workers.cancelled():
+            all_workers.exception()  # of a run that is not read to its end, asyncio would log it
+        self._wake_reader()
+
+    def _wake_reader(self) -> None:
         if self._results.empty():  # the reader waits, and nothing more will come
             self._results.put_nowait(None)
 
@@ -190,7 +195,7 @@ class Run:
             await self._process_items(items)
         except (SystemExit, KeyboardInterrupt) as error:
             self._exit = error
-            self._wake_reader(None)
+            self._wake_reader()
 
     async def _process_items(self, items: AsyncGenerator[Item, None]) -> None:
         while (item := await self._next_item(items)) is not None:

@@ -1029,6 +1029,56 @@ async def test_a_run_that_nobody_refers_to_ends(emulator, tree):
                 await asyncio.sleep(0.01)
 
 
+ABANDON = """
+import asyncio, logging, pathlib, sys
+from openrouter_async import AsyncOpenRouter
+
+logging.basicConfig(level="WARNING")
+
+async def main(how):
+    client = AsyncOpenRouter({key!r}, server_url={url!r})
+    paths = sorted(pathlib.Path({root!r}).iterdir())
+    run = client.files.upload_many(paths, journal={journal!r}, concurrency=4)
+    if how == "break":
+        async for outcome in run:
+            break
+    elif how == "given up":
+        try:
+            await asyncio.wait_for(anext(run), 0.02)
+        except TimeoutError:
+            pass
+    elif how == "exit":
+        await anext(run)
+        sys.exit(3)
+    elif how == "cancelled":
+        waiting = asyncio.ensure_future(anext(run))
+        await asyncio.sleep(0.02)
+        waiting.cancel()
+
+for how in ("break", "given up", "cancelled", "exit"):
+    try:
+        asyncio.run(main(how))
+    except SystemExit:
+        pass
+"""
+
+
+async def test_a_loop_that_ends_in_a_run_says_nothing_and_loses_nothing(
+    client, emulator, tree, tmp_path
+):
+    """However its reader has left it."""
+    emulator.faults({"operation": "upload_file", "delay": 0.05, "times": None})
+    paths, journal = tree(*numbered(20)), tmp_path / "run.jsonl"
+    code = ABANDON.format(
+        key=emulator.api_key, url=emulator.base_url, root=str(tree.root), journal=str(journal)
+    )
+    process = await anyio.run_process([sys.executable, "-c", code], check=False)
+    assert (process.returncode, process.stdout, process.stderr) == (0, b"", b"")
+    outcomes = await gathered(client.files.upload_many(paths, journal=journal))
+    assert all(outcome.file for outcome in outcomes)
+    assert await names(client) == numbered(20)
+
+
 async def test_a_run_has_one_reader(emulator, tree):
     """A second one gets an error, not an outcome of the first."""
     emulator.faults({"operation": "upload_file", "delay": 0.1, "times": None})
