@@ -176,7 +176,15 @@ class AsyncOpenRouter(_Client[Async]):
 
     @property
     def transport(self) -> AsyncTransport:
-        """What the operations are functions over, and what calls any other endpoint."""
+        """What the operations are functions over, and what calls any other endpoint.
+
+        Example:
+            ```python
+            from openrouter_async import Operation
+
+            found = await client.transport.call(Operation("GET", "/workspaces", dict))
+            ```
+        """
         return self._transport
 
     async def aclose(self) -> None:
@@ -220,7 +228,16 @@ class OpenRouter(_Client[Sync]):
 
     @property
     def transport(self) -> SyncTransport:
-        """What calls an endpoint that no namespace has; ``async_transport`` is behind it."""
+        """What calls an endpoint that no namespace has.
+
+        Example:
+            ```python
+            from openrouter_async import OpenRouter, Operation
+
+            with OpenRouter() as client:
+                found = client.transport.call(Operation("GET", "/workspaces", dict))
+            ```
+        """
         return SyncTransport(self._transport, cast("Portal", self._portal))
 
     def close(self) -> None:

@@ -3,11 +3,10 @@
 from collections.abc import Awaitable, Mapping
 from typing import Self, TypeVar, Unpack
 
-from .._core.call import Query, Settings
+from .._core.call import Query
 from .._core.operation import UNSET, Operation
 from .._core.options import CallOptions
 from .._core.transport import AsyncTransport
-from .._http.connections import Connections
 from .portal import Portal
 
 __all__ = ["SyncTransport"]
@@ -28,27 +27,29 @@ class SyncTransport:
 
     Attributes:
         async_transport: The transport behind it, which operations as functions take.
+        settings: What the client sets for all its calls.
+        connections: The client's connections.
     """
 
     def __init__(self, transport: AsyncTransport, portal: Portal) -> None:
         self.async_transport = transport
+        self.settings, self.connections = transport.settings, transport.connections
         self._portal = portal
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.settings.server_url}>"
 
-    @property
-    def settings(self) -> Settings:
-        """What the client sets for all its calls."""
-        return self.async_transport.settings
-
-    @property
-    def connections(self) -> Connections:
-        """The client's connections."""
-        return self.async_transport.connections
-
     def with_options(self, **options: Unpack[CallOptions]) -> Self:
         """Return a transport with other defaults over the same connections.
+
+        Example:
+            ```python
+            from openrouter_async import OpenRouter, Operation
+
+            with OpenRouter() as client:
+                quick = client.transport.with_options(timeout=5)
+                found = quick.call(Operation("GET", "/workspaces", dict))
+            ```
 
         Raises:
             InvalidRequestError: An option has a value that cannot be right.
