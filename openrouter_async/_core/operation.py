@@ -3,10 +3,11 @@
 import enum
 import re
 from collections.abc import Mapping
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, get_args, get_origin
 from urllib.parse import quote
 from uuid import UUID
 
+import attrs
 from attrs import Factory, field, frozen
 
 from .._values import to_text
@@ -96,7 +97,7 @@ class Operation(Generic[T]):
     """The HTTP method, in capitals."""
     path: str = field(validator=lambda _, __, path: _check_path(path))
     """Path below the server URL, parameters in braces: ``/files/{file_id}``."""
-    returns: type[T]
+    returns: type[T] = field(validator=lambda _, __, returns: _check_returns(returns))
     """A model of `openrouter_async.models`, or ``dict`` or ``list`` for the unchanged JSON."""
     repeat: Repeat = field(
         kw_only=True,
@@ -131,6 +132,15 @@ class Operation(Generic[T]):
 
     fill = expand
     """Old name of ``expand``."""
+
+
+def _check_returns(returns: object) -> None:
+    if get_origin(returns) is not None and any(attrs.has(row) for row in get_args(returns)):
+        msg = (
+            f"an operation cannot return {returns!r:.100}: its rows would not be decoded; return a"
+            " model with data: Sequence[Row]"
+        )
+        raise InvalidRequestError(msg)
 
 
 def _check_method(method: str) -> None:

@@ -12,6 +12,7 @@ from support.servers import http_response
 
 from openrouter_async import UNSET, AsyncOpenRouter, Operation, Repeat
 from openrouter_async.errors import InvalidRequestError
+from openrouter_async.models import FileMetadata
 from openrouter_async.operations import files, workspaces
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(
@@ -165,3 +166,9 @@ def test_a_path_that_cannot_be_filled_is_refused(path):
     """With words, not with the formatter's own error."""
     with pytest.raises(InvalidRequestError):
         Operation("GET", path, dict).expand({})
+
+
+def test_a_list_of_models_is_refused():
+    """Its rows would come out as plain objects."""
+    with pytest.raises(InvalidRequestError, match=r"data: Sequence\[Row\]"):
+        Operation("GET", "/rows", list[FileMetadata], unwrap=True)

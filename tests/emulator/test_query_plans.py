@@ -5,6 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from support.calls import CALLS, outcome_of
 
 from openrouter_async import AsyncOpenRouter
 from openrouter_async.emulator.app import app_for
@@ -19,8 +20,11 @@ COUNTED = {
 }
 
 
-async def use_every_operation(client: AsyncOpenRouter) -> None:
-    """Perform each operation at least once."""
+async def use_every_operation(client: AsyncOpenRouter, folder: Path) -> None:
+    """Perform each operation at least once; those of other areas by their sample calls."""
+    for call in CALLS:
+        if call.namespace not in {"files", "workspaces"}:
+            await outcome_of(call, client, **call.arguments(folder))
     workspaces, files = client.workspaces, client.files
     space = (await workspaces.create(name="Second", slug="second")).id
     await workspaces.update(space, name="Renamed", slug="renamed")
@@ -59,7 +63,7 @@ async def test_no_request_reads_a_whole_table(tmp_path: Path) -> None:
         transport = httpx.ASGITransport(app_for(state))
         key, url = state.management_key, "http://127.0.0.1/api/v1"
         async with AsyncOpenRouter(key, server_url=url, http_transport=transport) as client:
-            await use_every_operation(client)
+            await use_every_operation(client, tmp_path)
         performed = {each["operation"] for each in state.request_log.to_json()}
         connection.set_trace_callback(None)
         queried = {each for each in statements if each.startswith(("SELECT", "UPDATE", "DELETE"))}

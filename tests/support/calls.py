@@ -48,7 +48,9 @@ class Call(Method):
         for name in changed:
             needed -= INSTEAD.get((self.name, name), set())
         needed -= {"transport"}
-        assert needed <= usual.keys(), f"{self}: no sample for {sorted(needed - usual.keys())}"
+        assert needed <= usual.keys(), (
+            f"{self}: no sample for {sorted(needed - usual.keys())}: add it to {__file__}"
+        )
         return {name: usual[name] for name in needed} | changed
 
     async def __call__(self, client, **arguments):
