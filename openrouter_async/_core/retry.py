@@ -49,7 +49,7 @@ _choice: Any = must_be(
 
 
 def _as_set(codes: Iterable[int]) -> frozenset[int]:
-    given = tuple(codes) if isinstance(codes, Iterable) else (None,)
+    given: tuple[Any, ...] = tuple(codes) if isinstance(codes, Iterable) else (None,)
     if not all(type(code) is int for code in given):
         msg = f"status_codes must be a set of integers, not {codes!r:.100}"
         raise InvalidRequestError(msg)

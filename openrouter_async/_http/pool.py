@@ -162,7 +162,7 @@ class Pool(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Connection | None] = loop.create_future()
         self._waiting[waiter] = origin
-        timer = timeout and loop.call_later(timeout, self._report_full, timeout)
+        timer = loop.call_later(timeout, self._report_full, timeout) if timeout else None
         try:
             return await waiter
         except BaseException:

@@ -26,6 +26,7 @@ try:
     import fcntl
     import termios
 except ImportError:  # Windows
+    termios = None  # type: ignore[assignment]
     fcntl = None  # type: ignore[assignment]
 
 from .tls import READ_SIZE, TLS
@@ -145,7 +146,7 @@ class Stream(asyncio.Protocol):
     def _unsent(self) -> int:
         """Return the bytes that asyncio and the kernel have still to deliver."""
         size: int = self._transport.get_write_buffer_size()
-        if fcntl is None:
+        if fcntl is None or termios is None:
             return size
         try:
             queued = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))

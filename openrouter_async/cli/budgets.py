@@ -1,7 +1,7 @@
 """``openrouter-async workspaces budgets ls | set | rm``."""
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -51,7 +51,7 @@ async def set_(
     The limits must decrease: lifetime > monthly > weekly > daily.
     """
     given = zip(_INTERVALS, (lifetime, monthly, weekly, daily), strict=True)
-    limits = {interval: limit for interval, limit in given if limit is not None}
+    limits: dict[Any, float] = {name: limit for name, limit in given if limit is not None}
     if not limits:
         msg = "no limit given: add --lifetime, --monthly, --weekly or --daily"
         raise UsageError(msg)
@@ -81,7 +81,7 @@ async def rm(
         if name not in _INTERVALS:
             msg = f"unknown interval {name!r:.100}: expected one of {', '.join(_INTERVALS)}"
             raise UsageError(msg)
-    chosen = [name for name in _INTERVALS if name in intervals]
+    chosen: list[Any] = [name for name in _INTERVALS if name in intervals]
     output.confirm(f"Remove the {' and '.join(chosen)} budget of {workspace}?", yes=yes)
     async with new_client() as client:
         with output.listing("status", "interval") as add:

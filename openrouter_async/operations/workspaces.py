@@ -718,7 +718,9 @@ def _write_order(current: Mapping[str, float], new: _Limits) -> Sequence[BudgetI
     the narrower ones, which are still old. Then lowered limits, the narrowest first, for the same
     reason. Limits that did not exist come last, between neighbours that have their final values.
     """
-    removed = [name for name in _WIDEST_FIRST if name in current and new.get(name, 0) is None]
+    removed: list[BudgetInterval] = [
+        name for name in _WIDEST_FIRST if name in current and new.get(name, 0) is None
+    ]
     raised: list[BudgetInterval] = []
     lowered: list[BudgetInterval] = []
     added: list[BudgetInterval] = []
