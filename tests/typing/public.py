@@ -71,7 +71,6 @@ async def files_async(client: AsyncOpenRouter) -> None:
     assert_type(client.with_options(timeout=Timeout(total=3)), AsyncOpenRouter)
     await client.files.upload("a.pdf", bogus=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await client.files.retrieve(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await client.files.list(order="up")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def files_blocking(client: OpenRouter) -> None:
