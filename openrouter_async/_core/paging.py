@@ -67,6 +67,8 @@ class Position:
         """Return the new rows of the page at ``offset``, and move to the next."""
         rows, shrunk = page.data, self._total - page.total_count
         self._total = page.total_count
+        if shrunk < 0:  # rows came: what was the end may be one no longer
+            self._end = math.inf
         self.fetched += 1
         if not rows:
             self._end = min(self._end, self.offset)
@@ -90,8 +92,10 @@ class Position:
     def query(self, query: Query) -> Query:
         """Return the query for the page at ``offset``."""
         limit = query.get("limit")
+        if limit is None or not self._overlaps:
+            return {**query, "offset": self.offset}
         # One more than asked for, as the first row was read before.
-        more = {} if limit is None else {"limit": min(int(limit) + 1, _MAX_LIMIT)}
+        more = {"limit": min(int(limit) + 1, _MAX_LIMIT)}
         return {**query, "offset": self.offset, **more}
 
 

@@ -464,6 +464,7 @@ async def test_no_repr_of_a_public_object_shows_the_key(raw_server, tmp_path):
             kept.append(await outcome_of(RETRIEVE, client, file_id="x", server_url=busy.url))
             plain = getattr(client, "sync", client)
             kept += [plain.files.list(), plain.files.download("x"), plain.files.upload]
+            kept.append(plain.transport)
             kept += [client.transport.connections.pool_stats(), client.transport.settings]
             await client.aclose()
         seen = set()
