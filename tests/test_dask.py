@@ -141,26 +141,29 @@ class NoCluster:
 
 HERE = Path(__file__)
 HELD = AsyncOpenRouter("sk-or-v1-key")
+OPEN = []
+"""A binary file and a text file, while a test runs."""
 UNSENDABLE = {
     "a generator": lambda: {"sources": (path for path in [HERE])},
     "an iterator": lambda: {"sources": iter([HERE])},
     "a path": lambda: {"sources": str(HERE)},
-    "an open file": lambda: {"sources": [HERE, ("a.txt", HERE.open("rb"))]},
-    "a text file": lambda: {"sources": [HERE.open()]},
+    "an open file": lambda: {"sources": [HERE, ("a.txt", OPEN[0])]},
+    "a text file": lambda: {"sources": [OPEN[1]]},
     "a lock": lambda: {"progress": threading.Lock().acquire},
     "a client": lambda: {"connect": HELD},
     "a held client": lambda: {"connect": partial(HELD.with_options, timeout=5)},
 }
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", UNSENDABLE)
 def test_what_cannot_be_sent_is_refused_in_words(kind, tmp_path):
     """Before a task is submitted."""
-    arguments = {"sources": [], **UNSENDABLE[kind]()}
-    sources = arguments.pop("sources")
-    with pytest.raises(errors.InvalidRequestError) as caught:
-        bulk.upload_many(NoCluster(), sources, journals=tmp_path, **arguments)
+    with HERE.open("rb") as binary, HERE.open() as text:
+        OPEN[:] = binary, text
+        arguments = {"sources": [], **UNSENDABLE[kind]()}
+        sources = arguments.pop("sources")
+        with pytest.raises(errors.InvalidRequestError) as caught:
+            bulk.upload_many(NoCluster(), sources, journals=tmp_path, **arguments)
     words = ("cannot be sent", "sources must be", "expected a list", "connect must be")
     assert any(part in str(caught.value) for part in words)
     assert "sk-or-v1-key" not in str(caught.value)
