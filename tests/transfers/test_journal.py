@@ -1070,7 +1070,7 @@ asyncio.run(main())
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux' /proc")
 def test_a_hundred_thousand_items_take_little_memory_and_time(path):
-    """Under 12 MiB, of which the tables take 5, and a few seconds of CPU time."""
+    """Under 12 MiB, of which the tables take 5, and a few seconds of CPU time (more when traced)."""
     line = encode(Record(entry=entry(987654321), status="uploaded", file=file(987654321)))
     with path.open("wb") as journal:
         journal.write(encode_header(Destination(server="s")))
@@ -1083,5 +1083,5 @@ def test_a_hundred_thousand_items_take_little_memory_and_time(path):
     )
     grown, seconds, known = measured.stdout.split()
     assert int(grown) < 12 * 1024
-    assert float(seconds) < 10
+    assert float(seconds) < 25
     assert known == "True"
