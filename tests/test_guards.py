@@ -12,6 +12,8 @@ import math
 import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import warnings
 from contextlib import contextmanager, suppress
@@ -143,7 +145,7 @@ async def test_asyncio_leaves_sockets_open_when_cancelled_while_connecting():
     """With a name that resolves to two addresses: `_connect_socket` tries them itself."""
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listener, _warned() as warned:
-        for steps in range(40):
+        for steps in [*range(40)] * 3:  # a busy machine resolves the name later
             connecting = loop.create_connection(
                 Kept, "localhost", listener.getsockname()[1], happy_eyeballs_delay=0.01
             )
@@ -185,6 +187,31 @@ async def test_asyncio_sets_no_delay_only_on_some_sockets():
             _, writer = await asyncio.open_connection(*listener.getsockname())
             assert await seen == 0, fixed("emulator.serving.sockets")
             writer.close()
+
+
+async def test_anyios_worker_threads_keep_the_interpreter_alive():
+    """One that waits for a silent pipe does so for ever; ours are daemons."""
+    thread = await anyio.to_thread.run_sync(threading.current_thread)
+    assert not thread.daemon, fixed("_workers")
+
+
+def test_an_executor_takes_no_work_while_the_interpreter_exits():
+    """Although the application's threads still run, and their uploads are to be completed."""
+    script = """
+import concurrent.futures, threading, time
+
+def late():
+    threading.main_thread().join()
+    time.sleep(0.3)
+    try:
+        concurrent.futures.ThreadPoolExecutor().submit(int)
+    except RuntimeError:
+        print("refused")
+
+threading.Thread(target=late).start()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stdout == b"refused\n", fixed("_workers")
 
 
 async def test_a_cancelled_task_does_not_wait_for_its_worker_thread():

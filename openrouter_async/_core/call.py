@@ -166,14 +166,16 @@ class Call(Generic[T]):
                 return decode(body, self.operation.returns, unwrap=self.operation.unwrap)
             except DecodeError as error:
                 failure = response.invalid(str(error), path=error.path, body=body)
-            if self.already_deleted is not None and _confirms_deletion(body):
+            if self.already_deleted is not None and _confirms_deletion(body, self.already_deleted):
                 return self.already_deleted
         del body  # it may hold the key, and tracebacks can show local variables
         raise failure
 
 
-def _confirms_deletion(body: bytes) -> bool:
+def _confirms_deletion(body: bytes, expected: object) -> bool:
     """Whether a success of a deletion says so in its own way: by nothing, or by any object.
+
+    An object that names another id is another request's, or another thing was deleted.
 
     What was deleted must not be reported as a failure because of a confirmation's form.
     """
@@ -183,7 +185,8 @@ def _confirms_deletion(body: bytes) -> bool:
         document = decode(body, dict)
     except DecodeError:  # not JSON, or an error with the status of a success
         return False
-    return document.get("deleted") is not False
+    file_id = getattr(expected, "id", None)
+    return document.get("deleted") is not False and document.get("id", file_id) == file_id
 
 
 def prepare_call(

@@ -39,6 +39,14 @@ async def test_every_form_of_success_is_one(make_client, raw_server, call, form)
     assert len(server.requests) == 1
 
 
+async def test_a_confirmation_of_another_form_for_another_id_is_an_error(make_client, raw_server):
+    """It may be another request's."""
+    server = await raw_server(respond_with(http_response(200, {"id": "y", "status": "deleted"})))
+    async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
+        with pytest.raises(errors.ResponseValidationError):
+            await client.files.delete("x")
+
+
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("form", NOT_DONE)
 async def test_what_does_not_confirm_is_an_error(make_client, raw_server, call, form):
