@@ -169,7 +169,7 @@ class PaginationError(OpenRouterError):
 
 
 class IntegrityError(OpenRouterError):
-    """The number of bytes that arrived differs from the number that was sent or announced."""
+    """What arrived is not what was sent, announced or asked for: its size, coding or id differs."""
 
 
 class NoAnswerError(OpenRouterError):

@@ -17,7 +17,7 @@ from openrouter_async.emulator import Emulator, run_emulator
 pytest_plugins = ["pytester"]
 
 # How long an example takes depends on what else the machine does.
-settings.register_profile("unhurried", deadline=None)
+settings.register_profile("unhurried", deadline=None, max_examples=50)
 settings.load_profile("unhurried")
 
 asyncio.new_event_loop().close()  # uvloop's first one opens a pipe that stays

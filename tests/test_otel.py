@@ -145,7 +145,7 @@ async def test_a_call_is_a_span_and_each_attempt_one_below(raw_server, instrumen
     """By the conventions for HTTP clients."""
     server = await raw_server(respond_with(http_response(503), reset, http_response(200, FILE)))
     async with instrumented(server) as client:
-        await client.files.retrieve("or_file_x", workspace_id="w-secret")
+        await client.files.retrieve("x", workspace_id="w-secret")
     (call,), attempts = telemetry.calls, telemetry.attempts
     assert len(telemetry.spans) == 4
     assert call.parent is None
@@ -160,7 +160,7 @@ async def test_a_call_is_a_span_and_each_attempt_one_below(raw_server, instrumen
     assert dict(call.attributes) == common
     assert [attempt.name for attempt in attempts] == ["GET /files/{file_id}"] * 3
     assert {attempt.parent.span_id for attempt in attempts} == {call.context.span_id}
-    url = {"url.full": f"{server.url}/files/or_file_x"}
+    url = {"url.full": f"{server.url}/files/x"}
     nothing = {"http.request.body.size": 0, "http.response.body.size": 0}
     size = len(http_response(200, FILE).partition(b"\r\n\r\n")[2])
     lost = "openrouter_async.errors.ConnectionFailedError"

@@ -13,7 +13,13 @@ from attrs import define, evolve, field, frozen
 from .._content.bodies import Body
 from .._http.messages import Origin
 from .._values import to_text
-from ..errors import InvalidRequestError, NoAnswerError, OpenRouterError, OutcomeUnknownError
+from ..errors import (
+    IntegrityError,
+    InvalidRequestError,
+    NoAnswerError,
+    OpenRouterError,
+    OutcomeUnknownError,
+)
 from .api_key import APIKey
 from .attempt import Attempt
 from .codec import DecodeError, decode
@@ -34,6 +40,8 @@ Parse = Callable[[Response], Awaitable[T]]
 
 _MAX_RESPONSE: Final = 67_108_864
 """Bytes of a JSON response that are read: far above 1,000 files a page."""
+
+_NO_NAMES: Final[frozenset[str]] = frozenset()
 
 _APP_HEADERS: Final = {
     "http_referer": "http-referer",
@@ -115,6 +123,8 @@ class Call(Generic[T]):
     already_deleted: T | None
     lost_response: LostResponse[T]
     parse: Parse[T] | None
+    asked_for: frozenset[str]
+    """What a response may be named, in lower case; empty if it has no name to compare."""
 
     def describe(self) -> dict[str, Any]:
         """Return what hooks receive about every call."""
@@ -163,13 +173,25 @@ class Call(Generic[T]):
             failure = response.invalid(f"over {_MAX_RESPONSE} bytes")
         else:
             try:
-                return decode(body, self.operation.returns, unwrap=self.operation.unwrap)
+                result = decode(body, self.operation.returns, unwrap=self.operation.unwrap)
             except DecodeError as error:
                 failure = response.invalid(str(error), path=error.path, body=body)
+            else:
+                if self.asked_for:
+                    self._check_name(result)
+                return result
             if self.already_deleted is not None and _confirms_deletion(body, self.already_deleted):
                 return self.already_deleted
         del body  # it may hold the key, and tracebacks can show local variables
         raise failure
+
+    def _check_name(self, result: T) -> None:
+        """Refuse another call's response, as a proxy that has lost count hands it over."""
+        names = [str(getattr(result, name)) for name in self.operation.named_by]
+        if self.asked_for.isdisjoint(map(str.lower, names)):
+            msg = f"the response is for {names[0]!r:.100}, which was not asked for"
+            msg = f"{self.operation.method} {self.safe_url}: {msg}"
+            raise IntegrityError(msg)
 
 
 def _confirms_deletion(body: bytes, expected: object) -> bool:
@@ -228,7 +250,13 @@ def prepare_call(
         already_deleted=already_deleted,
         lost_response=lost_response or LostResponse(),
         parse=parse,
+        asked_for=_names(params) if operation.named_by else _NO_NAMES,
     )
+
+
+def _names(params: Mapping[str, str | UUID]) -> frozenset[str]:
+    names = frozenset(to_text(value).lower() for value in params.values())
+    return _NO_NAMES if "default" in names else names  # a workspace with a slug of its own
 
 
 def _encode(query: Query | None) -> str:

@@ -115,6 +115,8 @@ class Operation(Generic[T]):
         kw_only=True, default=Factory(lambda operation: operation.transfer, takes_self=True)
     )
     """Whether a file's content is sent or received, which gives retries more time."""
+    named_by: tuple[str, ...] = field(default=(), kw_only=True)
+    """Fields of the result, one of which repeats the path's parameter; any other is refused."""
 
     def expand(self, params: Mapping[str, str | UUID]) -> str:
         """Return the path with each parameter percent-encoded as one segment.

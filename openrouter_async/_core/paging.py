@@ -50,6 +50,8 @@ class Position:
     offset: int
     start: int
     """The first offset, before which nothing is read."""
+    limit: int | None = None
+    """Rows that the caller wants in a page."""
     fetched: int = 0
     """Pages."""
     without_rows: int = 0
@@ -60,6 +62,8 @@ class Position:
     _total: int = 0
     _overlaps: bool = False
     """Whether the page at ``offset`` should begin with a row that was read."""
+    _one_at_most: bool = False
+    """Whether the service gives one row to a page where two are asked for."""
     _end: float = math.inf
     """Where a page was empty."""
 
@@ -84,18 +88,18 @@ class Position:
         self._size = max(len(rows), 1)
         end = self.offset + len(rows)
         self.is_last = not rows or end >= min(self._total, self._end)
-        # Of a page of one row, there would be no progress.
-        self._overlaps = len(rows) > 1
+        # With one row to a page there would be no progress, so a second must have been asked for.
+        self._one_at_most |= self._overlaps and len(rows) == 1
+        self._overlaps = len(rows) > 1 or (self.limit is not None and not self._one_at_most)
         self.offset = end - self._overlaps
         return new
 
     def query(self, query: Query) -> Query:
         """Return the query for the page at ``offset``."""
-        limit = query.get("limit")
-        if limit is None or not self._overlaps:
+        if self.limit is None or not self._overlaps:
             return {**query, "offset": self.offset}
         # One more than asked for, as the first row was read before.
-        more = {"limit": min(int(limit) + 1, _MAX_LIMIT)}
+        more = {"limit": min(self.limit + 1, _MAX_LIMIT)}
         return {**query, "offset": self.offset, **more}
 
 
@@ -185,8 +189,8 @@ class Pager(Generic[PageT, RowT]):
             page = await self._fetch(query)
 
     async def _by_offset(self, page: Any) -> AsyncGenerator[Any, None]:  # noqa: ANN401 - an OffsetPage
-        start = int(self._query.get("offset", 0))
-        position = Position(offset=start, start=start)
+        start, limit = int(self._query.get("offset", 0)), self._query.get("limit")
+        position = Position(offset=start, start=start, limit=None if limit is None else int(limit))
         while True:
             new = position.take(page)
             if new or position.fetched == 1:

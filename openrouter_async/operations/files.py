@@ -49,8 +49,8 @@ T = TypeVar("T")
 
 LIST_FILES = Operation("GET", "/files", FilePage)
 UPLOAD_FILE = Operation("POST", "/files", FileMetadata, streams_content=True)
-DELETE_FILE = Operation("DELETE", "/files/{file_id}", FileDeleteResponse)
-RETRIEVE_FILE = Operation("GET", "/files/{file_id}", FileMetadata)
+DELETE_FILE = Operation("DELETE", "/files/{file_id}", FileDeleteResponse, named_by=("id",))
+RETRIEVE_FILE = Operation("GET", "/files/{file_id}", FileMetadata, named_by=("id",))
 # What the call returns depends on its ``parse``: bytes, a stream or a path.
 DOWNLOAD_FILE: Operation[Any] = Operation(
     "GET", "/files/{file_id}/content", object, streams_content=True
@@ -297,6 +297,7 @@ async def delete_file(
 
     Raises:
         NotFoundResponseError: The workspace has no such file.
+        IntegrityError: The response is for another file.
         ResponseError: The service rejected the request.
         NoAnswerError: No complete response arrived.
     """
@@ -336,6 +337,7 @@ async def retrieve_file(
 
     Raises:
         NotFoundResponseError: The workspace has no such file.
+        IntegrityError: The response is for another file.
         ResponseError: The service rejected the request.
         NoAnswerError: No complete response arrived.
     """

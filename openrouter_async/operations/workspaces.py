@@ -61,7 +61,7 @@ _BUDGET = "/workspaces/{workspace_id}/budgets/{interval}"
 
 LIST_WORKSPACES = Operation("GET", "/workspaces", models.WorkspacePage)
 CREATE_WORKSPACE = Operation("POST", "/workspaces", models.Workspace, unwrap=True)
-GET_WORKSPACE = Operation("GET", _ONE, models.Workspace, unwrap=True)
+GET_WORKSPACE = Operation("GET", _ONE, models.Workspace, unwrap=True, named_by=("id", "slug"))
 UPDATE_WORKSPACE = Operation("PATCH", _ONE, models.Workspace, unwrap=True)
 DELETE_WORKSPACE = Operation("DELETE", _ONE, models.DeleteWorkspaceResponse)
 LIST_BUDGETS = Operation("GET", _ONE + "/budgets", models.ListWorkspaceBudgetsResponse)
@@ -260,6 +260,7 @@ async def get_workspace(
 
     Raises:
         NotFoundResponseError: The workspace does not exist.
+        IntegrityError: The response is for another workspace.
         ResponseError: The service rejected the request.
         NoAnswerError: No complete response arrived.
     """

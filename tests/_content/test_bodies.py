@@ -46,7 +46,7 @@ CHUNKS = st.lists(
 
 
 @given(name=NAMES, declared=TYPES, chunks=CHUNKS, known=st.booleans(), cut=st.integers(1, 99))
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_a_form_gives_back_the_name_the_type_and_the_content(name, declared, chunks, known, cut):
     """However the content is cut, as a parser that is not ours reads it, however it is fed."""
     content = b"".join(chunks)

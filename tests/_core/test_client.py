@@ -49,7 +49,7 @@ def test_constructing_opens_nothing(client_class, monkeypatch):
     monkeypatch.setattr(ssl, "SSLContext", None)
     threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
     client = client_class("sk-test")
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # those of earlier tests may end
     assert len(os.listdir("/proc/self/fd")) == descriptors
     assert "sk-test" not in repr(client)
 

@@ -236,7 +236,7 @@ def test_any_response_that_is_no_success_becomes_an_error(status, body):
 
 
 @given(status=st.integers(200, 999), body=ANY_BODY)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_response_over_the_wire_becomes_an_error(make_client, raw_server, status, body):
     """Of its status's class, or one that says that a success is not what was promised."""
     empty = status in {204, 304}

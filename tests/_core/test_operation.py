@@ -68,7 +68,9 @@ def test_two_parameters_never_run_into_each_other(workspace, interval):
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_a_hostile_id_reaches_the_server_as_one_segment(make_client, raw_server, name):
     """As one line of a request, on its own endpoint."""
-    server = await raw_server(respond_with(http_response(200, {"id": "x", "type": "file_deleted"})))
+    server = await raw_server(
+        respond_with(http_response(200, {"id": name, "type": "file_deleted"}))
+    )
     async with make_client(KEY, server_url=server.url) as client:
         await client.files.delete(name, workspace_id=name)
     (request,) = server.requests

@@ -179,9 +179,9 @@ async def test_a_call_can_go_to_another_server(make_client, raw_server):
     one, two = await raw_server(respond_with(OK)), await raw_server(respond_with(OK))
     async with make_client(KEY, server_url=one.url) as client:
         await client.files.retrieve("x", server_url=two.url + "/")
-        await client.files.retrieve("y")
+        await client.files.retrieve("x", workspace_id="w")
     assert [r.target for r in two.requests] == ["/api/v1/files/x"]
-    assert [r.target for r in one.requests] == ["/api/v1/files/y"]
+    assert [r.target for r in one.requests] == ["/api/v1/files/x?workspace_id=w"]
     assert two.requests[0].headers("host") == [f"127.0.0.1:{two.port}"]
 
 

@@ -147,9 +147,9 @@ async def test_never_more_connections_are_open_than_the_limit(serve, make_client
 async def test_the_queue_is_served_in_its_order(serve, make_client):
     """Who comes later does not overtake, even at the moment in which a connection comes free."""
 
-    async def handler(*_):
+    async def handler(request, _):
         await asyncio.sleep(0.002)
-        return GOOD
+        return http_response(200, FILE | {"id": request.target.rpartition("/")[2]})
 
     server = await serve(handler)
     client = make_client(server, max_connections=1)
@@ -177,7 +177,7 @@ async def test_waiting_in_the_queue_counts_against_no_limit_but_the_total(serve_
         server, max_connections=1, timeout=Timeout(connect=0.35, read=0.35, write=0.35)
     )
     await asyncio.gather(*(client.files.retrieve("x") for _ in range(6)))
-    calls = [client.files.retrieve(f"f{n}", timeout=0.25) for n in range(5)]
+    calls = [client.files.retrieve("x", workspace_id=f"f{n}", timeout=0.25) for n in range(5)]
     ends = await asyncio.gather(*calls, return_exceptions=True)
     assert ends[0].id == FILE["id"]
     assert {end.limit for end in ends[3:]} == {"total"}
@@ -266,7 +266,7 @@ LAST_WORDS = {
     "connection: close": http_response(200, FILE, "connection: close"),
     "HTTP/1.0": GOOD.replace(b"HTTP/1.1", b"HTTP/1.0"),
     "surplus": GOOD + b"x",
-    "another response": GOOD + http_response(200, FILE | {"id": "wrong"}),
+    "another response": GOOD + http_response(200, FILE | {"size_bytes": 7}),
     "a line's end": GOOD + b"\r\n",
 }
 
@@ -276,23 +276,23 @@ async def test_a_connection_with_which_something_is_odd_is_not_used_again(
     serve, make_client, words
 ):
     """The next response belongs to the next request."""
-    server = await serve(respond_with(LAST_WORDS[words], http_response(200, FILE | {"id": "next"})))
+    server = await serve(respond_with(LAST_WORDS[words], STORED))
     client = make_client(server)
-    assert (await client.files.retrieve("x")).id == FILE["id"]
-    assert (await client.files.retrieve("x")).id == "next"
+    assert (await client.files.retrieve("x")).size_bytes == FILE["size_bytes"]
+    assert (await client.files.retrieve("x")).size_bytes == 5
     assert server.connections == 2
     assert await becomes_true(lambda: server.open == 1)
 
 
-@pytest.mark.parametrize("late", [b"x", http_response(200, FILE | {"id": "wrong"})])
+@pytest.mark.parametrize("late", [b"x", http_response(200, FILE | {"size_bytes": 7})])
 async def test_surplus_bytes_that_come_late_are_noticed(serve, make_client, late):
     """While the connection lies idle."""
-    server = await serve(respond_with(GOOD, http_response(200, FILE | {"id": "next"})))
+    server = await serve(respond_with(GOOD, STORED))
     client = make_client(server)
     await client.files.retrieve("x")
     server.requests[0].writer.write(late)
     await asyncio.sleep(0.02)
-    assert (await client.files.retrieve("x")).id == "next"
+    assert (await client.files.retrieve("x")).size_bytes == 5
     assert server.connections == 2
 
 

@@ -14,7 +14,7 @@ from .account import Setup
 from .machine import Machine
 
 LONG = bool(os.environ.get("FAULTS_LONG"))
-EXAMPLES = {AsyncOpenRouter: 50, AwaitableSyncClient: 25}
+EXAMPLES = {AsyncOpenRouter: 20, AwaitableSyncClient: 10}
 """The sync client takes twice as long."""
 
 
@@ -24,7 +24,7 @@ def test_the_service_does_what_a_model_of_it_does(client_class, emulator):
     """Any calls in any order: the same answers, the same refusals, and the same left at the end."""
     with asyncio.Runner() as runner:
         drive = settings(
-            max_examples=EXAMPLES[client_class] * (10 if LONG else 1),
+            max_examples=EXAMPLES[client_class] * (25 if LONG else 1),
             stateful_step_count=60,
             suppress_health_check=[*HealthCheck],  # an example is as slow as its calls
         )

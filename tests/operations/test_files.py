@@ -1,8 +1,15 @@
 """``client.files`` against the emulator, on both clients."""
 
 import hashlib
+from uuid import UUID
 
 import pytest
+from support.failures import raised
+from support.handlers import respond_with
+from support.samples import FILE, KEY, QUICK, WORKSPACE
+from support.servers import http_response
+
+from openrouter_async import errors
 
 
 async def test_an_uploaded_file_is_listed_retrieved_and_deleted(client):
@@ -45,3 +52,25 @@ async def test_a_server_made_file_is_downloaded_whole(client, emulator, tmp_path
     assert path == tmp_path / "result.bin"
     assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(content).digest()
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["retrieve", "delete"])
+async def test_a_response_for_another_file_is_refused(make_client, raw_server, name):
+    """A proxy that has lost count gives one call the response of another."""
+    other = {"retrieve": FILE, "delete": {"id": "x", "type": "file_deleted"}}[name]
+    server = await raw_server(respond_with(http_response(200, other)))
+    async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
+        error = await raised(errors.IntegrityError, getattr(client.files, name), "y")
+        assert "/files/y: the response is for 'x', which was not asked for" in str(error)
+        assert (await getattr(client.files, name)("x")).id == "x"
+    assert len(server.requests) == 2
+
+
+async def test_a_response_for_another_workspace_is_refused(make_client, raw_server):
+    """By its id or its slug; "default" stands for any."""
+    server = await raw_server(respond_with(http_response(200, {"data": WORKSPACE})))
+    async with make_client(KEY, server_url=server.url) as client:
+        for name in ("staging", "550e8400-e29b-41d4-a716-446655440001"):
+            await raised(errors.IntegrityError, client.workspaces.get, name)
+        for name in (WORKSPACE["id"].upper(), UUID(WORKSPACE["id"]), WORKSPACE["slug"], "default"):
+            assert (await client.workspaces.get(name)).slug == "production"

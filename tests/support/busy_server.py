@@ -23,7 +23,7 @@ from contextlib import suppress
 from itertools import pairwise
 
 FILE = {
-    "id": "or_file_011CNha8iCJcU1wXNR6q4V8w",
+    "id": "x",
     "type": "file",
     "filename": "document.pdf",
     "mime_type": "application/pdf",

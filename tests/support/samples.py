@@ -46,7 +46,7 @@ MEMBER = {
     "created_at": "2025-01-01T00:00:00Z",
 }
 FILE = {
-    "id": "or_file_011CNha8iCJcU1wXNR6q4V8w",
+    "id": "x",
     "type": "file",
     "filename": "document.pdf",
     "mime_type": "application/pdf",
@@ -54,7 +54,7 @@ FILE = {
     "created_at": "2025-01-01T00:00:00Z",
     "downloadable": False,
 }
-"""The document's own example."""
+"""The document's own example, under the id that most tests ask for."""
 
 
 _BY_TYPE = {
