@@ -121,5 +121,5 @@ async def test_documents_and_content_are_decoded_alike(make_client, raw_server, 
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         path = await client.files.download_to("f", tmp_path / "x")
         with pytest.raises(errors.IntegrityError):
-            await client.files.retrieve("f")
+            await client.files.retrieve("x")
     assert path.read_bytes() == CONTENT

@@ -139,7 +139,7 @@ class Run:
         """Check that the next call works."""
         self.server.healed = True
         file = await self.client.files.retrieve(
-            "next", server_url=self.server.url, retries=ONCE, timeout=10
+            "x", server_url=self.server.url, retries=ONCE, timeout=10
         )
         assert file.id == FILE["id"]
 

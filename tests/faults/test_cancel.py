@@ -213,7 +213,7 @@ CALLS = [
     set_budget,
     members,
     of_workspaces("list"),
-    of_workspaces("get", "w"),
+    of_workspaces("get", "production"),
     of_workspaces("delete", "w"),
     of_workspaces("list_budgets", "w"),
     of_workspaces("get_budget", "w", "daily"),

@@ -87,12 +87,12 @@ INSTEAD = {("download_to", "directory"): {"path"}, ("delete_many", "match"): {"f
 def _arguments(folder):
     """What each parameter that cannot be left out is called with."""
     return {
-        "file_id": "or_file_x",
+        "file_id": "x",
         "workspace_id": WORKSPACE["id"],
         "file": ("a.txt", b"words"),
         "sources": [("a.txt", b"words")],
         "root": folder / "tree",
-        "files": ["or_file_x"],
+        "files": ["x"],
         "directory": folder / "down",
         "path": folder / "down" / "file.bin",
         "name": "Trials",
@@ -157,6 +157,8 @@ async def service(request, _):
     """Respond to any operation with success."""
     name = endpoint_of(request)
     body = BY_RETURN[ENDPOINTS[name].returns]
+    if name == "GET_WORKSPACE":
+        body = {"data": WORKSPACE}
     if name == "UPLOAD_FILE":
         (kind,) = request.headers("content-type")
         body = {**FILE, "size_bytes": len(parse_form(kind, request.body).content)}
