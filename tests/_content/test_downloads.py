@@ -85,15 +85,15 @@ async def test_a_whole_body_is_read_however_it_is_framed(make_client, raw_server
     server = await raw_server(respond_with(WHOLE[kind]))
     size = len(CONTENT) if kind == "with its length" else None
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
-        async with client.files.download("f") as download:
+        async with client.files.download("x") as download:
             assert download.size == size
             assert await download.read() == CONTENT
-        async with client.files.download("f") as download:
+        async with client.files.download("x") as download:
             assert b"".join([chunk async for chunk in download]) == CONTENT
-        path = await client.files.download_to("f", tmp_path / "x")
+        path = await client.files.download_to("x", tmp_path / "x")
     assert path.read_bytes() == CONTENT
     assert files_in(tmp_path) == ["x"]
-    assert {r.target for r in server.requests} == {"/api/v1/files/f/content"}
+    assert {r.target for r in server.requests} == {"/api/v1/files/x/content"}
     assert all(r.headers("accept-encoding") == ["identity"] for r in server.requests)
 
 
@@ -106,10 +106,10 @@ async def test_a_broken_body_is_fetched_again_from_its_start(
         server = await raw_server(respond_with(BROKEN[kind], GOOD))
         async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
             if way == "read":
-                async with client.files.download("f") as download:
+                async with client.files.download("x") as download:
                     assert await download.read() == CONTENT
             else:
-                path = await client.files.download_to("f", tmp_path / "x")
+                path = await client.files.download_to("x", tmp_path / "x")
                 assert path.read_bytes() == CONTENT
         assert len(server.requests) == 2
     assert files_in(tmp_path) == ["x"]
@@ -127,10 +127,10 @@ async def test_a_body_that_stays_broken_is_an_error_and_no_file(
     server = await raw_server(respond_with(BROKEN[kind]))
     async with make_client(KEY, server_url=server.url, retries=config) as client:
         if way == "read":
-            async with client.files.download("f") as download:
+            async with client.files.download("x") as download:
                 await raised(broken, download.read)
         else:
-            await raised(broken, client.files.download_to, "f", tmp_path / "x")
+            await raised(broken, client.files.download_to, "x", tmp_path / "x")
     assert len(server.requests) == attempts
     assert files_in(tmp_path) == []
 
@@ -142,12 +142,12 @@ async def test_a_body_longer_than_announced_ends_where_it_was_to_end(
     server = await raw_server(respond_with(announced(1000, 3000)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         try:
-            path = await client.files.download_to("f", tmp_path / "x")
+            path = await client.files.download_to("x", tmp_path / "x")
         except IntegrityError:
             assert files_in(tmp_path) == []
         else:
             assert path.read_bytes() == CONTENT[:1000]
-        async with client.files.download("f") as download:
+        async with client.files.download("x") as download:
             assert await download.read() == CONTENT[:1000]
 
 
@@ -158,7 +158,7 @@ async def test_a_stream_that_breaks_off_says_so(make_client, raw_server, kind):
     came = bytearray()
 
     async def read(client):
-        async with client.files.download("f") as download:
+        async with client.files.download("x") as download:
             async for chunk in download:
                 came.extend(chunk)
 
@@ -178,13 +178,13 @@ async def test_a_download_that_is_refused_raises_as_its_block_is_entered(
     )
 
     async def enter(client):
-        async with client.files.download("f"):
+        async with client.files.download("x"):
             pytest.fail("it was entered")
 
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         error = await raised(BadRequestResponseError, enter, client)
         assert error.message == "not yours"
-        await raised(BadRequestResponseError, client.files.download_to, "f", tmp_path / "x")
+        await raised(BadRequestResponseError, client.files.download_to, "x", tmp_path / "x")
     assert files_in(tmp_path) == []
 
 
@@ -194,9 +194,9 @@ async def test_failures_before_the_body_are_tried_again(make_client, raw_server,
         respond_with(http_response(503), reset, GOOD, http_response(429), GOOD)
     )
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
-        async with client.files.download("f") as download:
+        async with client.files.download("x") as download:
             assert await download.read() == CONTENT
-        await client.files.download_to("f", tmp_path / "x")
+        await client.files.download_to("x", tmp_path / "x")
     assert len(server.requests) == 5
 
 
@@ -212,7 +212,7 @@ async def test_a_download_is_read_inside_its_block_and_once(make_client, raw_ser
     """Anything else is a mistake in the program, and raised as one."""
     server = await raw_server(respond_with(GOOD))
     async with make_client(KEY, server_url=server.url) as client:
-        download = client.files.download("f")
+        download = client.files.download("x")
         assert server.requests == []
         with pytest.raises(RuntimeError):
             _ = download.size
@@ -230,15 +230,15 @@ async def test_a_download_can_be_left_early(make_client, raw_server):
         for _ in range(3):
             with anyio.fail_after(2):
                 async with (
-                    client.files.download("f") as download,
+                    client.files.download("x") as download,
                     aclosing(aiter(download)) as chunks,
                 ):
                     async for chunk in chunks:
                         assert CONTENT.startswith(chunk)
                         break
-        async with client.files.download("f") as download:
+        async with client.files.download("x") as download:
             pass
-        async with client.files.download("f") as download:
+        async with client.files.download("x") as download:
             assert await download.read() == CONTENT
 
 
@@ -253,10 +253,10 @@ async def test_limits_hold_while_a_body_comes(make_client, raw_server, tmp_path)
     async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
         for timeout, limit in ((0.05, "total"), (Timeout(read=0.05), "read")):
             error = await raised(
-                RequestTimeoutError, client.files.download_to, "f", tmp_path / "x", timeout=timeout
+                RequestTimeoutError, client.files.download_to, "x", tmp_path / "x", timeout=timeout
             )
             assert error.limit == limit
-            async with client.files.download("f", timeout=timeout) as download:
+            async with client.files.download("x", timeout=timeout) as download:
                 error = await raised(RequestTimeoutError, download.read)
                 assert error.limit == limit
     assert files_in(tmp_path) == []
@@ -273,7 +273,7 @@ async def test_a_path_of_either_kind_is_written_and_given_back(
     server = await raw_server(respond_with(GOOD))
     target = tmp_path / "sub dir.bin"
     async with make_client(KEY, server_url=server.url) as client:
-        path = await client.files.download_to("f", str(target) if kind == "str" else target)
+        path = await client.files.download_to("x", str(target) if kind == "str" else target)
     assert path == target
     assert target.read_bytes() == CONTENT
 
@@ -282,8 +282,8 @@ async def test_an_empty_file_is_a_file(make_client, raw_server, tmp_path):
     """Of 0 bytes."""
     server = await raw_server(respond_with(http_response(200, b"")))
     async with make_client(KEY, server_url=server.url) as client:
-        assert (await client.files.download_to("f", tmp_path / "x")).read_bytes() == b""
-        async with client.files.download("f") as download:
+        assert (await client.files.download_to("x", tmp_path / "x")).read_bytes() == b""
+        async with client.files.download("x") as download:
             assert download.size == 0
             assert await download.read() == b""
 
@@ -303,7 +303,7 @@ async def test_no_partial_file_is_ever_seen_under_the_final_name(
 
     server = await raw_server(respond_with(announced(len(CONTENT), 900_000), GOOD))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
-        await client.files.download_to("f", target, overwrite=overwrite, progress=look)
+        await client.files.download_to("x", target, overwrite=overwrite, progress=look)
     assert len(looks) > 2
     assert set(looks) == {b"old" if overwrite else None}
     assert target.read_bytes() == CONTENT
@@ -318,11 +318,11 @@ async def test_an_existing_target_is_kept_and_nothing_sent(make_client, raw_serv
     link.symlink_to(tmp_path / "nowhere")
     async with make_client(KEY, server_url=server.url) as client:
         for path in (target, link):
-            error = await raised(DownloadTargetError, client.files.download_to, "f", path)
+            error = await raised(DownloadTargetError, client.files.download_to, "x", path)
             assert "overwrite" in str(error)
         assert server.requests == []
         assert target.read_bytes() == b"old"
-        await client.files.download_to("f", target, overwrite=True)
+        await client.files.download_to("x", target, overwrite=True)
         assert target.read_bytes() == CONTENT
     assert files_in(tmp_path) == ["link", "x"]
     assert link.is_symlink()
@@ -336,7 +336,7 @@ async def test_a_failed_download_keeps_the_file_it_was_to_replace(
     target.write_bytes(b"old")
     server = await raw_server(respond_with(announced(1000, 10)))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
-        await raised(OpenRouterError, client.files.download_to, "f", target, overwrite=True)
+        await raised(OpenRouterError, client.files.download_to, "x", target, overwrite=True)
     assert target.read_bytes() == b"old"
     assert files_in(tmp_path) == ["x"]
 
@@ -360,7 +360,7 @@ async def test_a_target_that_appears_meanwhile_is_kept(
 
     server = await raw_server(respond_with(race))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
-        await raised(DownloadTargetError, client.files.download_to, "f", target)
+        await raised(DownloadTargetError, client.files.download_to, "x", target)
     assert target.read_bytes() == b"first"
     assert files_in(tmp_path) == ["x"]
 
@@ -374,7 +374,7 @@ async def test_a_file_system_without_links_will_do(make_client, raw_server, tmp_
     monkeypatch.setattr(pathlib.Path, "hardlink_to", refuse)
     server = await raw_server(respond_with(GOOD))
     async with make_client(KEY, server_url=server.url) as client:
-        await client.files.download_to("f", tmp_path / "x")
+        await client.files.download_to("x", tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == CONTENT
     assert files_in(tmp_path) == ["x"]
 
@@ -408,7 +408,7 @@ async def test_a_target_that_cannot_be_written_is_refused(
         await raised(
             DownloadTargetError,
             client.files.download_to,
-            "f",
+            "x",
             TARGETS[kind](tmp_path),
             overwrite=overwrite,
         )
@@ -437,7 +437,7 @@ async def test_a_disk_that_is_full_is_an_error_of_ours_and_leaves_nothing(
     server = await raw_server(respond_with(GOOD))
     try:
         async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
-            error = await raised(DownloadTargetError, client.files.download_to, "f", tmp_path / "x")
+            error = await raised(DownloadTargetError, client.files.download_to, "x", tmp_path / "x")
     finally:
         if where == "write":
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -461,7 +461,7 @@ async def test_a_cancelled_download_leaves_nothing(raw_server, tmp_path):
 
                 async def fetch():
                     await client.files.download_to(
-                        "f", tmp_path / "x", progress=lambda *_: started.set()
+                        "x", tmp_path / "x", progress=lambda *_: started.set()
                     )
 
                 tasks.start_soon(fetch)
@@ -479,7 +479,7 @@ async def test_progress_tells_the_bytes_received(make_client, raw_server, tmp_pa
     calls = []
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         await client.files.download_to(
-            "f", tmp_path / "x", progress=lambda done, total: calls.append((done, total))
+            "x", tmp_path / "x", progress=lambda done, total: calls.append((done, total))
         )
     assert len(server.requests) == 2
     done = [d for d, _ in calls]
@@ -511,13 +511,13 @@ async def test_a_directory_gets_the_last_part_of_the_services_name(
     inner.mkdir()
     server = await raw_server(respond_with(http_response(200, FILE | {"filename": filename}), GOOD))
     async with make_client(KEY, server_url=server.url) as client:
-        path = await client.files.download_to("f", directory=inner, workspace_id="w")
+        path = await client.files.download_to("x", directory=inner, workspace_id="w")
     assert path == inner / name
     assert path.read_bytes() == CONTENT
     assert files_in(tmp_path) == ["inner"]
     assert [r.target for r in server.requests] == [
-        "/api/v1/files/f?workspace_id=w",
-        "/api/v1/files/f/content?workspace_id=w",
+        "/api/v1/files/x?workspace_id=w",
+        "/api/v1/files/x/content?workspace_id=w",
     ]
 
 
@@ -534,7 +534,7 @@ async def test_a_hostile_name_is_refused(make_client, raw_server, tmp_path, file
     """Nothing is fetched, nothing is written."""
     server = await raw_server(respond_with(http_response(200, FILE | {"filename": filename}), GOOD))
     async with make_client(KEY, server_url=server.url) as client:
-        error = await raised(DownloadTargetError, client.files.download_to, "f", directory=tmp_path)
+        error = await raised(DownloadTargetError, client.files.download_to, "x", directory=tmp_path)
     assert "path=" in str(error)
     assert len(server.requests) == 1
     assert files_in(tmp_path) == []
@@ -569,9 +569,9 @@ async def test_a_directory_keeps_a_file_of_that_name(make_client, raw_server, tm
         respond_with(http_response(200, FILE), http_response(200, FILE), GOOD)
     )
     async with make_client(KEY, server_url=server.url) as client:
-        await raised(DownloadTargetError, client.files.download_to, "f", directory=tmp_path)
+        await raised(DownloadTargetError, client.files.download_to, "x", directory=tmp_path)
         assert files_in(tmp_path) == ["document.pdf"]
-        path = await client.files.download_to("f", directory=str(tmp_path), overwrite=True)
+        path = await client.files.download_to("x", directory=str(tmp_path), overwrite=True)
     assert path.read_bytes() == CONTENT
 
 
@@ -586,22 +586,22 @@ async def test_a_directory_is_created_for_the_content(make_client, raw_server, t
     )
     directory = tmp_path / "a" / "b"
     async with make_client(KEY, server_url=server.url) as client:
-        await raised(NotFoundResponseError, client.files.download_to, "f", directory=directory)
+        await raised(NotFoundResponseError, client.files.download_to, "x", directory=directory)
         assert list(tmp_path.iterdir()) == []
-        path = await client.files.download_to("f", directory=directory)
+        path = await client.files.download_to("x", directory=directory)
         assert path == directory / "document.pdf"
         assert path.read_bytes() == CONTENT
         for blocked in (path, path / "c"):
-            await raised(DownloadTargetError, client.files.download_to, "f", directory=blocked)
+            await raised(DownloadTargetError, client.files.download_to, "x", directory=blocked)
 
 
 async def test_a_target_is_a_path_or_a_directory(make_client, raw_server, tmp_path):
     """Not both, not neither."""
     server = await raw_server(respond_with(GOOD))
     async with make_client(KEY, server_url=server.url) as client:
-        await raised(InvalidRequestError, client.files.download_to, "f")
+        await raised(InvalidRequestError, client.files.download_to, "x")
         await raised(
-            InvalidRequestError, client.files.download_to, "f", tmp_path / "x", directory=tmp_path
+            InvalidRequestError, client.files.download_to, "x", tmp_path / "x", directory=tmp_path
         )
     assert server.requests == []
 
@@ -613,7 +613,7 @@ async def test_a_servers_own_headers_name_no_file(make_client, raw_server, tmp_p
     inner = tmp_path / "inner"
     inner.mkdir()
     async with make_client(KEY, server_url=server.url) as client:
-        await client.files.download_to("f", inner / "x")
+        await client.files.download_to("x", inner / "x")
     assert (files_in(tmp_path), files_in(inner)) == (["inner"], ["x"])
 
 
@@ -629,7 +629,7 @@ async def test_the_total_limit_holds_while_data_keeps_arriving(make_client, raw_
     server = await raw_server(endless)
 
     async def read(client):
-        async with client.files.download("f", timeout=0.5) as download:
+        async with client.files.download("x", timeout=0.5) as download:
             async for _ in download:
                 pass
 
