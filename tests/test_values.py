@@ -1,6 +1,7 @@
 """Values that JSON or a URL needs converted, as each operation takes them, on both clients."""
 
 import json
+import traceback
 from collections import deque
 from decimal import Decimal
 from enum import Enum
@@ -8,6 +9,7 @@ from typing import get_args
 from uuid import UUID
 
 import pytest
+from support.calls import CALLS, failures_of, refill
 from support.failures import raised
 from support.handlers import respond_with
 from support.samples import FILE, KEY
@@ -144,3 +146,22 @@ def test_closed_word_lists_have_names():
     assert "exacto" in get_args(ProviderSort)
     assert get_args(MemberRole) == ("admin", "member")
     assert "openrouter:web_search" in get_args(ServerTool)
+
+
+HUGE = "a customer's words, " * 2_000
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+async def test_no_error_repeats_a_huge_value(client, tmp_path, call):
+    """Nor does its cause, or an outcome's repr: content is easily taken for a path or an id."""
+    for name in call.parameters():
+        for value in (HUGE, [HUGE], {HUGE: HUGE}, HUGE.encode()):
+            refill(tmp_path)
+            arguments = call.arguments(tmp_path, **{name: value})
+            try:
+                result = await call(client, **arguments)
+            except Exception:  # noqa: BLE001 - whatever it is
+                shown = traceback.format_exc()
+            else:
+                shown = repr(result if isinstance(result, list) else failures_of(result))
+            assert shown.count("customer") < 50, name

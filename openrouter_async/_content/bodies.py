@@ -18,6 +18,7 @@ __all__ = [
     "JSONBody",
     "MultipartBody",
     "Progress",
+    "check_progress",
     "report_progress",
 ]
 
@@ -97,6 +98,7 @@ class MultipartBody:
     """A multipart form with one part, ``file``, streamed from a `Source`."""
 
     def __init__(self, source: Source, progress: Progress | None) -> None:
+        check_progress(progress)
         boundary = secrets.token_hex(16)
         self._source = source
         self._progress = progress
@@ -137,6 +139,17 @@ class MultipartBody:
         if self._progress and self.sent >= self._reported:
             self._reported = self.sent
             await report_progress(self._progress, self.sent, self._source.size)
+
+
+def check_progress(progress: Progress | None) -> None:
+    """Check that a progress callback can be called.
+
+    Raises:
+        InvalidRequestError: It cannot.
+    """
+    if progress is not None and not callable(progress):
+        msg = f"progress must be a function of the bytes done and the total, not {progress!r:.100}"
+        raise InvalidRequestError(msg)
 
 
 async def report_progress(progress: Progress, done: int, total: int | None) -> None:

@@ -8,30 +8,58 @@ without which nothing is stored.
 import inspect
 import io
 import os
+import re
 import stat
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from ..errors import UploadSourceError
 from .chunks import CHUNK_SIZE, Chunks, read_error, split_chunks
 from .readers import ContentInfo
 from .threads import open_in_thread, run_foreign, run_in_thread
 
-__all__ = ["examine_file", "examine_path", "file_info", "open_regular"]
+__all__ = [
+    "PATTERN",
+    "examine_file",
+    "examine_path",
+    "file_info",
+    "open_regular",
+    "path_advice",
+]
 
 _Run = Callable[..., Awaitable[Any]]
+
+PATTERN: Final = re.compile(r"[*?\[]")
+"""What a path has that is perhaps a pattern."""
+_MAX_PATH: Final = 4096
+"""Bytes of the longest path that Linux opens."""
 
 # Paths
 
 
-async def examine_path(path: Path) -> ContentInfo:
+async def examine_path(file: str | os.PathLike[str]) -> ContentInfo:
     """Return the size of a file, that it can be read again, and what yields it."""
-    status, content = await run_in_thread(read_error, _probe, path)
+    path = Path(file)
+
+    def failure(reason: str) -> UploadSourceError:
+        return read_error(reason + path_advice(file))
+
+    status, content = await run_in_thread(failure, _probe, path)
     if content is not None:
         return len(content), True, lambda: split_chunks(memoryview(content))
     return status.st_size, True, lambda: _from_path(path, status)
+
+
+def path_advice(file: str | os.PathLike[str]) -> str:
+    """Return what was perhaps meant by a path that does not exist, to be added to an error."""
+    if os.path.lexists(file):
+        return ""
+    if PATTERN.search(str(file)[:_MAX_PATH]):
+        return "; patterns are not expanded: pass Path().glob(…), or use upload_tree(include=…)"
+    is_text = isinstance(file, str)
+    return "; a str is a path, not content or a URL: pass .encode() for content" if is_text else ""
 
 
 def _probe(path: Path) -> tuple[os.stat_result, bytes | None]:

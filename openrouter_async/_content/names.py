@@ -11,7 +11,7 @@ from unicodedata import category
 from attrs import frozen
 
 from ..errors import InvalidRequestError, UploadSourceError
-from .readers import AsyncReader, StreamedResponse
+from .readers import AsyncReader, StreamedResponse, is_async
 
 __all__ = [
     "FileContent",
@@ -43,6 +43,15 @@ A file may be async: Starlette's ``UploadFile``, aiohttp's ``StreamReader`` or `
 FileSource: TypeAlias = FileContent | tuple[str, FileContent] | tuple[str, FileContent, str | None]
 """Content, or ``(filename, content)``, or ``(filename, content, content_type)``."""
 
+_CONTENT: Final = (
+    str,
+    os.PathLike,
+    bytes,
+    bytearray,
+    memoryview,
+    Iterable,
+    AsyncIterable,
+)
 _MAX_NAME: Final = 255
 _FORBIDDEN: Final = frozenset('<>:"|?*\\')
 
@@ -77,12 +86,18 @@ def name_source(
     """Return content, filename and media type of a source; explicit arguments come first.
 
     Raises:
-        UploadSourceError: There is no filename, or the parts of a file are not recognised.
+        UploadSourceError: It has no filename, is not content, or its parts are not recognised.
     """
     if isinstance(file, NamedSource):
         content, name, declared = file.content, file.filename, file.content_type
     else:
         content, name, declared = _split(file)
+    if not isinstance(content, _CONTENT) and not hasattr(content, "read") and not is_async(content):
+        msg = (
+            f"cannot upload a {type(content).__name__}:"
+            " pass a path, bytes, a binary file or an iterator of bytes"
+        )
+        raise UploadSourceError(msg)
     name = name if filename is None else filename
     return NamedSource(
         content,

@@ -11,7 +11,6 @@ import inspect
 import mimetypes
 import os
 from collections.abc import AsyncIterable, Callable, Iterable
-from pathlib import Path
 from typing import IO, Final, cast
 
 from attrs import frozen
@@ -64,9 +63,12 @@ async def open_source(
         InvalidRequestError: The filename is missing or breaks the service's rules.
     """
     source = name_source(file, filename, content_type)
+    # A path first: what is missing is perhaps no path at all, and its name of no interest.
+    is_path = isinstance(source.content, str | os.PathLike)
+    info = await _examine(source.content) if is_path else None
     check_filename(source.filename)
     check_content_type(source.content_type)
-    size, replayable, chunks = await _examine(source.content)
+    size, replayable, chunks = info or await _examine(source.content)
     if check_size and size is not None:
         check_file_size(size, source.filename)
     return Source(
@@ -99,7 +101,7 @@ def check_file_size(size: int, name: str) -> None:
 async def _examine(content: FileContent) -> ContentInfo:
     """Return the content's size, whether it can be read again, and what yields it."""
     if isinstance(content, str | os.PathLike):
-        return await examine_path(Path(content))
+        return await examine_path(content)
     if isinstance(content, bytes | bytearray | memoryview):
         view = view_of(content)
         return len(view), True, lambda: split_chunks(view)
@@ -110,11 +112,6 @@ async def _examine(content: FileContent) -> ContentInfo:
         return await examine_file(cast("IO[bytes]", content))
     if isinstance(content, AsyncIterable):
         return None, False, lambda: from_async(content)
-    if isinstance(content, Iterable):
-        # Another iterable may wrap an iterator, of which a second pass gets only the rest.
-        return None, isinstance(content, list | tuple), lambda: from_iterable(content)
-    msg = (
-        f"cannot upload a {type(content).__name__}:"
-        " pass a path, bytes, a binary file or an iterator of bytes"
-    )
-    raise UploadSourceError(msg)
+    chunks = cast("Iterable[bytes]", content)
+    # Another iterable may wrap an iterator, of which a second pass gets only the rest.
+    return None, isinstance(content, list | tuple), lambda: from_iterable(chunks)

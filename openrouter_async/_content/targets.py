@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Final, Protocol
 
 from ..errors import DownloadTargetError, IntegrityError
-from .bodies import Progress, report_progress
+from .bodies import Progress, check_progress, report_progress
 from .threads import open_in_thread, run_in_thread
 
 __all__ = ["Target", "base_name", "write_error"]
@@ -66,6 +66,7 @@ class Target:
         self._file = path
         """The file to replace: where a symbolic link leads."""
         self._overwrite = overwrite
+        check_progress(progress)
         self._progress = progress
         self._create_folder = create_folder
         self._follow_link = follow_link

@@ -1,5 +1,6 @@
 """Work in threads, with its failures as errors of ours: our own files, and callers' code."""
 
+import errno
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import IO, TypeVar, TypeVarTuple
@@ -7,7 +8,7 @@ from typing import IO, TypeVar, TypeVarTuple
 from .._workers import DISK, FOREIGN, run_in_worker
 from ..errors import OpenRouterError
 
-__all__ = ["describe", "open_in_thread", "run_foreign", "run_in_thread"]
+__all__ = ["describe", "open_in_thread", "run_foreign", "run_in_thread", "shorten"]
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -26,9 +27,9 @@ async def run_in_thread(
         except OpenRouterError:
             raise
         except OSError as error:
-            where = f"{error.filename!r}: " if error.filename else ""
+            where = f"{error.filename!r:.100}: " if error.filename else ""
             reason = f"{where}{error.strerror or error}"
-            raise failure(reason) from error
+            raise failure(reason) from shorten(error)
         except ValueError as error:  # a closed file, or a path with a NUL character
             raise failure(str(error)) from error
 
@@ -54,6 +55,13 @@ async def run_foreign(
             raise failure(describe(error)) from error
 
     return await run_in_worker(FOREIGN, guarded)
+
+
+def shorten(error: Exception) -> Exception:
+    """Return the error without most of a path that is too long, and so perhaps is content."""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        error.filename, error.__context__ = str(error.filename)[:100], None
+    return error
 
 
 def describe(error: Exception) -> str:

@@ -14,7 +14,7 @@ from .._content.bodies import BodyProgress
 from ..errors import ConnectionFailedError, NoAnswerError, RequestTimeoutError, TLSError
 from .api_key import Secret
 
-__all__ = ["TRANSPORT_ERRORS", "Attempt", "connection_error", "deadline_error"]
+__all__ = ["TRANSPORT_ERRORS", "Attempt", "connection_error", "deadline_error", "too_long"]
 
 TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.StreamError)
 """What our own connections raise, and what a caller's ``http_transport`` raises."""
@@ -26,6 +26,7 @@ _UNSENT: Final = (
     httpx.ProxyError,
 )
 _NO_LIMIT: Final = nullcontext()
+_PLAIN_HTTP: Final = "; the server does not speak TLS here: is its URL http://?"
 
 
 @define(kw_only=True, eq=False)
@@ -41,6 +42,8 @@ class Attempt:
     """Whether the retry settings allow no further attempt."""
     deadline: float
     """The call's, by the monotonic clock."""
+    total: float | None = None
+    """Seconds that the caller allows for the call."""
     body: BodyProgress = field(factory=BodyProgress)
     """How much of the request's body was sent."""
     secret: Secret | None = None
@@ -68,10 +71,15 @@ class Attempt:
         return math.inf if self.deadline == math.inf else self.deadline - time.monotonic()
 
 
+def too_long(what: str, total: float | None) -> str:
+    """Return the message for what took longer than the total timeout."""
+    return f"{what} took longer than its total limit of {total:g} s: raise timeout= to allow more"
+
+
 def deadline_error(attempt: Attempt, *, answered: bool) -> RequestTimeoutError:
     """Return the error for a call that took longer than its total timeout."""
     return RequestTimeoutError(
-        f"{attempt.method} {attempt.url} took longer than its total limit",
+        too_long(f"{attempt.method} {attempt.url}", attempt.total),
         limit="total",
         method=attempt.method,
         url=attempt.url,
@@ -99,7 +107,8 @@ def connection_error(error: Exception, attempt: Attempt, *, answered: bool) -> N
         limit = name.removesuffix("Timeout").lower()
         return RequestTimeoutError(f"{text} ({limit} limit)", limit=limit, **details)
     if isinstance(error, httpx.NetworkError) and _is_tls(error):
-        return TLSError(text, **details)
+        plain = "WRONG_VERSION_NUMBER" in reason
+        return TLSError(text + (_PLAIN_HTTP if plain else ""), **details)
     return ConnectionFailedError(text, **details)
 
 

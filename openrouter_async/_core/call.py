@@ -61,6 +61,8 @@ class Settings:
     timeout: Timeout
     retries: RetryConfig
     hooks: Hooks
+    total: float | None = None
+    """The total timeout that the caller set, where ``timeout`` has only the rest of it."""
 
     def merged(self, options: CallOptions) -> "Settings":
         """Return these settings with a call's own options in their place.
@@ -141,6 +143,7 @@ class Call(Generic[T]):
             is_last=not config.retry_connection_errors
             or (config.max_attempts is not None and number >= config.max_attempts),
             deadline=self.deadline,
+            total=self.settings.total or self.settings.timeout.total,
         )
 
     def is_lost(self, error: OpenRouterError) -> bool:
@@ -228,6 +231,9 @@ def prepare_call(
     Raises:
         InvalidRequestError: An argument cannot be sent.
     """
+    if not isinstance(operation, Operation):
+        msg = f"expected an Operation(method, path, returns), got {operation!r:.100}"
+        raise InvalidRequestError(msg)
     server = split_server_url(settings.server_url)
     path = operation.expand(params)
     total = settings.timeout.total

@@ -11,7 +11,7 @@ import math
 from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast, get_origin
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, cast, get_origin
 
 import attrs
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # cattrs is slow to import, and not needed before the first r
     import cattrs
 
 __all__ = [
+    "NOT_JSON",
     "DecodeError",
     "decode",
     "loads",
@@ -31,6 +32,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+NOT_JSON: Final = "not JSON"
+"""Message of the `DecodeError` for such a body."""
 
 
 class DecodeError(ValueError):
@@ -73,7 +78,7 @@ def _parse(body: bytes) -> Any:  # noqa: ANN401
     try:
         return loads(body)
     except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else "not JSON"
+        reason = "nested too deeply" if isinstance(error, RecursionError) else NOT_JSON
         raise DecodeError(reason if body else "empty") from None
 
 

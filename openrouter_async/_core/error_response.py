@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ..errors import BY_STATUS, MAX_BODY, NO_MESSAGE, OpenRouterDefaultError, ResponseError
 
-__all__ = ["base_url_hint", "error_from_response", "redacted_parts"]
+__all__ = ["describe_page", "error_from_response", "redacted_parts"]
 
 _MESSAGE_KEYS: Final = ("message", "detail", "error", "error_description", "title", "msg", "errors")
 """Where JSON of another form than the service's has its message, the likeliest first."""
@@ -26,7 +26,8 @@ _ODD_SHARE: Final = 10
 # Neither pattern can match across a "<", so that hostile pages take no quadratic time.
 _TAG: Final = re.compile(r"<(?:(?P<end>/)?(?P<name>[a-z][a-z0-9]*)|!|\?)[^<>]*>", re.IGNORECASE)
 _CHARSET: Final = re.compile(r"charset=\"?(utf-16|iso-8859-1|windows-125\d)", re.IGNORECASE)
-_NO_ENDPOINT: Final = frozenset({404, 405})
+_NO_ENDPOINT: Final = {404: "not found", 405: "method not allowed"}
+"""What frameworks say where they have no such endpoint."""
 _NEVER_SHOWN: Final = frozenset({"script", "style"})
 
 
@@ -55,7 +56,9 @@ def error_from_response(
         message = _find_message(document) or _excerpt(document, body, headers, redact)
         message = message or _describe(headers)
         message += ": redirects are not followed" if 300 <= status_code < 400 else ""  # noqa: PLR2004
-        message += base_url_hint(url, headers) if status_code in _NO_ENDPOINT else ""
+    missing = _NO_ENDPOINT.get(status_code)
+    if missing and ("html" in headers.get("content-type", "") or message.lower() == missing):
+        message += _base_url_hint(url)
     openrouter_metadata = envelope.get("openrouter_metadata")
     user_id = envelope.get("user_id")
     return BY_STATUS.get(status_code, OpenRouterDefaultError)(
@@ -71,9 +74,17 @@ def error_from_response(
     )
 
 
-def base_url_hint(url: str, headers: Mapping[str, str]) -> str:
-    """Return what to try after a web page came in place of JSON; often nothing."""
-    if "html" not in headers.get("content-type", "") or "/api/v1" in url:
+def describe_page(
+    url: str, headers: Mapping[str, str], body: bytes, redact: Callable[[str], str]
+) -> str:
+    """Return the beginning of what came in place of JSON, and what to try."""
+    text = _excerpt(None, body, headers, redact)
+    hint = _base_url_hint(url) if "html" in headers.get("content-type", "") else ""
+    return (f": {text}" if text else "") + hint
+
+
+def _base_url_hint(url: str) -> str:
+    if "/api/v1" in url:
         return ""
     return "; is /api/v1 missing at the end of the server's URL (server_url, OPENROUTER_BASE_URL)?"
 

@@ -39,8 +39,8 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
             raise InvalidRequestError(msg)
         if not is_header_value(value):
             msg = (
-                f"the value of the header {name!r:.100} must be printable ASCII, without line"
-                " breaks and without white space around it"
+                f"the value of the header {name!r:.100} must be a string of printable ASCII,"
+                " without line breaks and without white space around it"
             )
             raise InvalidRequestError(msg)
         if name.lower() in checked:

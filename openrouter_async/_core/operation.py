@@ -41,6 +41,9 @@ class UnsetType(enum.Enum):
         return False
 
 
+_MAX_SEGMENT: Final = 256
+"""Characters of the longest id."""
+
 UNSET: Final = UnsetType.UNSET
 """Leaves a setting unchanged, where ``None`` clears it."""
 
@@ -159,8 +162,10 @@ def _check_path(path: str) -> None:
 
 def _segment(name: str, value: str | UUID) -> str:
     # Servers and proxies resolve dot segments even when they are percent-encoded.
-    if not isinstance(value, str | UUID) or value in {"", ".", ".."}:
-        msg = f"{name} must be a non-empty string other than '.' and '..', not {value!r:.100}"
+    valid = isinstance(value, str | UUID) and value not in {"", ".", ".."}
+    if not valid or (isinstance(value, str) and len(value) > _MAX_SEGMENT):
+        rule = f"must be a string of 1 to {_MAX_SEGMENT} characters other than '.' and '..'"
+        msg = f"{name} {rule}, not {value!r:.100}"
         raise InvalidRequestError(msg)
     try:
         return quote(to_text(value), safe="")

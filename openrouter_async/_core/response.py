@@ -18,8 +18,9 @@ from ..errors import (
     ResponseValidationError,
 )
 from .attempt import TRANSPORT_ERRORS, Attempt, connection_error, deadline_error
+from .codec import NOT_JSON
 from .content_coding import Decoder, codings_of, decoder_for
-from .error_response import base_url_hint, error_from_response, redacted_parts
+from .error_response import describe_page, error_from_response, redacted_parts
 
 __all__ = ["Response"]
 
@@ -169,8 +170,10 @@ class Response:
     ) -> ResponseValidationError:
         """Return the error for a success that does not have the documented form."""
         redact = self.attempt.redact
+        if message == NOT_JSON:
+            message += describe_page(self.attempt.url, self.headers, body, redact)
         return ResponseValidationError(
-            redact(message) + base_url_hint(self.attempt.url, self.headers),
+            redact(message),
             path=path,
             status_code=self.status_code,
             **redacted_parts(self.headers, body, redact),

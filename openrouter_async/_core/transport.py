@@ -17,7 +17,7 @@ from .._http.messages import HTTPRequest
 from .._workers import running_loop
 from ..errors import NoAnswerError, OpenRouterError, RequestTimeoutError
 from .api_key import APIKey, resolve_api_key
-from .attempt import TRANSPORT_ERRORS, Attempt, connection_error, deadline_error
+from .attempt import TRANSPORT_ERRORS, Attempt, connection_error, deadline_error, too_long
 from .call import Call, LostResponse, Parse, Query, Settings, prepare_call
 from .headers import Headers, check_headers
 from .observe import retrying, started, starting, watch_attempt, watch_call
@@ -89,6 +89,7 @@ class AsyncTransport:
                 self.settings,
                 retries=evolve(self.settings.retries, max_attempts=attempts),
                 timeout=evolve(self.settings.timeout, total=total),
+                total=response.attempt.total,
             )
         )
 
@@ -99,10 +100,10 @@ class AsyncTransport:
             RequestTimeoutError: It took longer than the total timeout; nothing was sent.
         """
         running_loop()  # before anyio, which has no advice where there is none
-        with anyio.move_on_after(self.settings.timeout.total):
+        total = self.settings.timeout.total
+        with anyio.move_on_after(total):
             return await work()
-        msg = f"{description} took longer than the total limit"
-        raise RequestTimeoutError(msg, limit="total")
+        raise RequestTimeoutError(too_long(description, total), limit="total")
 
     async def call(
         self,

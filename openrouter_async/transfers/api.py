@@ -47,7 +47,8 @@ def upload_many(
         ```
 
     Args:
-        sources: Any sync or async iterable of what `upload_file` takes, or of what `walk` yields.
+        sources: Any sync or async iterable of what `upload_file` takes, or of what `walk` yields;
+            a text file has a path in each line.
         prefix: Prepended to the names that the files are stored under: ``"2026/"``.
         **options: `UploadManyOptions`, `BulkOptions`, and those of a call (`CallOptions`).
 

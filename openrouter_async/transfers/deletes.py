@@ -12,7 +12,7 @@ from ..operations.files import delete_file, list_files
 from .context import RunContext, prepare_run
 from .engine import Result, Run
 from .globs import matcher
-from .items import Item, Totals, pull_files, stored_file, totals_of
+from .items import Item, Totals, pull_items, stored_file, totals_of
 from .options import BulkOptions, Files, Match
 from .outcomes import Outcomes
 from .results import Outcome
@@ -62,7 +62,7 @@ class _DeleteRun(Run):
 
     async def _items(self) -> AsyncGenerator[Item, None]:
         files: Any = await self._matching_files() if self._files is None else self._files
-        async with aclosing(pull_files(files)) as pulled:
+        async with aclosing(pull_items(files)) as pulled:
             async for file in pulled:
                 yield Item(file)
 

@@ -14,7 +14,7 @@ from ..errors import DownloadTargetError, OpenRouterError
 from ..operations.files import download_into, retrieve_file
 from .context import RunContext, check_flags, prepare_run
 from .engine import Result, Run
-from .items import Item, pull_files, stored_file, totals_of
+from .items import Item, pull_items, stored_file, totals_of
 from .options import BulkOptions, Files
 from .outcomes import Outcomes
 from .results import Outcome
@@ -53,7 +53,7 @@ class _DownloadRun(Run):
 
     async def _items(self) -> AsyncGenerator[Item, None]:
         self._root = await run_in_thread(_write_error, self._resolve_root)
-        async with aclosing(pull_files(self._files)) as files:
+        async with aclosing(pull_items(self._files)) as files:
             async for file in files:
                 yield Item(file)
 

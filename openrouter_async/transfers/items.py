@@ -30,8 +30,8 @@ __all__ = [
     "Totals",
     "current_item",
     "pull",
-    "pull_files",
     "pull_in_thread",
+    "pull_items",
     "stored_file",
     "totals_of",
 ]
@@ -166,14 +166,16 @@ def _take(iterator: Iterator[T], count: int, batch: list[T]) -> None:
         batch.append(item)  # noqa: PERF402
 
 
-async def pull_files(files: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T | str, None]:
-    """Yield file ids or metadata; of a text file its lines, without white space and empty ones."""
-    is_text_file = hasattr(files, "readline")
-    async with aclosing(pull(files)) as pulled:
-        async for file in pulled:
-            if not (is_text_file and isinstance(file, str)):
-                yield file
-            elif line := file.removeprefix("\ufeff").strip():
+async def pull_items(
+    items: Iterable[T] | AsyncIterable[T], at_once: int = 1
+) -> AsyncGenerator[T | str, None]:
+    """Yield items; of a text file its lines, without white space around them and empty ones."""
+    is_text_file = hasattr(items, "readline")
+    async with aclosing(pull(items, at_once)) as pulled:
+        async for item in pulled:
+            if not (is_text_file and isinstance(item, str)):
+                yield item
+            elif line := item.removeprefix("\ufeff").strip():
                 yield line
 
 

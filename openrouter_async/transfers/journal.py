@@ -337,7 +337,7 @@ class Journal:
         return await run_in_thread(self._error, function, *args)
 
     def _error(self, reason: str) -> JournalError:
-        named = f"{self._path!r}: "
+        named = f"{self._path!r:.100}: "
         return JournalError(f"the journal {named}{reason.removeprefix(named)}")
 
 

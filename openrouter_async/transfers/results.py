@@ -34,7 +34,7 @@ class Outcome:
         ```
     """
 
-    source: Any
+    source: Any = field(repr=lambda source: f"{source!r:.100}")
     """The item as it was passed in."""
     status: Status
     """``unknown``: it was sent completely and the response was lost, so it may be stored."""

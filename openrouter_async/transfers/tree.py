@@ -19,6 +19,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from .._content.names import check_filename
+from .._content.threads import shorten
 from ..errors import InvalidRequestError, UploadSourceError
 from .entries import Entry
 from .globs import Matches, matcher
@@ -112,8 +113,8 @@ def _check_root(root: str | os.PathLike[str]) -> Path:
         msg = f"root must be a path, not {root!r:.100}"
         raise InvalidRequestError(msg) from None
     except (OSError, ValueError) as error:
-        msg = f"cannot read the folder {str(root)!r}: {_reason(error)}"
-        raise UploadSourceError(msg) from error
+        msg = f"cannot read the folder {str(root)!r:.100}: {_reason(error)}"
+        raise UploadSourceError(msg) from shorten(error)
     return path
 
 

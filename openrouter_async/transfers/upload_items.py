@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from unicodedata import normalize
 
 from attrs import define, evolve
 
+from .._content.files import PATTERN, path_advice
 from .._content.names import FileContent, FileSource, NamedSource, check_filename, name_source
 from .._core.uploads_seen import UploadKey, key_of
 from ..errors import InvalidRequestError, OpenRouterError, UploadSourceError
@@ -20,7 +20,6 @@ from .journal import Journal, JournalEntry
 
 __all__ = ["SourceExaminer", "UploadItem", "with_prefix"]
 
-_PATTERN: Final = re.compile(r"[*?\[]")
 _RESENDABLE: Final = (str, os.PathLike, bytes, bytearray, memoryview, list, tuple)
 
 
@@ -85,8 +84,8 @@ class SourceExaminer:
             OpenRouterError: The source cannot be uploaded.
             OSError: The source cannot be read.
         """
-        if isinstance(item.source, str | os.PathLike):
-            _check_is_no_pattern(Path(item.source))
+        if isinstance(item.source, str | os.PathLike) and PATTERN.search(str(item.source)):
+            _check_is_no_pattern(item.source)
         source = with_prefix(item.source, self._prefix)
         if isinstance(source, Entry):
             if source.error:
@@ -142,12 +141,9 @@ class SourceExaminer:
             item.entry = evolve(own, mtime_ns=entry.mtime_ns)
 
 
-def _check_is_no_pattern(path: Path) -> None:
-    if _PATTERN.search(str(path)) and not os.path.lexists(path):
-        msg = (
-            f"no file has the name {str(path)!r:.100}, and patterns are not expanded:"
-            " pass Path('.').glob(…), or use upload_tree('.', include=…)"
-        )
+def _check_is_no_pattern(path: str | os.PathLike[str]) -> None:
+    if advice := path_advice(path):
+        msg = f"no file has the name {str(path)!r:.100}{advice}"
         raise UploadSourceError(msg)
 
 

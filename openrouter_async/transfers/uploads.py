@@ -32,7 +32,7 @@ from ..operations.files import list_files, upload_file
 from .context import RunContext, check_flags, prepare_run
 from .engine import Result, Run
 from .entries import Entry
-from .items import Item, Totals, pull, pull_in_thread, totals_of
+from .items import Item, Totals, pull, pull_in_thread, pull_items, totals_of
 from .journal import Destination, Journal
 from .lost_uploads import LostUploads, is_slow, may_be_stored
 from .options import BulkOptions, Sources, UploadManyOptions
@@ -109,7 +109,7 @@ async def _outcomes(
     context: RunContext, sources: Sources, prefix: str, options: UploadManyOptions
 ) -> AsyncGenerator[Outcome, None]:
     if options.get("check"):
-        sources = [source async for source in pull(sources, _BATCH)]
+        sources = [source async for source in pull_items(sources, _BATCH)]
         renamed = [with_prefix(source, prefix) for source in sources]
         found = pull(find_problems(renamed), _BATCH)
         if problems := [problem async for problem in found]:
@@ -164,7 +164,7 @@ class _UploadRun(Run):
 
     async def _items(self) -> AsyncGenerator[Item, None]:
         await self._resume()
-        async with aclosing(pull(self._sources)) as sources:
+        async with aclosing(pull_items(self._sources)) as sources:
             async for source in sources:
                 yield UploadItem(source)
         for _ in range(_MAX_ROUNDS):

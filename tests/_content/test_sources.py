@@ -452,6 +452,41 @@ async def test_what_cannot_be_read_is_refused_and_nothing_stored(client, tmp_pat
     assert (await client.files.list()).data == ()
 
 
+MISTAKES = {
+    "content": ("a,b\n1,2\n", "No such file or directory; a str is a path, not content or a URL"),
+    "long content": ("words " * 100_000, "File name too long; a str is a path"),
+    "URL": ("https://example.com/a.pdf", "a str is a path, not content or a URL"),
+    "pattern": ("docs/*.pdf", "No such file or directory; patterns are not expanded"),
+    "folder": (".", "'.' is a directory: use upload_tree()"),
+    "number": (5, "cannot upload a int: pass a path, bytes, a binary file"),
+    "nothing": (None, "cannot upload a NoneType: pass a path"),
+}
+
+
+@pytest.mark.parametrize("filename", [None, "x.txt"])
+@pytest.mark.parametrize("mistake", MISTAKES)
+async def test_a_mistaken_source_is_told_what_it_is(client, mistake, filename):
+    """Whether or not a name is given with it."""
+    source, text = MISTAKES[mistake]
+    error = await raised(UploadSourceError, client.files.upload, source, filename=filename)
+    assert text in str(error)
+    assert len(str(error)) < 300
+
+
+async def test_a_missing_path_is_told_nothing_more(client, tmp_path):
+    """If it was meant as one."""
+    error = await raised(UploadSourceError, client.files.upload, tmp_path / "x.txt")
+    assert str(error).endswith("No such file or directory")
+
+
+async def test_a_progress_that_cannot_be_called_is_refused(client, tmp_path):
+    """Of uploads and downloads, before anything is sent."""
+    await raised(InvalidRequestError, client.files.upload, ("a.txt", b"a"), progress=5)
+    path = tmp_path / "a"
+    await raised(InvalidRequestError, client.files.download_to, "or_file_x", path, progress=[])
+    assert (await client.files.list()).data == ()
+
+
 @pytest.mark.parametrize("when", ["at once", "later"])
 @pytest.mark.parametrize("kind", ["generator", "async generator"])
 async def test_what_an_iterator_raises_is_the_cause_of_a_source_error(client, kind, when):

@@ -705,3 +705,30 @@ async def test_a_limit_also_ends_a_download_under_way(make_client, raw_server):
         with pytest.raises(RequestTimeoutError) as caught:
             await download.read()
         assert caught.value.limit == "total"
+
+
+@pytest.mark.parametrize("way", ["retrieve", "upload", "read"])
+async def test_the_total_limit_is_named_with_its_number(make_client, raw_server, way):
+    """The one that was set, of which an attempt to download that broke off has used a part."""
+
+    async def handler(request, number):
+        if way == "read" and number == 1:
+            await asyncio.sleep(0.1)
+            return b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n1234"
+        return await _dripping(request, number)
+
+    async def call(client):
+        if way == "read":
+            async with client.files.download("x") as download:
+                await download.read()
+        elif way == "upload":
+            reading, writing = os.pipe()
+            with os.fdopen(writing, "wb"), os.fdopen(reading, "rb", buffering=0) as pipe:
+                await client.files.upload(pipe, filename="x.txt")
+        else:
+            await client.files.retrieve("x")
+
+    server = await raw_server(handler)
+    async with make_client("sk-test", server_url=server.url, timeout=0.4) as client:
+        with pytest.raises(RequestTimeoutError, match=r"its total limit of 0\.4 s: raise timeout="):
+            await call(client)

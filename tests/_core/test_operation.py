@@ -174,3 +174,11 @@ def test_a_list_of_models_is_refused():
     """Its rows would come out as plain objects."""
     with pytest.raises(InvalidRequestError, match=r"data: Sequence\[Row\]"):
         Operation("GET", "/rows", list[FileMetadata], unwrap=True)
+
+
+async def test_a_path_in_place_of_an_operation_is_refused_in_words(make_client):
+    """It says nothing of what comes back."""
+    async with make_client(KEY) as client:
+        call = client.transport.call
+        error = await raised(InvalidRequestError, call, "/workspaces")
+    assert "expected an Operation(method, path, returns), got '/workspaces'" in str(error)

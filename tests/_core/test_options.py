@@ -795,17 +795,43 @@ def test_a_header_for_a_key_is_told_so(client, key):
     assert "hidden" not in shown(caught.value)
 
 
-@pytest.mark.parametrize("status", [200, 404, 405])
-async def test_a_web_page_asks_for_the_rest_of_the_base_url(make_client, raw_server, status):
-    """If it is not there."""
-    page = http_response(status, b"<!DOCTYPE html>", "Content-Type: text/html")
-    server = await raw_server(respond_with(page))
+PAGE = http_response(200, b"<!DOCTYPE html><h1>Welcome</h1> to&nbsp;us", "Content-Type: text/html")
+NO_ENDPOINT = http_response(404, b'{"error": {"code": 404, "message": "Not Found"}}')
+
+
+@pytest.mark.parametrize(
+    ("response", "text"),
+    [
+        (PAGE, "200 for GET {url}/files/x: unexpected response: not JSON: Welcome to us"),
+        (PAGE.replace(b"200", b"404", 1), "404 for GET {url}/files/x: Welcome to us"),
+        (PAGE.replace(b"200", b"405", 1), "405 for GET {url}/files/x: Welcome to us"),
+        (NO_ENDPOINT, "404 for GET {url}/files/x: Not Found"),
+    ],
+    ids=["success", "404", "405", "emulator"],
+)
+async def test_a_web_page_asks_for_the_rest_of_the_base_url(
+    make_client, raw_server, response, text
+):
+    """If it is not there; the page is quoted."""
+    server = await raw_server(respond_with(response))
     url = server.url.removesuffix("/api/v1")
     async with make_client(KEY, server_url=url) as client:
         error = await raised(OpenRouterError, client.files.retrieve, "x")
-        assert "is /api/v1 missing" in str(error)
+        hint = (
+            "; is /api/v1 missing at the end of the server's URL (server_url, OPENROUTER_BASE_URL)?"
+        )
+        assert str(error) == text.format(url=url) + hint
         error = await raised(OpenRouterError, client.files.retrieve, "x", server_url=server.url)
-        assert "is /api/v1 missing" not in str(error)
+        assert str(error) == text.format(url=server.url)
+
+
+async def test_what_came_in_place_of_json_is_quoted_without_the_key(make_client, raw_server):
+    """A captive portal's page, or an echo of the request."""
+    server = await raw_server(respond_with(http_response(200, f"hello {KEY}".encode())))
+    async with make_client(KEY, server_url=server.url) as client:
+        error = await raised(OpenRouterError, client.files.retrieve, "x")
+    assert "not JSON: hello" in str(error)
+    assert KEY not in str(error)
 
 
 async def test_options_set_over_a_client_share_its_connections(make_client, raw_server):

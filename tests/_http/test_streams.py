@@ -449,7 +449,8 @@ async def test_plain_http_on_a_tls_port_is_reported_as_that(make_client):
     async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         client = make_client(f"https://127.0.0.1:{port}/api/v1", retries=QUICK)
-        await failed(errors.TLSError, client.files.retrieve, "x")
+        error = await failed(errors.TLSError, client.files.retrieve, "x")
+    assert "the server does not speak TLS here: is its URL http://?" in str(error)
 
 
 @pytest.mark.usefixtures("_trust")

@@ -1149,6 +1149,18 @@ async def test_a_number_as_a_pattern_is_refused(make_client, tree):
             await client.files.upload_tree(tree.root, exclude=5)
 
 
+async def test_the_lines_of_a_text_file_are_paths(client, tree, tmp_path):
+    """With either ending, with and without ``check``."""
+    paths = tree("a.txt", "b c.txt", "d.txt")
+    lines = tmp_path / "paths"
+    lines.write_bytes("\ufeff{}\r\n\n{}\n{}".format(*paths).encode())
+    for check in (False, True):
+        with lines.open(encoding="utf-8") as file:
+            outcomes = await gathered(client.files.upload_many(file, check=check))
+        assert sorted(outcome.source for outcome in outcomes) == sorted(map(str, paths))
+        assert {outcome.status for outcome in outcomes} == {"uploaded"}
+
+
 async def test_a_pattern_among_the_sources_is_refused_in_words(client, tree):
     """Only a shell expands it."""
     (path,) = tree("a.txt")

@@ -47,7 +47,8 @@ async def add_members(request: Request) -> JSONResponse:
     user_ids = _user_ids(await json_object(request))
     unknown = [user_id for user_id in user_ids if user_id not in rows.ORGANISATION]
     if unknown:
-        raise ApiError(400, f"Not members of the organization: {', '.join(unknown)}")
+        names = ", ".join(f"{user_id:.100}" for user_id in unknown)
+        raise ApiError(400, f"Not members of the organization: {names}")
 
     def work(db: sqlite3.Connection, workspace: sqlite3.Row) -> list[dict[str, Any]]:
         workspace_id = _id_with_explicit_members(workspace)
