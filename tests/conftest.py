@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -19,6 +20,11 @@ pytest_plugins = ["pytester"]
 # How long an example takes depends on what else the machine does.
 settings.register_profile("unhurried", deadline=None, max_examples=50)
 settings.load_profile("unhurried")
+
+# A process that was started in the background (``nohup nox &``) ignores these, and so do its
+# children; tests interrupt both.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 asyncio.new_event_loop().close()  # uvloop's first one opens a pipe that stays
 
