@@ -96,6 +96,11 @@ NO_MESSAGE: Final = "no message from the service"
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-generation-id", "cf-ray")
 
 
+def request_id_from(headers: Mapping[str, str]) -> str | None:
+    """Return the service's id for the request that a response's headers name."""
+    return next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
+
+
 class OpenRouterError(Exception):
     """Base class of every exception that the SDK raises."""
 
@@ -325,9 +330,7 @@ class ResponseError(OpenRouterError):
     @property
     def request_id(self) -> str | None:
         """The service's id for the request, to quote to OpenRouter's support."""
-        return next(
-            (self.headers[name] for name in _REQUEST_ID_HEADERS if name in self.headers), None
-        )
+        return request_id_from(self.headers)
 
     @property
     def retry_after(self) -> float | None:

@@ -105,7 +105,9 @@ async def test_a_server_that_echoes_the_request_does_not_bring_the_key_into_an_e
         return http_response(status, bodies[number % len(bodies)], line)
 
     server = await raw_server(echo)
-    async with make_client(KEY, server_url=server.url, retries=RetryConfig.none()) as client:
+    seen = []
+    options = {"hooks": Hooks(on_response=seen.append), "retries": RetryConfig.none()}
+    async with make_client(KEY, server_url=server.url, **options) as client:
         for _ in range(5):
             with pytest.raises(ResponseError) as caught:
                 await client.files.retrieve("x")
@@ -115,6 +117,7 @@ async def test_a_server_that_echoes_the_request_does_not_bring_the_key_into_an_e
             assert b"sk-or-v1-do" not in caught.value.body
             assert caught.value.headers["x-echo"] == "Bearer ***"
             assert b"/files/x" in caught.value.body
+            assert seen[-1].headers["x-echo"] == "Bearer ***"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """Hooks: callables that observe each call and each attempt at it."""
 
 import inspect
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Final, TypeVar
 
 from attrs import field, fields, frozen
 
 from .._http.messages import HasPoolStats
-from ..errors import InvalidRequestError
+from ..errors import InvalidRequestError, request_id_from
 
 __all__ = [
     "AttemptEvent",
@@ -124,7 +124,7 @@ class ResponseEvent(AttemptEvent):
         from openrouter_async import Hooks, ResponseEvent
 
         def time(event: ResponseEvent) -> None:
-            print(event.url, event.status_code, f"{event.elapsed:.3f} s")
+            print(event.url, event.status_code, event.request_id, f"{event.elapsed:.3f} s")
 
         async with AsyncOpenRouter(hooks=Hooks(on_response=time)) as watched:
             await watched.files.list()
@@ -138,6 +138,13 @@ class ResponseEvent(AttemptEvent):
     """The part of ``elapsed`` spent waiting for a connection or opening one.
 
     None with an ``http_transport`` of the caller, which does not measure it."""
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    """The response's headers, names in lower case."""
+
+    @property
+    def request_id(self) -> str | None:
+        """The service's id for the request, to quote to OpenRouter's support."""
+        return request_id_from(self.headers)
 
     @property
     def waited(self) -> float | None:

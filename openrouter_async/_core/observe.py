@@ -110,6 +110,7 @@ async def started(response: Response, hooks: Hooks, elapsed: float) -> None:
             status_code=response.status_code,
             elapsed=elapsed,
             queue_time=attempt.queue_time,
+            headers={name: attempt.redact(value) for name, value in response.headers.items()},
         )
         await notify(hooks.on_response, event)
 

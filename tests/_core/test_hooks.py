@@ -68,6 +68,17 @@ def vars_of(event):
     return {name: getattr(event, name) for name in type(event).__slots__ if name[0] != "_"}
 
 
+async def test_a_success_has_its_headers_and_request_id(make_client, emulator):
+    """The model that the call returns has neither."""
+    seen = []
+    hooks = Hooks(on_response=seen.append)
+    async with make_client(emulator.api_key, server_url=emulator.base_url, hooks=hooks) as client:
+        await client.files.list()
+    (event,) = seen
+    assert event.headers["content-type"].startswith("application/json")
+    assert event.request_id == event.headers["x-request-id"]
+
+
 @pytest.mark.parametrize(("status", "error"), [(404, errors.NotFoundResponseError), (200, None)])
 async def test_the_last_failure_is_reported_too(make_client, raw_server, status, error):
     """Of the attempt and of the call; a repeated delete's 404 is none of the call's."""

@@ -6,7 +6,7 @@ from aiohttp import BodyPartReader, web
 from aiohttp.typedefs import Handler
 from outbox import Outbox
 
-from openrouter_async import AsyncOpenRouter, FileMetadata, errors
+from openrouter_async import AsyncOpenRouter, errors
 
 CLIENT = web.AppKey("client", AsyncOpenRouter)
 OUTBOX = web.AppKey("outbox", Outbox)
@@ -20,16 +20,11 @@ async def clients(app: web.Application) -> AsyncIterator[None]:
         await app[OUTBOX].stop()
 
 
-def described(file: FileMetadata) -> dict[str, object]:
-    shown = {name: getattr(file, name) for name in ("id", "filename", "size_bytes")}
-    return {**shown, "created_at": file.created_at.isoformat()}
-
-
 @routes.get("/files")
 async def list_files(request: web.Request) -> web.Response:
     cursor = request.query.get("cursor")
     page = await request.app[CLIENT].files.list(limit=20, cursor=cursor)
-    return web.json_response({"data": [described(f) for f in page.data], "cursor": page.cursor})
+    return web.json_response(page.to_dict())
 
 
 @routes.post("/files")
@@ -38,20 +33,21 @@ async def upload(request: web.Request) -> web.Response:
     part = await parts.next()
     if not isinstance(part, BodyPartReader) or part.name != "file":
         raise web.HTTPUnprocessableEntity(text="the form's first field has to be file")
-    return web.json_response(described(await request.app[CLIENT].files.upload(part)), status=201)
+    stored = await request.app[CLIENT].files.upload(part)
+    return web.json_response(stored.to_dict(), status=201)
 
 
 @routes.put("/files/{filename:.+}")
 async def upload_body(request: web.Request) -> web.Response:
     name = request.match_info["filename"]
     stored = await request.app[CLIENT].files.upload(request.content, filename=name)
-    return web.json_response(described(stored), status=201)
+    return web.json_response(stored.to_dict(), status=201)
 
 
 @routes.get("/files/{file_id}")
 async def retrieve(request: web.Request) -> web.Response:
     file = await request.app[CLIENT].files.retrieve(request.match_info["file_id"])
-    return web.json_response(described(file))
+    return web.json_response(file.to_dict())
 
 
 @routes.get("/files/{file_id}/content")

@@ -1,29 +1,15 @@
 # fastapi_service.py: run it with "uvicorn fastapi_service:app --timeout-graceful-shutdown 5"
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request, Response, UploadFile
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse
 from outbox import Outbox
-from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
-from openrouter_async import AsyncOpenRouter, Download, errors
-
-
-class StoredFile(BaseModel):
-    id: str
-    filename: str
-    size_bytes: int
-    created_at: datetime
-
-
-class Page(BaseModel):
-    data: tuple[StoredFile, ...]
-    cursor: str | None
+from openrouter_async import AsyncOpenRouter, Download, FileMetadata, FilePage, errors
 
 
 @asynccontextmanager
@@ -47,23 +33,23 @@ async def open_download(client: Client, file_id: str) -> AsyncIterator[Download]
         yield download  # closed when the response is sent or the reader disconnects
 
 
-@app.get("/files", response_model=Page)
-async def list_files(client: Client, cursor: str | None = None):
+@app.get("/files")
+async def list_files(client: Client, cursor: str | None = None) -> FilePage:
     return await client.files.list(limit=20, cursor=cursor)
 
 
-@app.post("/files", response_model=StoredFile, status_code=201)
-async def upload(client: Client, file: UploadFile):
+@app.post("/files", status_code=201)
+async def upload(client: Client, file: UploadFile) -> FileMetadata:
     return await client.files.upload(file)
 
 
-@app.put("/files/{filename:path}", response_model=StoredFile, status_code=201)
-async def upload_body(client: Client, filename: str, request: Request):
+@app.put("/files/{filename:path}", status_code=201)
+async def upload_body(client: Client, filename: str, request: Request) -> FileMetadata:
     return await client.files.upload(request.stream(), filename=filename)
 
 
-@app.get("/files/{file_id}", response_model=StoredFile)
-async def retrieve(client: Client, file_id: str):
+@app.get("/files/{file_id}")
+async def retrieve(client: Client, file_id: str) -> FileMetadata:
     return await client.files.retrieve(file_id)
 
 

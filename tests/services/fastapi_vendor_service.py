@@ -3,14 +3,27 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Annotated
 
 import httpx
 from fastapi import Depends, FastAPI, Request, Response, UploadFile
 from fastapi.responses import JSONResponse, StreamingResponse
-from fastapi_service import Page, StoredFile
 from openrouter import OpenRouter, errors
+from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
+
+
+class StoredFile(BaseModel):
+    id: str
+    filename: str
+    size_bytes: int
+    created_at: datetime
+
+
+class Page(BaseModel):
+    data: tuple[StoredFile, ...]
+    cursor: str | None
 
 
 @asynccontextmanager
