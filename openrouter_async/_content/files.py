@@ -57,7 +57,7 @@ def path_advice(file: str | os.PathLike[str]) -> str:
     if os.path.lexists(file):
         return ""
     if PATTERN.search(str(file)[:_MAX_PATH]):
-        return "; patterns are not expanded: pass Path().glob(…), or use upload_tree(include=…)"
+        return "; patterns are not expanded: pass Path().glob(…) to upload_many, or use upload_tree"
     is_text = isinstance(file, str)
     return "; a str is a path, not content or a URL: pass .encode() for content" if is_text else ""
 

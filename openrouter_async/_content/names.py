@@ -17,6 +17,7 @@ __all__ = [
     "FileContent",
     "FileSource",
     "NamedSource",
+    "check_content",
     "check_content_type",
     "check_filename",
     "declared_type",
@@ -86,18 +87,12 @@ def name_source(
     """Return content, filename and media type of a source; explicit arguments come first.
 
     Raises:
-        UploadSourceError: It has no filename, is not content, or its parts are not recognised.
+        UploadSourceError: There is no filename, or the parts of a file are not recognised.
     """
     if isinstance(file, NamedSource):
         content, name, declared = file.content, file.filename, file.content_type
     else:
         content, name, declared = _split(file)
-    if not isinstance(content, _CONTENT) and not hasattr(content, "read") and not is_async(content):
-        msg = (
-            f"cannot upload a {type(content).__name__}:"
-            " pass a path, bytes, a binary file or an iterator of bytes"
-        )
-        raise UploadSourceError(msg)
     name = name if filename is None else filename
     return NamedSource(
         content,
@@ -159,8 +154,21 @@ def _default_filename(content: FileContent) -> str:
     path_class = PurePath if is_file else PureWindowsPath
     if isinstance(name, str) and (base := path_class(name).name):
         return base
+    check_content(content)
     msg = "the content to upload has no filename: pass filename="
     raise UploadSourceError(msg)
+
+
+def check_content(content: object) -> None:
+    """Check that something is of a kind that can be uploaded.
+
+    Raises:
+        UploadSourceError: It is not.
+    """
+    if not (isinstance(content, _CONTENT) or hasattr(content, "read") or is_async(content)):
+        kind = type(content).__name__
+        msg = f"cannot upload {kind}: pass a path, bytes, a binary file or an iterator of bytes"
+        raise UploadSourceError(msg)
 
 
 def declared_type(content: object) -> str | None:

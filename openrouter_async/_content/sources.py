@@ -22,6 +22,7 @@ from .names import (
     FileContent,
     FileSource,
     NamedSource,
+    check_content,
     check_content_type,
     check_filename,
     declared_type,
@@ -112,6 +113,7 @@ async def _examine(content: FileContent) -> ContentInfo:
         return await examine_file(cast("IO[bytes]", content))
     if isinstance(content, AsyncIterable):
         return None, False, lambda: from_async(content)
+    check_content(content)
     chunks = cast("Iterable[bytes]", content)
     # Another iterable may wrap an iterator, of which a second pass gets only the rest.
     return None, isinstance(content, list | tuple), lambda: from_iterable(chunks)

@@ -5,7 +5,7 @@ import io
 import os
 from array import array
 from collections import Counter
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import IO, Final, cast
 from unicodedata import normalize
@@ -15,6 +15,7 @@ from .._content.filetypes import media_type
 from .._content.names import (
     FileSource,
     NamedSource,
+    check_content,
     check_content_type,
     check_filename,
     name_source,
@@ -126,9 +127,8 @@ def _check_content(parsed: NamedSource) -> None:
         _check_type(io.BytesIO(bytes(content)), parsed)
     elif hasattr(content, "read") and not is_async(content):
         _check_file(cast("IO[bytes]", content), parsed)
-    elif not isinstance(content, AsyncIterable | Iterable) and not is_async(content):
-        msg = f"cannot upload a {type(content).__name__}"
-        raise UploadSourceError(msg)
+    else:
+        check_content(content)
 
 
 def _check_file(file: IO[bytes], parsed: NamedSource) -> None:

@@ -458,8 +458,8 @@ MISTAKES = {
     "URL": ("https://example.com/a.pdf", "a str is a path, not content or a URL"),
     "pattern": ("docs/*.pdf", "No such file or directory; patterns are not expanded"),
     "folder": (".", "'.' is a directory: use upload_tree()"),
-    "number": (5, "cannot upload a int: pass a path, bytes, a binary file"),
-    "nothing": (None, "cannot upload a NoneType: pass a path"),
+    "number": (5, "cannot upload int: pass a path, bytes, a binary file"),
+    "nothing": (None, "cannot upload NoneType: pass a path"),
 }
 
 
