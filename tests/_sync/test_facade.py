@@ -35,7 +35,7 @@ async def test_what_a_client_hands_out_says_what_it_is_of(make, sync):
     assert repr(client.files) == "<Files of https://openrouter.ai/api/v1>"
     listing = client.files.list(limit=3, workspace_id="w")
     assert repr(listing) == f"<{sync}Pager of list_files(limit=3, workspace_id='w')>"
-    members = client.workspaces.list_members("w" * 500)
+    members = client.workspaces.list_members("w" * 250)
     assert repr(members) == f"<{sync}Pager of list_members()>"
     assert len(repr(client.files.list(cursor="c" * 500))) < 200
     download = client.files.download("or_file_x")

@@ -2,6 +2,7 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -362,3 +363,15 @@ def test_signal_ends_a_command_with_its_own_status(invoke, monkeypatch, kind, nu
     assert result.stderr.endswith(f"openrouter-async: interrupted by {number.name}\n")
     assert cleaned == [True]
     assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_the_tests_pass_in_the_background():
+    """Where a shell has all processes ignore an interrupt, as with ``nohup nox &``."""
+    test = f"{__file__}::test_interrupt_has_its_own_exit_status"
+    run = f"""
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", {test!r}])
+"""
+    subprocess.run([sys.executable, "-c", run], check=True)

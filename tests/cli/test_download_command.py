@@ -140,9 +140,10 @@ async def test_signal_leaves_no_partial_file(
     start, raw_server, tmp_path, monkeypatch, number, options
 ):
     """A bulk run says how to resume; the status tells which signal it was."""
+    file = FILE | {"id": "or_file_000000000000000000000000"}
 
     async def handler(request, _):
-        whole = http_response(200, CONTENT if b"/content" in request.head else FILE)
+        whole = http_response(200, CONTENT if b"/content" in request.head else file)
         if b"/content" in request.head:
             request.writer.write(whole[:5000])
             await asyncio.sleep(30)
@@ -152,7 +153,7 @@ async def test_signal_leaves_no_partial_file(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENROUTER_BASE_URL", server.url)
     monkeypatch.setenv("OPENROUTER_API_KEY", KEY)
-    process = start("-m", "openrouter_async", "files", "download", FILE["id"], *options)
+    process = start("-m", "openrouter_async", "files", "download", file["id"], *options)
     async with asyncio.timeout(20):
         while not list(tmp_path.glob(".*.part")):
             await asyncio.sleep(0.02)
