@@ -103,7 +103,7 @@ async def test_a_coding_nobody_asked_for_is_never_published(
     )
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
         with pytest.raises(errors.IntegrityError, match=coding.rpartition(" ")[2]):
-            await client.files.download_to("f", tmp_path / "x")
+            await client.files.download_to("x", tmp_path / "x")
         async with client.files.download("f") as download:
             with pytest.raises(errors.IntegrityError):
                 await download.read()
@@ -119,7 +119,7 @@ async def test_documents_and_content_are_decoded_alike(make_client, raw_server, 
     file = http_response(200, gzip.compress(str(FILE).encode()), "content-encoding: br")
     server = await raw_server(respond_with(coded, file))
     async with make_client(KEY, server_url=server.url, retries=QUICK) as client:
-        path = await client.files.download_to("f", tmp_path / "x")
+        path = await client.files.download_to("x", tmp_path / "x")
         with pytest.raises(errors.IntegrityError):
             await client.files.retrieve("x")
     assert path.read_bytes() == CONTENT
