@@ -48,15 +48,22 @@ if TYPE_CHECKING:
     from ._sync.transport import SyncTransport
     from .client import AsyncOpenRouter, OpenRouter
     from .errors import OpenRouterError
-    from .models import FileMetadata, FilePage, Workspace, WorkspaceBudget, WorkspaceMember
-    from .operations.files import FileOrder, FileProvider, FilePurpose, FileShape
-    from .operations.workspaces import (
+    from .models import (
         BudgetInterval,
+        FileMetadata,
+        FileOrder,
+        FilePage,
+        FileProvider,
+        FilePurpose,
+        FileShape,
         MemberRole,
         ProviderSort,
         ServerTool,
-        WorkspaceSettings,
+        Workspace,
+        WorkspaceBudget,
+        WorkspaceMember,
     )
+    from .operations.workspaces import WorkspaceSettings
 
 __all__ = [
     "UNSET",

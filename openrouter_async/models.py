@@ -22,15 +22,23 @@ from attrs import field, fields, frozen
 from .errors import PaginationError
 
 __all__ = [
+    "BudgetInterval",
     "BulkAddWorkspaceMembersResponse",
     "BulkRemoveWorkspaceMembersResponse",
     "DeleteWorkspaceBudgetResponse",
     "DeleteWorkspaceResponse",
     "FileDeleteResponse",
     "FileMetadata",
+    "FileOrder",
     "FilePage",
+    "FileProvider",
+    "FilePurpose",
+    "FileShape",
     "GetWorkspaceBudgetResponse",
     "ListWorkspaceBudgetsResponse",
+    "MemberRole",
+    "ProviderSort",
+    "ServerTool",
     "UpsertWorkspaceBudgetResponse",
     "Workspace",
     "WorkspaceBudget",
@@ -38,6 +46,55 @@ __all__ = [
     "WorkspaceMemberPage",
     "WorkspacePage",
 ]
+
+# The API's word lists. They may grow, so where one stands, any other text is accepted too.
+
+FileProvider = Literal["openai", "anthropic"]
+"""The provider that stores a file, with your own key there."""
+
+FileOrder = Literal["asc", "desc"]
+"""The order of a listing by time of creation."""
+
+FileShape = Literal["openrouter", "openai", "anthropic"]
+"""The provider in whose form a response comes."""
+
+FilePurpose = Literal[
+    "assistants",
+    "batch",
+    "fine-tune",
+    "vision",
+    "user_data",
+    "evals",
+    "assistants_output",
+    "batch_output",
+    "fine-tune-results",
+]
+"""What a file stored at OpenAI is for."""
+
+BudgetInterval = Literal["daily", "weekly", "monthly", "lifetime"]
+"""The interval after which a budget is reset; a lifetime budget never is."""
+
+ProviderSort = Literal["price", "throughput", "latency", "exacto"]
+"""What providers are sorted by."""
+
+MemberRole = Literal["admin", "member"]
+"""A member's role in the organisation."""
+
+ServerTool = Literal[
+    "openrouter:advisor",
+    "openrouter:apply_patch",
+    "openrouter:bash",
+    "openrouter:datetime",
+    "openrouter:fusion",
+    "openrouter:image_generation",
+    "openrouter:experimental__search_models",
+    "openrouter:shell",
+    "openrouter:subagent",
+    "openrouter:tool_search",
+    "openrouter:web_fetch",
+    "openrouter:web_search",
+]
+"""A tool that the service itself runs for a model."""
 
 Query = Mapping[str, str | int]
 Row = TypeVar("Row")
@@ -142,12 +199,12 @@ class FileMetadata(Model):
     downloadable: bool | None = None
     """Whether `Files.download` works: only for files that the service itself created."""
     type: str = "file"
-    purpose: str | None = None
+    purpose: FilePurpose | str | None = None
     """For files stored at OpenAI: ``assistants``, ``batch``, ``user_data``, …"""
     status: str | None = None
     """For files stored at OpenAI."""
-    shape: str | None = None
-    """``openrouter``, ``openai`` or ``anthropic``, if the response names it."""
+    shape: FileShape | str | None = None
+    """Whose form the response has, if it says so."""
 
 
 @frozen(kw_only=True)
@@ -156,7 +213,7 @@ class FileDeleteResponse(Model):
 
     id: str
     type: Literal["file_deleted"]
-    shape: str | None = None
+    shape: FileShape | str | None = None
 
 
 @frozen(kw_only=True)
@@ -182,7 +239,7 @@ class FilePage(Rows[FileMetadata]):
     last_id: str | None = None
     cursor: str | None = None
     """Opaque; None or blank on the last page, and None in shapes without a cursor."""
-    shape: str = "openrouter"
+    shape: FileShape | str = "openrouter"
     """The page's shape, which determines how the next page is requested."""
 
     def after(self, query: Query) -> Query | None:
@@ -229,8 +286,7 @@ class Workspace(Model):
     description: str | None = None
     default_text_model: str | None = None
     default_image_model: str | None = None
-    default_provider_sort: str | None = None
-    """``price``, ``throughput``, ``latency`` or ``exacto``."""
+    default_provider_sort: ProviderSort | str | None = None
     default_guardrail_id: str | None = None
     io_logging_api_key_ids: Sequence[int] | None = None
     """Ids of the API keys whose traffic is logged; None means all."""
@@ -241,7 +297,7 @@ class Workspace(Model):
     is_observability_io_logging_enabled: bool | None = None
     include_byok_in_budgets: bool | None = None
     """Whether spending with your own provider keys counts towards the budgets."""
-    disabled_server_tools: Sequence[str] | None = None
+    disabled_server_tools: Sequence[ServerTool | str] | None = None
     """Server tools that requests in the workspace may not use; None means no restriction."""
     created_by: str | None = None
     updated_at: datetime | None = None
@@ -261,8 +317,8 @@ class WorkspaceBudget(Model):
     id: str
     workspace_id: str
     limit_usd: float
-    reset_interval: str | None
-    """``daily``, ``weekly`` or ``monthly``; None for a lifetime budget."""
+    reset_interval: BudgetInterval | str | None
+    """None for a lifetime budget."""
     created_at: datetime
     updated_at: datetime
 
@@ -298,8 +354,7 @@ class WorkspaceMember(Model):
     id: str
     workspace_id: str
     user_id: str
-    role: str
-    """``admin`` or ``member``."""
+    role: MemberRole | str
     created_at: datetime
 
 

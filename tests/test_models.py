@@ -13,9 +13,10 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
+from support import samples
 
 from openrouter_async import FileMetadata, FilePage, models
-from openrouter_async._core.codec import decode
+from openrouter_async._core.codec import DecodeError, decode
 
 FILE = FileMetadata(
     id="f", filename="a.txt", size_bytes=1, created_at=datetime(2025, 1, 1, tzinfo=UTC)
@@ -161,3 +162,23 @@ def test_the_rows_of_a_page_are_iterated_over_and_counted():
     with_rows = [cls for cls in CLASSES if "data" in {f.name for f in attrs.fields(cls)}]
     single = {models.GetWorkspaceBudgetResponse, models.UpsertWorkspaceBudgetResponse}
     assert all(issubclass(cls, models.Rows) for cls in set(with_rows) - single)
+
+
+@pytest.mark.parametrize(
+    ("sample", "model", "name", "words"),
+    [
+        (samples.FILE, models.FileMetadata, "purpose", models.FilePurpose),
+        (samples.WORKSPACE, models.Workspace, "default_provider_sort", models.ProviderSort),
+        (samples.BUDGET, models.WorkspaceBudget, "reset_interval", models.BudgetInterval),
+        (samples.MEMBER, models.WorkspaceMember, "role", models.MemberRole),
+    ],
+)
+def test_a_word_of_a_list_may_be_another(sample, model, name, words):
+    """The field's type names the list, for editors; what is not text is refused."""
+    assert words in typing.get_args(typing.get_type_hints(model)[name])
+    document = sample | {name: "unheard-of"}
+    for _ in range(2):  # by cattrs, and by the decoder that is compiled then
+        assert getattr(decode(json.dumps(document).encode(), model), name) == "unheard-of"
+    for wrong in (5, [], True):
+        with pytest.raises(DecodeError, match=f"expected str, got {type(wrong).__name__}"):
+            decode(json.dumps(sample | {name: wrong}).encode(), model)

@@ -11,12 +11,12 @@ import math
 from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, cast, get_origin
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, Union, cast, get_origin
 
 import attrs
 
 from .. import models
-from .fast_decode import ModelHook, sequence_hook
+from .fast_decode import ModelHook, parts_of, sequence_hook
 from .shapes import parse_time, strict, strict_true
 
 if TYPE_CHECKING:  # cattrs is slow to import, and not needed before the first response
@@ -162,6 +162,10 @@ def _converter(*, detailed: bool) -> "cattrs.Converter":
     converter.register_structure_hook(bool, strict(bool))
     converter.register_structure_hook(datetime, parse_time)
     converter.register_structure_hook_func(lambda kind: kind == Literal[True], strict_true)
+    converter.register_structure_hook_factory(
+        lambda kind: cast("object", get_origin(kind)) is Union and str in parts_of(kind),
+        lambda kind: strict(*parts_of(kind)),
+    )
     converter.register_structure_hook_factory(
         lambda kind: cast("object", get_origin(kind)) is Sequence,
         lambda kind: sequence_hook(kind, converter),

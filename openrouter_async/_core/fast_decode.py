@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, Union, cast, get_args, get_origin
 
 import attrs
 
@@ -28,7 +28,7 @@ from .shapes import EXTRA_KEY, RENAMED_FIELDS, RESHAPERS, Hook, parse_time
 if TYPE_CHECKING:  # cattrs is slow to import, and not needed before the first response
     import cattrs
 
-__all__ = ["ModelHook", "sequence_hook"]
+__all__ = ["ModelHook", "parts_of", "sequence_hook"]
 
 _Decoder = Callable[[Iterable[Any], list[Any]], None]
 """Appends a model for each object, and returns at the first that does not fit."""
@@ -90,6 +90,12 @@ class ModelHook:
             self._decoders[keys] = _compile(self._cls, keys, self._converter)
 
 
+def parts_of(kind: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    """Return the members of a union; words are any text where ``str`` stands beside them."""
+    parts = get_args(kind) if get_origin(kind) in {UnionType, Union} else (kind,)
+    return tuple(p for p in parts if get_origin(p) is not Literal) if str in parts else parts
+
+
 def _mutable(cls: type[Any]) -> type[Any]:
     """Return a mutable class of the same layout, as which an instance of ``cls`` is filled."""
     body = {
@@ -108,7 +114,7 @@ def _compile(cls: type[Any], keys: tuple[str, ...], converter: "cattrs.Converter
     times: list[str] = []
     for number, field in enumerate(attrs.fields(cls)):
         key, kind, value = RENAMED_FIELDS.get(field.name, field.name), field.type, f"v{number}"
-        parts = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+        parts = parts_of(kind)
         if key in keys:
             reads.append(f"{value} = o[{key!r}]")
         if key not in keys:

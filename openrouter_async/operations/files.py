@@ -8,7 +8,7 @@ from contextlib import aclosing
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 from uuid import UUID
 
 from .._content.bodies import MultipartBody, Progress
@@ -25,7 +25,14 @@ from .._core.transport import AsyncTransport
 from .._core.uploads_seen import assign, key_of
 from .._values import to_text
 from ..errors import IntegrityError, InvalidRequestError, NoAnswerError, UploadOutcomeUnknown
-from ..models import FileDeleteResponse, FileMetadata, FilePage, Query
+from ..models import (
+    FileDeleteResponse,
+    FileMetadata,
+    FileOrder,
+    FilePage,
+    FileProvider,
+    Query,
+)
 
 __all__ = [
     "DELETE_FILE",
@@ -33,10 +40,6 @@ __all__ = [
     "LIST_FILES",
     "RETRIEVE_FILE",
     "UPLOAD_FILE",
-    "FileOrder",
-    "FileProvider",
-    "FilePurpose",
-    "FileShape",
     "delete_file",
     "download_file",
     "download_file_to",
@@ -55,28 +58,6 @@ RETRIEVE_FILE = Operation("GET", "/files/{file_id}", FileMetadata, named_by=("id
 DOWNLOAD_FILE: Operation[Any] = Operation(
     "GET", "/files/{file_id}/content", object, streams_content=True
 )
-
-FileProvider = Literal["openai", "anthropic"]
-"""The provider that stores a file, with your own key there."""
-
-FileOrder = Literal["asc", "desc"]
-"""The order of a listing by time of creation."""
-
-FileShape = Literal["openrouter", "openai", "anthropic"]
-"""The provider in whose form a response comes."""
-
-FilePurpose = Literal[
-    "assistants",
-    "batch",
-    "fine-tune",
-    "vision",
-    "user_data",
-    "evals",
-    "assistants_output",
-    "batch_output",
-    "fine-tune-results",
-]
-"""What a file stored at OpenAI is for."""
 
 _MAX_LIMIT = 1000
 # Without compression, so that the announced length is that of the content.

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any, Literal, Unpack, cast, get_args
+from typing import Any, Unpack, cast, get_args
 from uuid import UUID
 
 from .. import models
@@ -22,6 +22,7 @@ from .._core.paging import Pager, check_limit
 from .._core.transport import AsyncTransport
 from .._values import is_listable
 from ..errors import InvalidRequestError, NotFoundResponseError
+from ..models import BudgetInterval, ProviderSort, ServerTool
 
 __all__ = [
     "ADD_MEMBERS",
@@ -36,10 +37,6 @@ __all__ = [
     "REMOVE_MEMBERS",
     "SET_BUDGET",
     "UPDATE_WORKSPACE",
-    "BudgetInterval",
-    "MemberRole",
-    "ProviderSort",
-    "ServerTool",
     "WorkspaceSettings",
     "bulk_add_members",
     "bulk_remove_members",
@@ -81,31 +78,6 @@ REMOVE_MEMBERS = Operation(
     models.BulkRemoveWorkspaceMembersResponse,
     repeat=Repeat.IDEMPOTENT,
 )
-
-BudgetInterval = Literal["daily", "weekly", "monthly", "lifetime"]
-"""The interval after which a budget is reset; a lifetime budget never is."""
-
-ProviderSort = Literal["price", "throughput", "latency", "exacto"]
-"""What providers are sorted by."""
-
-MemberRole = Literal["admin", "member"]
-"""A member's role in the organisation."""
-
-ServerTool = Literal[
-    "openrouter:advisor",
-    "openrouter:apply_patch",
-    "openrouter:bash",
-    "openrouter:datetime",
-    "openrouter:fusion",
-    "openrouter:image_generation",
-    "openrouter:experimental__search_models",
-    "openrouter:shell",
-    "openrouter:subagent",
-    "openrouter:tool_search",
-    "openrouter:web_fetch",
-    "openrouter:web_search",
-]
-"""A tool that the service itself runs for a model."""
 
 _Limits = Mapping[BudgetInterval, float | Decimal | None]
 _WIDEST_FIRST: Sequence[BudgetInterval] = ("lifetime", "monthly", "weekly", "daily")

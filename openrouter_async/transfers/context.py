@@ -11,7 +11,7 @@ from .._core.options import CallOptions
 from .._core.transport import AsyncTransport
 from .._values import to_text
 from ..errors import InvalidRequestError
-from ..operations.files import FileProvider
+from ..models import FileProvider
 from .items import Totals, current_item
 from .options import BulkOptions, OnError
 from .results import OnProgress
@@ -26,7 +26,7 @@ class Scope(TypedDict):
     """Workspace and provider that the files belong to."""
 
     workspace_id: str | None
-    provider: FileProvider | None
+    provider: FileProvider | str | None
 
 
 @frozen(kw_only=True)

@@ -7,8 +7,7 @@ from uuid import UUID
 
 from .._content.names import FileSource
 from .._core.options import CallOptions
-from ..models import FileMetadata
-from ..operations.files import FileProvider
+from ..models import FileMetadata, FileProvider
 from .entries import Entry
 from .results import OnProgress
 
@@ -59,7 +58,7 @@ class BulkOptions(CallOptions, total=False):
     on_error: OnError
     progress: OnProgress | None
     workspace_id: str | UUID | None
-    provider: FileProvider | None
+    provider: FileProvider | str | None
 
 
 class UploadManyOptions(BulkOptions, total=False):

@@ -1,5 +1,6 @@
 """Sample values: a key, quick retries, and one document of each kind that the service returns."""
 
+import types
 import typing
 from collections.abc import Mapping
 from datetime import datetime
@@ -81,7 +82,7 @@ def _sample(hint):
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
         return args[0]
-    if type(None) in args:
+    if origin in {typing.Union, types.UnionType}:
         return _sample(next(arg for arg in args if arg is not type(None)))
     if hint is dict or origin in {dict, Mapping}:
         return {}

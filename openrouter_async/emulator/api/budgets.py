@@ -9,12 +9,12 @@ from typing import Any, Final, get_args
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from ...models import BudgetInterval
 from ...operations.workspaces import (
     DELETE_BUDGET,
     GET_BUDGET,
     LIST_BUDGETS,
     SET_BUDGET,
-    BudgetInterval,
 )
 from ..store import workspaces as rows
 from ..store.database import iso_time, now_ms

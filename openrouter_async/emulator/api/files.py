@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from ...models import FileProvider
 from ...operations.files import (
     DELETE_FILE,
     DOWNLOAD_FILE,
     LIST_FILES,
     RETRIEVE_FILE,
     UPLOAD_FILE,
-    FileProvider,
 )
 from ..state import EmulatorState, state_of
 from ..store import files as rows
