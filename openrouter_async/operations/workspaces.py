@@ -284,6 +284,8 @@ async def delete_workspace(
 ) -> models.DeleteWorkspaceResponse:
     """Delete a workspace permanently, with its budgets and guardrails.
 
+    Its classifiers and broadcast destinations are disabled.
+
     Example:
         ```python
         await client.workspaces.delete("research")
@@ -604,6 +606,8 @@ async def bulk_remove_members(
     **options: Unpack[CallOptions],
 ) -> models.BulkRemoveWorkspaceMembersResponse:
     """Remove members from a workspace; users who are not members are ignored.
+
+    Members that are provisioned by SCIM cannot be removed.
 
     Example:
         ```python

@@ -7,7 +7,6 @@ import gc
 import os
 import signal
 import ssl
-import subprocess
 import sys
 import textwrap
 import threading
@@ -16,6 +15,7 @@ import time
 import anyio
 import httpx
 import pytest
+from support.programs import run_program
 from support.samples import FILE, KEY
 from support.servers import http_response
 
@@ -26,19 +26,6 @@ from openrouter_async.errors import (
     OpenRouterDefaultError,
     RequestTimeoutError,
 )
-
-
-def run_script(script, *args, **options):
-    """Run a program as a user would, with our package and the emulator's address."""
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(script), *args],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        **options,
-    )
-
 
 # Construction and closing
 
@@ -166,7 +153,7 @@ def test_an_unclosed_client_lets_the_interpreter_exit(client_class, emulator, tm
     """At once, with nothing on standard error, even after file reads in worker threads."""
     (tmp_path / "large.txt").write_bytes(b"x" * 3_000_000)
     began = time.monotonic()
-    done = run_script(
+    done = run_program(
         f"""
         import asyncio, sys, warnings
         import openrouter_async
@@ -188,7 +175,7 @@ def test_an_unclosed_client_lets_the_interpreter_exit(client_class, emulator, tm
 
 def test_a_forked_child_gets_connections_of_its_own(emulator):
     """Parent and child go on, each over its own socket, on both clients."""
-    done = run_script(
+    done = run_program(
         """
         import asyncio, os, sys, warnings
         from openrouter_async import AsyncOpenRouter, OpenRouter
@@ -252,7 +239,7 @@ async def test_an_interrupt_cancels_what_runs(raw_server):
 @pytest.mark.parametrize("kept", ["iter(client.files.list())", "iter(Late())"])
 def test_an_unfinished_iterator_lets_the_interpreter_exit(emulator, kept):
     """What is closed by the interpreter's end has no loop to be closed in."""
-    done = run_script(
+    done = run_program(
         f"""
         import sys, warnings
         from openrouter_async import OpenRouter
@@ -348,7 +335,7 @@ def test_closing_ends_the_calls_of_every_thread(emulator, wait):
 
 def test_calls_of_threads_that_outlive_the_main_thread_are_completed(emulator):
     """Those of an executor, which is not waited for, too; then the interpreter exits."""
-    done = run_script(
+    done = run_program(
         """
         import sys, threading
         from concurrent.futures import ThreadPoolExecutor

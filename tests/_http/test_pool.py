@@ -5,9 +5,6 @@ import gc
 import os
 import signal
 import socket
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 import warnings
@@ -19,13 +16,13 @@ import httpx
 import pytest
 from packaging.version import Version
 from support.cancellation import busy_server, cancel_at_random
-from support.connections import CountingServer, close, headless, peer, stay
+from support.connections import close, headless, making_clients, peer, stay
 from support.failures import raised, shown
 from support.handlers import respond_with, silence
 from support.leaks import LeakCheck, becomes_true, sockets
+from support.programs import run_program
 from support.samples import FILE, KEY
 from support.servers import http_response
-from support.tls import server_context, trusted
 
 from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
 from openrouter_async._http.pool import Pool
@@ -36,54 +33,11 @@ GOOD = http_response(200, FILE)
 STORED = http_response(200, FILE | {"size_bytes": 5})
 
 
-@pytest.fixture(scope="module")
-def _trust(tmp_path_factory):
-    with trusted(tmp_path_factory.mktemp("trust")):
-        yield
-
-
-async def _starter(wires):
-    servers = []
-
-    async def start(handler):
-        server = CountingServer(handler)
-        await server.start(**wires)
-        servers.append(server)
-        return server
-
-    yield start
-    for server in servers:
-        await server.aclose()
-
-
-@pytest.fixture(params=["plain", "TLS"])
-async def serve(request, _trust):
-    """Starts servers that count their connections, on plain TCP and on TLS in turn."""
-    wires = {"ssl": server_context()} if request.param == "TLS" else {}
-    async for start in _starter(wires):
-        yield start
-
-
-@pytest.fixture
-async def serve_plain():
-    """The same where TLS has no say in it."""
-    async for start in _starter({}):
-        yield start
-
-
 @pytest.fixture
 async def make_client():
     """Makes clients of a server that try everything once."""
-    clients = []
-
-    def make(server, *, timeout=5, **options):
-        options = {"retries": ONCE, "timeout": timeout, **options}
-        clients.append(AsyncOpenRouter(KEY, server_url=server.url, **options))
-        return clients[-1]
-
-    yield make
-    for client in clients:
-        await client.aclose()
+    async with making_clients(timeout=5) as make:
+        yield lambda server, **options: make(server.url, **options)
 
 
 def upload(client, **options):
@@ -165,14 +119,14 @@ async def test_the_queue_is_served_in_its_order(serve, make_client):
     assert seen == [str(number) for number in range(20)]
 
 
-async def test_waiting_in_the_queue_counts_against_no_limit_but_the_total(serve_plain, make_client):
+async def test_waiting_in_the_queue_counts_against_no_limit_but_the_total(start, make_client):
     """The limits to connect and to read are for the call whose turn it is."""
 
     async def handler(*_):
         await asyncio.sleep(0.1)
         return GOOD
 
-    server = await serve_plain(handler)
+    server = await start(handler)
     client = make_client(
         server, max_connections=1, timeout=Timeout(connect=0.35, read=0.35, write=0.35)
     )
@@ -457,9 +411,9 @@ async def test_a_stream_of_httpxs_that_is_left_early_gives_its_slot_back(serve, 
     assert server.connections == 2
 
 
-async def test_the_content_of_a_response_is_gone_once_it_is_closed(serve_plain):
+async def test_the_content_of_a_response_is_gone_once_it_is_closed(start):
     """The connection may be another call's by then."""
-    server = await serve_plain(respond_with(http_response(200, b"abc")))
+    server = await start(respond_with(http_response(200, b"abc")))
     pool = Pool(1, 4.0, tls_context)
     found = await pool.handle_async_request(httpx.Request("GET", server.url))
     await found.aclose()
@@ -490,13 +444,13 @@ async def test_failures_reach_a_client_of_httpxs_as_its_own(serve, httpx_client)
         await httpx_client.get(server.url)
 
 
-async def test_a_request_that_cannot_be_framed_is_httpxs_own_error_too(serve_plain, httpx_client):
+async def test_a_request_that_cannot_be_framed_is_httpxs_own_error_too(start, httpx_client):
     """More bytes than the length says, or less."""
 
     async def chunks():
         yield b"0123456789"
 
-    server = await serve_plain(respond_with(GOOD))
+    server = await start(respond_with(GOOD))
     for length in ("5", "15"):
         with pytest.raises(httpx.LocalProtocolError):
             await httpx_client.post(
@@ -505,9 +459,9 @@ async def test_a_request_that_cannot_be_framed_is_httpxs_own_error_too(serve_pla
     assert (await httpx_client.get(server.url)).status_code == 200
 
 
-async def test_a_header_that_no_request_can_carry_is_not_repeated(serve_plain, httpx_client):
+async def test_a_header_that_no_request_can_carry_is_not_repeated(start, httpx_client):
     """It may be the one that holds a secret."""
-    server = await serve_plain(respond_with(GOOD))
+    server = await start(respond_with(GOOD))
     with pytest.raises(httpx.LocalProtocolError) as caught:
         await httpx_client.get(server.url, headers={"authorization": f"Bearer {KEY}\n"})
     assert KEY not in str(caught.value)
@@ -713,9 +667,9 @@ async def test_closing_during_a_download_ends_it(serve, make_client):
     assert sockets() < leaks.sockets
 
 
-async def test_closing_while_connecting_leaves_no_connection(serve_plain, monkeypatch):
+async def test_closing_while_connecting_leaves_no_connection(start, monkeypatch):
     """The one that comes too late is closed."""
-    server = await serve_plain(respond_with(GOOD))
+    server = await start(respond_with(GOOD))
     leaks = LeakCheck()
     pool = Pool(1, 4.0, tls_context)
     loop = asyncio.get_running_loop()
@@ -774,21 +728,10 @@ def test_one_pool_a_loop_and_nothing_left_of_it(busy, tls, closed):
     assert [loop() for loop in loops[:-1]] == [None] * 2
 
 
-def run_strictly(script, *args):
-    """Run a program with our package, warnings being errors."""
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(script), *args],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 def test_a_program_that_never_closes_its_client_ends_without_a_word(busy, tls):
     """After several runs, warnings being errors."""
-    done = run_strictly(
+    done = run_program(
         """
         import asyncio, gc, sys
         from openrouter_async import AsyncOpenRouter

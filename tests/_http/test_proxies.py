@@ -1,22 +1,21 @@
 """Proxies that the environment names: when they are used, and how they fail."""
 
 import asyncio
-import hashlib
 import random
 import socket
 
 import pytest
 import trustme
 from support.connect_proxy import ConnectProxy
-from support.connections import CountingServer
+from support.connections import CountingServer, making_clients
 from support.failures import raised, texts
-from support.handlers import respond_with
+from support.handlers import keeper_of, respond_with
 from support.leaks import LeakCheck, becomes_true
 from support.samples import FILE, KEY, QUICK
 from support.servers import http_response
 from support.tls import server_context, trusted
 
-from openrouter_async import AsyncOpenRouter, RetryConfig, Timeout, errors
+from openrouter_async import RetryConfig, Timeout, errors
 from openrouter_async._http import dial
 from openrouter_async._http.proxies import proxy_for
 
@@ -61,16 +60,8 @@ async def start_proxy(server):
 
 @pytest.fixture
 async def make_client():
-    clients = []
-
-    def make(url=URL, *, timeout=10, **options):
-        options = {"retries": ONCE, "timeout": timeout, **options}
-        clients.append(AsyncOpenRouter(KEY, server_url=url, **options))
-        return clients[-1]
-
-    yield make
-    for client in clients:
-        await client.aclose()
+    async with making_clients(timeout=10) as make:
+        yield lambda url=URL, **options: make(url, **options)
 
 
 @pytest.fixture
@@ -129,22 +120,13 @@ async def test_a_proxy_receives_its_credentials(start_proxy, make_client, monkey
 
 async def test_large_transfers_pass_through_a_proxy(server, start_proxy, make_client, monkeypatch):
     """Both ways, as they were."""
-    expected = hashlib.sha256(LARGE).digest()
-
-    async def handler(request, _):
-        if request.method == "GET":
-            return http_response(200, LARGE)
-        content = request.body.partition(b"\r\n\r\n")[2][: len(LARGE)]
-        stored = len(content) if hashlib.sha256(content).digest() == expected else 0
-        return http_response(200, FILE | {"size_bytes": stored})
-
-    server._handler = handler
+    server._handler = keeper_of(LARGE)
     proxy = await start_proxy()
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     client = make_client()
     await client.files.upload(("x.bin", LARGE))
     async with client.files.download("x") as download:
-        assert hashlib.sha256(await download.read()).digest() == expected
+        assert await download.read() == LARGE
 
 
 @pytest.mark.parametrize("calls", [1, 20])

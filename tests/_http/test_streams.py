@@ -1,7 +1,6 @@
 """What happens on a single connection: early answers, limits, addresses, TLS."""
 
 import asyncio
-import hashlib
 import random
 import shutil
 import socket
@@ -13,17 +12,16 @@ from itertools import cycle, islice
 
 import pytest
 import trustme
-from support.cancellation import busy_server
-from support.connections import ENDS, CountingServer, beneath, headless, stay
+from support.connections import ENDS, CountingServer, beneath, headless, making_clients, stay
 from support.event_loop import loop_class
 from support.failures import raised, texts
-from support.handlers import respond_with
+from support.handlers import keeper_of, respond_with
 from support.leaks import LeakCheck
 from support.samples import FILE, KEY, QUICK
 from support.servers import http_response, read_body
-from support.tls import LONG_AGO, authority, environment, server_context, trusted
+from support.tls import LONG_AGO, authority, environment, server_context
 
-from openrouter_async import AsyncOpenRouter, Hooks, RetryConfig, Timeout, errors
+from openrouter_async import Hooks, RetryConfig, Timeout, errors
 from openrouter_async._http import dial
 
 ONCE = RetryConfig.none()
@@ -46,54 +44,11 @@ EARLY = {
 }
 
 
-@pytest.fixture(scope="module")
-def _trust(tmp_path_factory):
-    with trusted(tmp_path_factory.mktemp("trust")):
-        yield
-
-
-@pytest.fixture(scope="module")
-def busy(_trust, tmp_path_factory):
-    with busy_server(tmp_path_factory.mktemp("busy")) as server:
-        yield server
-
-
-@pytest.fixture
-async def start(_trust):
-    """Starts servers with these options of asyncio's: ``start(handler, ssl=context)``."""
-    servers = []
-
-    async def start(handler, kind=CountingServer, **options):
-        server = kind(handler)
-        await server.start(**options)
-        servers.append(server)
-        return server
-
-    yield start
-    for server in servers:
-        await server.aclose()
-
-
-@pytest.fixture(params=["plain", "TLS"])
-async def serve(request, start):
-    """Starts servers on plain TCP and on TLS in turn."""
-    wires = {"ssl": server_context()} if request.param == "TLS" else {}
-    return lambda handler: start(handler, **wires)
-
-
 @pytest.fixture
 async def make_client():
     """Makes clients of a URL that try everything once."""
-    clients = []
-
-    def make(url, *, timeout=10, **options):
-        options = {"retries": ONCE, "timeout": timeout, **options}
-        clients.append(AsyncOpenRouter(KEY, server_url=url, **options))
-        return clients[-1]
-
-    yield make
-    for client in clients:
-        await client.aclose()
+    async with making_clients(timeout=10) as make:
+        yield make
 
 
 async def failed(kind, call, *args, **kwargs):
@@ -316,23 +271,11 @@ async def test_a_reader_that_takes_its_time_holds_the_server_back(serve, make_cl
 @pytest.mark.timeout(30)
 async def test_large_transfers_arrive_as_they_were(serve, make_client):
     """Thirty megabytes up and down."""
-    expected = hashlib.sha256(LARGE).digest()
-
-    async def handler(request, _):
-        if request.method == "GET":
-            return http_response(200, LARGE)
-        content = request.body.partition(b"\r\n\r\n")[2][: len(LARGE)]
-        stored = len(content) if hashlib.sha256(content).digest() == expected else 0
-        return http_response(200, FILE | {"size_bytes": stored})
-
-    server = await serve(handler)
+    server = await serve(keeper_of(LARGE))
     client = make_client(server.url)
     assert (await client.files.upload(("x.bin", LARGE))).size_bytes == len(LARGE)
-    digest = hashlib.sha256()
     async with client.files.download("x") as download:
-        async for chunk in download:
-            digest.update(chunk)
-    assert digest.digest() == expected
+        assert await download.read() == LARGE
     assert server.connections == 1
 
 

@@ -4,8 +4,11 @@ import asyncio
 import os
 import socket
 import struct
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
+from openrouter_async import AsyncOpenRouter, RetryConfig
+
+from .samples import KEY
 from .servers import RawServer
 
 RESET = struct.pack("ii", 1, 0)
@@ -28,6 +31,37 @@ class CountingServer(RawServer):
             writer.transport.abort()  # a client that went away, or sent on after its response
         finally:
             self.open -= 1
+
+
+@asynccontextmanager
+async def starting_servers():
+    """Yield a function that starts a server: ``start(handler, ssl=context)``."""
+    servers = []
+
+    async def start(handler, kind=CountingServer, **options):
+        server = kind(handler)
+        await server.start(**options)
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        await server.aclose()
+
+
+@asynccontextmanager
+async def making_clients(**usual):
+    """Yield a function that makes clients of a URL, which try everything once."""
+    clients = []
+
+    def make(url, **options):
+        options = {"retries": RetryConfig.none(), **usual, **options}
+        clients.append(AsyncOpenRouter(KEY, server_url=url, **options))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.aclose()
 
 
 def headless(handler):

@@ -1,6 +1,7 @@
 """Handlers for `support.servers.RawServer`: fixed responses, and failures of a connection."""
 
-from .servers import abort
+from .samples import FILE
+from .servers import abort, http_response
 
 
 def respond_with(*steps):
@@ -12,6 +13,18 @@ def respond_with(*steps):
     async def handler(request, number):
         step = steps[min(number, len(steps)) - 1]
         return step if isinstance(step, bytes) else await step(request)
+
+    return handler
+
+
+def keeper_of(content):
+    """Return a handler that sends this content, and says how much of an upload equals it."""
+
+    async def handler(request, _):
+        if request.method == "GET":
+            return http_response(200, content)
+        received = request.body.partition(b"\r\n\r\n")[2][: len(content)]
+        return http_response(200, FILE | {"size_bytes": len(content) * (received == content)})
 
     return handler
 
