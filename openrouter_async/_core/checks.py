@@ -1,7 +1,7 @@
 """Validators for the fields of option classes, which raise `InvalidRequestError`."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..errors import InvalidRequestError
 
@@ -19,6 +19,6 @@ def must_be(rule: str, is_valid: Callable[[Any], bool]) -> Any:  # noqa: ANN401 
     return validate
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is an int or a float (a bool is neither)."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -6,12 +6,12 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
-from typing import IO, Final
+from typing import IO, BinaryIO, Final
 
 from ._errors import UsageError
 from ._signals import interruptible
 
-__all__ = ["expand_words", "read_pipe", "standard_input"]
+__all__ = ["expand_words", "read_pipe", "read_standard_input", "standard_input"]
 
 _CHUNK_SIZE: Final = 65_536
 _MAX_QUEUED: Final = 8
@@ -23,11 +23,25 @@ def standard_input() -> IO[bytes] | AsyncGenerator[bytes, None]:
     Raises:
         UsageError: It is closed.
     """
+    stdin = _stdin()
+    return stdin if stdin.seekable() else read_pipe(stdin.fileno())
+
+
+def read_standard_input() -> bytes:
+    """Return all of standard input; a signal ends the wait for it.
+
+    Raises:
+        UsageError: It is closed.
+    """
+    with interruptible():
+        return _stdin().read()
+
+
+def _stdin() -> BinaryIO:
     if sys.stdin is None:
         msg = "standard input is closed"
         raise UsageError(msg)
-    stdin = sys.stdin.buffer
-    return stdin if stdin.seekable() else read_pipe(stdin.fileno())
+    return sys.stdin.buffer
 
 
 def expand_words(words: Iterable[str]) -> list[str]:
@@ -52,15 +66,11 @@ def expand_words(words: Iterable[str]) -> list[str]:
 
 
 def _lines() -> list[str]:
-    if sys.stdin is None:
-        msg = "standard input is closed"
-        raise UsageError(msg)
-    with interruptible():
-        try:
-            return sys.stdin.buffer.read().decode("utf-8-sig").splitlines()
-        except UnicodeDecodeError:
-            msg = "standard input is not text in UTF-8"
-            raise UsageError(msg) from None
+    try:
+        return read_standard_input().decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        msg = "standard input is not text in UTF-8"
+        raise UsageError(msg) from None
 
 
 async def read_pipe(descriptor: int) -> AsyncGenerator[bytes, None]:

@@ -1,7 +1,6 @@
 """``openrouter-async api``: endpoints that have no command."""
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,7 +13,7 @@ from ..errors import ResponseValidationError
 from ._command import command, new_client
 from ._errors import UsageError
 from ._output import Output
-from ._signals import interruptible
+from ._stdin import read_standard_input
 
 __all__ = ["api"]
 
@@ -113,13 +112,7 @@ def _text(argument: str) -> str | bytes:
         except OSError as error:
             msg = f"cannot read {argument[1:]!r:.100}: {error.strerror}"
             raise UsageError(msg) from error
-    if argument != "-":
-        return argument
-    if sys.stdin is None:
-        msg = "standard input is closed"
-        raise UsageError(msg)
-    with interruptible():
-        return sys.stdin.buffer.read()
+    return read_standard_input() if argument == "-" else argument
 
 
 def _refuse(constant: str) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from support.cli_runner import TERMINAL
@@ -432,7 +433,13 @@ def test_interrupted_upload_says_how_to_resume(
     args = ["files", "upload", "-r", path, *(["--journal", "run.jsonl"] if journal else [])]
     monkeypatch.setattr(sys, "argv", ["openrouter-async", *args])
     emulator.faults({"operation": "upload_file", "delay": 10, "times": None})
-    threading.Timer(1, os.kill, (os.getpid(), number)).start()
+
+    def interrupt():
+        while not any(request["operation"] == "upload_file" for request in emulator.requests()):
+            time.sleep(0.05)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=interrupt, daemon=True).start()
     result = cli(*args)
     assert result.exit_code == status
     assert "0 files in" in result.stderr

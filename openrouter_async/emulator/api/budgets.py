@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from ..._core.checks import is_number
 from ...models import BudgetInterval
 from ...operations.workspaces import (
     DELETE_BUDGET,
@@ -21,7 +22,6 @@ from ..store.database import iso_time, now_ms
 from .errors import ApiError
 from .registry import handles
 from .validate import json_object
-from .workspace_settings import is_number
 from .workspaces import with_workspace
 
 __all__ = ["delete_budget", "get_budget", "list_budgets", "set_budget"]

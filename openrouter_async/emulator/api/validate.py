@@ -35,14 +35,12 @@ def choice(query: Mapping[str, str], name: str, *allowed: str) -> str | None:
     return text
 
 
-def uuid_or_none(query: Mapping[str, str], name: str) -> str | None:
-    """Return a UUID parameter in canonical form, None if it is missing."""
-    text = query.get(name)
-    if text is None:
-        return None
+def uuid_or_none(values: Mapping[str, Any], name: str) -> str | None:
+    """Return a UUID in canonical form, None if it is missing."""
+    value = values.get(name)
     try:
-        return str(uuid.UUID(text))
-    except ValueError:
+        return None if value is None else str(uuid.UUID(value))
+    except (AttributeError, TypeError, ValueError):
         raise ApiError(400, f"{name}: must be a UUID") from None
 
 

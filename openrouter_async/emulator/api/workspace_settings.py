@@ -2,62 +2,44 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeGuard
+from math import inf
+from typing import Any, get_args
 
+from ..._core.checks import is_number
+from ...models import ProviderSort
 from .errors import ApiError
 
-__all__ = ["check_settings", "is_number"]
+__all__ = ["check_settings"]
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_SORTS = ("price", "throughput", "latency", "exacto")
+_SORTS: tuple[str, ...] = get_args(ProviderSort)
 _MAX_NAME, _MAX_SLUG, _MAX_DESCRIPTION = 100, 50, 500
 _MIN_RATE = 0.0001
 
 Rule = tuple[Callable[[Any], bool], str]
 
 
-def is_number(value: object) -> TypeGuard[float]:
-    """Return whether a value is a JSON number; a bool is not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _text(low: int, high: float) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and low <= len(value) <= high
 
 
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and 1 <= len(value) <= _MAX_NAME
+def _list_of(kind: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(type(item) is kind for item in value)
 
 
 def _is_slug(value: object) -> bool:
     return isinstance(value, str) and len(value) <= _MAX_SLUG and _SLUG.fullmatch(value) is not None
 
 
-def _is_description(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= _MAX_DESCRIPTION
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_flag(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_rate(value: Any) -> bool:  # noqa: ANN401
+def _is_rate(value: object) -> bool:
     return is_number(value) and _MIN_RATE <= value <= 1
 
 
-def _is_int_list(value: object) -> bool:
-    return isinstance(value, list) and all(type(item) is int for item in value)
-
-
-def _is_text_list(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-_FLAG: Rule = (_is_flag, "must be true or false")
-_MODEL: Rule = (_is_text, "must be a string or null")
+_FLAG: Rule = (lambda value: isinstance(value, bool), "must be true or false")
+_MODEL: Rule = (_text(0, inf), "must be a string or null")
 _REQUIRED = ("name", "slug")
 _RULES: Mapping[str, Rule] = {
-    "name": (_is_name, f"must be a string of 1 to {_MAX_NAME} characters"),
+    "name": (_text(1, _MAX_NAME), f"must be a string of 1 to {_MAX_NAME} characters"),
     "slug": (
         _is_slug,
         (
@@ -66,7 +48,7 @@ _RULES: Mapping[str, Rule] = {
         ),
     ),
     "description": (
-        _is_description,
+        _text(0, _MAX_DESCRIPTION),
         f"must be a string of at most {_MAX_DESCRIPTION} characters, or null",
     ),
     "default_text_model": _MODEL,
@@ -75,8 +57,8 @@ _RULES: Mapping[str, Rule] = {
         lambda value: value in _SORTS,
         f"must be one of {', '.join(_SORTS)}, or null",
     ),
-    "disabled_server_tools": (_is_text_list, "must be a list of strings, or null"),
-    "io_logging_api_key_ids": (_is_int_list, "must be a list of whole numbers, or null"),
+    "disabled_server_tools": (_list_of(str), "must be a list of strings, or null"),
+    "io_logging_api_key_ids": (_list_of(int), "must be a list of whole numbers, or null"),
     "io_logging_sampling_rate": (_is_rate, f"must be a number from {_MIN_RATE} to 1"),
     "is_data_discount_logging_enabled": _FLAG,
     "is_observability_broadcast_enabled": _FLAG,

@@ -1,7 +1,6 @@
 """The routes below ``/_emulator``, by which tests control and inspect the emulator."""
 
 import sqlite3
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -105,7 +104,7 @@ def _key_values(body: Mapping[str, Any]) -> dict[str, Any]:
         raise ApiError(400, f"user_id: must be one of {known}")
     return {
         "digest": digest(_key_secret(body)),
-        "workspace_id": _workspace_id(body),
+        "workspace_id": uuid_or_none(body, "workspace_id"),
         "user_id": user_id,
         "management": management,
     }
@@ -116,14 +115,6 @@ def _key_secret(body: Mapping[str, Any]) -> str:
     if not isinstance(secret, str) or not secret.strip():
         raise ApiError(400, "key: must be a non-empty string")
     return secret.strip()
-
-
-def _workspace_id(body: Mapping[str, Any]) -> str | None:
-    wanted = body.get("workspace_id")
-    try:
-        return None if wanted is None else str(uuid.UUID(wanted))
-    except (ValueError, AttributeError, TypeError):
-        raise ApiError(400, "workspace_id: must be a UUID") from None
 
 
 async def _remove_key(request: Request, state: EmulatorState) -> object:
