@@ -267,6 +267,10 @@ class UploadOutcomeUnknown(OutcomeUnknownError):  # noqa: N818 - the documented 
         self.started = started
 
 
+BY_STATUS: dict[int, "type[ResponseError]"] = {}
+"""The class of each status that has one of its own."""
+
+
 class ResponseError(OpenRouterError):
     """The response is not a success, or not a success of the documented form.
 
@@ -291,6 +295,10 @@ class ResponseError(OpenRouterError):
     """What to do next."""
     advice_if = ""
     """Text that the service's message must contain for the advice to apply."""
+
+    def __init_subclass__(cls, *, status: int | None = None) -> None:
+        if status is not None:
+            BY_STATUS[status] = cls
 
     def __init__(
         self,
@@ -338,66 +346,66 @@ class ResponseError(OpenRouterError):
         return wait_from(self.headers, throttled=self.status_code == HTTPStatus.TOO_MANY_REQUESTS)
 
 
-class BadRequestResponseError(ResponseError):
+class BadRequestResponseError(ResponseError, status=400):
     """400: the request is malformed, or breaks a rule of the service."""
 
 
-class UnauthorizedResponseError(ResponseError):
+class UnauthorizedResponseError(ResponseError, status=401):
     """401: the API key is missing or invalid."""
 
     advice = "pass api_key=, or set OPENROUTER_API_KEY, to a valid key"
 
 
-class PaymentRequiredResponseError(ResponseError):
+class PaymentRequiredResponseError(ResponseError, status=402):
     """402: the account is out of credits."""
 
 
-class ForbiddenResponseError(ResponseError):
+class ForbiddenResponseError(ResponseError, status=403):
     """403: the key has no permission for this; workspaces need a management key."""
 
     advice = "workspaces need a management key: create one in OpenRouter's settings"
     advice_if = "management"
 
 
-class NotFoundResponseError(ResponseError):
+class NotFoundResponseError(ResponseError, status=404):
     """404: not found, or not in this workspace."""
 
 
-class RequestTimeoutResponseError(ResponseError):
+class RequestTimeoutResponseError(ResponseError, status=408):
     """408: the service did not receive the request in time."""
 
 
-class ConflictResponseError(ResponseError):
+class ConflictResponseError(ResponseError, status=409):
     """409: the request conflicts with the current state."""
 
 
-class PayloadTooLargeResponseError(ResponseError):
+class PayloadTooLargeResponseError(ResponseError, status=413):
     """413: the file exceeds 100 MiB (104,857,600 bytes)."""
 
     advice = "the limit for a file is 104857600 bytes (100 MiB)"
 
 
-class TooManyRequestsResponseError(ResponseError):
+class TooManyRequestsResponseError(ResponseError, status=429):
     """429: too many requests; ``retry_after`` has the wait, if the service named one."""
 
 
-class ClientClosedRequestResponseError(ResponseError):
+class ClientClosedRequestResponseError(ResponseError, status=499):
     """499: the connection was closed before the service could respond."""
 
 
-class InternalServerResponseError(ResponseError):
+class InternalServerResponseError(ResponseError, status=500):
     """500: the service failed."""
 
 
-class BadGatewayResponseError(ResponseError):
+class BadGatewayResponseError(ResponseError, status=502):
     """502: a server behind the service failed."""
 
 
-class ServiceUnavailableResponseError(ResponseError):
+class ServiceUnavailableResponseError(ResponseError, status=503):
     """503: the service is temporarily unavailable."""
 
 
-class GatewayTimeoutResponseError(ResponseError):
+class GatewayTimeoutResponseError(ResponseError, status=504):
     """504: a server behind the service did not respond in time."""
 
 
@@ -416,21 +424,3 @@ class ResponseValidationError(ResponseError):
         where = f"{path}: " if path else ""
         super().__init__(f"unexpected response: {where}{message}", **response)
         self.path = path
-
-
-BY_STATUS: dict[int, type[ResponseError]] = {
-    400: BadRequestResponseError,
-    401: UnauthorizedResponseError,
-    402: PaymentRequiredResponseError,
-    403: ForbiddenResponseError,
-    404: NotFoundResponseError,
-    408: RequestTimeoutResponseError,
-    409: ConflictResponseError,
-    413: PayloadTooLargeResponseError,
-    429: TooManyRequestsResponseError,
-    499: ClientClosedRequestResponseError,
-    500: InternalServerResponseError,
-    502: BadGatewayResponseError,
-    503: ServiceUnavailableResponseError,
-    504: GatewayTimeoutResponseError,
-}

@@ -1,6 +1,6 @@
 """``openrouter-async workspaces budgets ls | set | rm``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -8,7 +8,7 @@ import typer
 from .. import BudgetInterval, WorkspaceBudget
 from ._command import WorkspaceName, Yes, command, new_client
 from ._errors import UsageError
-from ._output import Output, Row
+from ._output import Output
 
 __all__ = ["ls", "rm", "set_"]
 
@@ -25,9 +25,7 @@ async def ls(output: Output, workspace: WorkspaceName) -> None:
     """List a workspace's budgets."""
     async with new_client() as client:
         budgets = await client.workspaces.list_budgets(workspace)
-    with output.listing(*_COLUMNS) as add:
-        for budget in budgets.data:
-            add(_row(budget))
+    _show(output, budgets)
 
 
 @command
@@ -59,9 +57,7 @@ async def set_(
         budgets = await client.workspaces.set_budgets(
             workspace, limits, include_byok_in_budgets=byok
         )
-    with output.listing(*_COLUMNS) as add:
-        for budget in budgets.data:
-            add(_row(budget))
+    _show(output, budgets)
 
 
 @command
@@ -90,5 +86,7 @@ async def rm(
                 add({"workspace": workspace, "interval": interval, "status": "deleted"})
 
 
-def _row(budget: WorkspaceBudget) -> Row:
-    return {"interval": budget.reset_interval or "lifetime", **budget.to_dict()}
+def _show(output: Output, budgets: Iterable[WorkspaceBudget]) -> None:
+    with output.listing(*_COLUMNS) as add:
+        for budget in budgets:
+            add({"interval": budget.reset_interval or "lifetime", **budget.to_dict()})
