@@ -180,7 +180,7 @@ class Pool(httpx.AsyncBaseTransport):
     def _report_full(self, seconds: float) -> None:
         _logger.warning(
             "a call has waited %g s for a connection: all %d are in use, %d of them by responses"
-            " that are not read to their end or closed, and %d calls wait (see max_connections)",
+            " that are not read to their end or closed; calls waiting: %d (see max_connections)",
             seconds,
             self._limit,
             sum(connection.is_held for connection in self._connections),
