@@ -5,7 +5,7 @@ import re
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from .._values import encode_json
 from ..errors import InvalidRequestError
@@ -14,7 +14,6 @@ from .sources import Source
 __all__ = [
     "Body",
     "BodyProgress",
-    "EmptyBody",
     "JSONBody",
     "MultipartBody",
     "Progress",
@@ -51,20 +50,6 @@ class Body(Protocol):
     def chunks(self, progress: BodyProgress) -> AsyncGenerator[bytes, None]:
         """Yield the body from its start; set ``progress.complete`` before the last chunk."""
         ...
-
-
-class EmptyBody:
-    """An empty body; it is iterated once there is a connection."""
-
-    def __init__(self, progress: BodyProgress) -> None:
-        self._progress = progress
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        self._progress.complete = True
-        raise StopAsyncIteration
 
 
 class JSONBody:

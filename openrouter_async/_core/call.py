@@ -116,7 +116,7 @@ class Call(Generic[T]):
 
     operation: Operation[T]
     origin: Origin
-    target: bytes
+    target: str
     safe_url: str
     headers: Mapping[str, str] = field(repr=False)
     settings: Settings
@@ -240,7 +240,7 @@ def prepare_call(
     return Call(
         operation=operation,
         origin=server.origin,
-        target=(server.prefix + path + _encode(query)).encode(),
+        target=server.prefix + path + _encode(query),
         safe_url=settings.server_url + path,
         headers={
             "host": server.authority,

@@ -17,7 +17,7 @@ import attrs
 
 from .. import models
 from .fast_decode import ModelHook, parts_of, sequence_hook
-from .shapes import parse_time, strict, strict_true
+from .shapes import Hook, parse_time, strict, strict_true
 
 if TYPE_CHECKING:  # cattrs is slow to import, and not needed before the first response
     import cattrs
@@ -69,9 +69,14 @@ def decode(body: bytes, returns: type[T], *, unwrap: bool = False) -> T:
     if not attrs.has(returns):
         return _untyped(payload, returns)
     try:
-        return cast("T", _converter(detailed=False).structure(payload, returns))
+        return cast("T", _hook(returns)(payload, returns))
     except Exception:  # noqa: BLE001 - the detailed pass finds the reason
         raise _explain(payload, returns, "data" if unwrap else "") from None
+
+
+@functools.cache
+def _hook(returns: type[Any]) -> Hook:
+    return _converter(detailed=False).get_structure_hook(returns)
 
 
 def _parse(body: bytes) -> Any:  # noqa: ANN401

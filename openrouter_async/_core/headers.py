@@ -60,7 +60,3 @@ class Headers(dict[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({', '.join(self)})"
-
-    def raw(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers as bytes, in order."""
-        return [(name.encode(), value.encode()) for name, value in self.items()]

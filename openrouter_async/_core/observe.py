@@ -21,7 +21,7 @@ from .hooks import (
 )
 from .response import Response
 
-__all__ = ["retrying", "started", "starting", "watch_attempt", "watch_call"]
+__all__ = ["log_response", "retrying", "started", "starting", "watch_attempt", "watch_call"]
 
 T = TypeVar("T")
 
@@ -94,23 +94,28 @@ async def starting(attempt: Attempt, hooks: Hooks) -> dict[str, str]:
     return added
 
 
-async def started(response: Response, hooks: Hooks, elapsed: float) -> None:
-    """Log that a response has arrived, and call ``on_response``."""
-    attempt = response.attempt
+def log_response(response: Response, began: float) -> None:
+    """Log that a response has arrived."""
     if _logger.isEnabledFor(logging.DEBUG):
         _logger.debug(
             "%s %s: attempt %d answered %d after %.3f s",
-            *attempt.describe().values(),
+            *response.attempt.describe().values(),
             response.status_code,
-            elapsed,
+            time.monotonic() - began,
         )
+
+
+async def started(response: Response, hooks: Hooks, began: float) -> None:
+    """Call ``on_response``."""
     if hooks.on_response:
         event = ResponseEvent(
-            **attempt.describe(),
+            **response.attempt.describe(),
             status_code=response.status_code,
-            elapsed=elapsed,
-            queue_time=attempt.queue_time,
-            headers={name: attempt.redact(value) for name, value in response.headers.items()},
+            elapsed=time.monotonic() - began,
+            queue_time=response.attempt.queue_time,
+            headers={
+                name: response.attempt.redact(value) for name, value in response.headers.items()
+            },
         )
         await notify(hooks.on_response, event)
 

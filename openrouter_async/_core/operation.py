@@ -75,6 +75,9 @@ class Repeat(enum.Enum):
     """Old name of ``NON_IDEMPOTENT``."""
 
 
+_PLAIN = re.compile("[A-Za-z0-9_.~-]+")
+"""Needs no quoting."""
+
 _BY_METHOD = {
     "GET": Repeat.SAFE,
     "HEAD": Repeat.SAFE,
@@ -167,6 +170,8 @@ def _segment(name: str, value: str | UUID) -> str:
         rule = f"must be a string of 1 to {_MAX_SEGMENT} characters other than '.' and '..'"
         msg = f"{name} {rule}, not {value!r:.100}"
         raise InvalidRequestError(msg)
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return value
     try:
         return quote(to_text(value), safe="")
     except UnicodeEncodeError:

@@ -2,13 +2,13 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
 from contextlib import aclosing
 from typing import Final
 
 import anyio
 
-from .._http.messages import HTTPResponse
+from .._http.messages import HTTPResponse, ReadContent
 from ..errors import (
     MAX_BODY,
     ConnectionFailedError,
@@ -27,12 +27,13 @@ __all__ = ["Response"]
 _ERROR_BODY_SECONDS: Final = 5.0
 
 
-def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Index headers by lower-case name; repeated ones are joined with commas (RFC 9110, 5.2)."""
-    found: dict[str, str] = {}
-    for raw_name, raw_value in headers:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        found[name] = f"{found[name]}, {value}" if name in found else value
+def _by_name(headers: Collection[tuple[str, str]]) -> dict[str, str]:
+    """Index headers by name; repeated ones are joined with commas (RFC 9110, 5.2)."""
+    found = dict(headers)
+    if len(found) < len(headers):
+        found = {}
+        for name, value in headers:
+            found[name] = f"{found[name]}, {value}" if name in found else value
     return found
 
 
@@ -136,6 +137,9 @@ class Response:
 
     async def read(self, limit: int) -> bytes:
         """Read the body; stop once it exceeds ``limit``."""
+        if isinstance(self._content, ReadContent) and not self.codings:
+            self.attempt.received += len(self._content.data)
+            return self._content.data
         body = bytearray()
         async with aclosing(self.chunks()) as chunks:
             async for chunk in chunks:

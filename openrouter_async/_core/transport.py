@@ -11,16 +11,23 @@ from uuid import UUID
 import anyio
 from attrs import evolve
 
-from .._content.bodies import Body, EmptyBody, JSONBody
+from .._content.bodies import Body, JSONBody
 from .._http.connections import Connections
 from .._http.messages import HTTPRequest
 from .._workers import running_loop
 from ..errors import NoAnswerError, OpenRouterError, RequestTimeoutError
-from .api_key import APIKey, resolve_api_key
+from .api_key import APIKey, Secret, resolve_api_key
 from .attempt import TRANSPORT_ERRORS, Attempt, connection_error, deadline_error, too_long
 from .call import Call, LostResponse, Parse, Query, Settings, prepare_call
 from .headers import Headers, check_headers
-from .observe import retrying, started, starting, watch_attempt, watch_call
+from .observe import (
+    log_response,
+    retrying,
+    started,
+    starting,
+    watch_attempt,
+    watch_call,
+)
 from .operation import UNSET, Operation
 from .options import CallOptions
 from .response import Response
@@ -206,10 +213,13 @@ class AsyncTransport:
         hooks = call.settings.hooks
         answered = False
         with attempt.limit():
-            response = await self._send(call, attempt, await starting(attempt, hooks))
+            added = await starting(attempt, hooks) if hooks.on_request else None
+            response = await self._send(call, attempt, added)
             answered = True
             try:
-                await started(response, hooks, time.monotonic() - began)
+                log_response(response, began)
+                if hooks.on_response:
+                    await started(response, hooks, began)
                 if response.is_success:
                     return await call.result(response)
                 failure = await response.error()
@@ -220,28 +230,36 @@ class AsyncTransport:
             raise failure
         raise deadline_error(attempt, answered=answered)
 
-    async def _send(self, call: Call[T], attempt: Attempt, added: Mapping[str, str]) -> Response:
-        attempt.secret = await resolve_api_key(call.settings.api_key)
+    async def _send(
+        self, call: Call[T], attempt: Attempt, added: Mapping[str, str] | None
+    ) -> Response:
+        key = call.settings.api_key
+        attempt.secret = key if isinstance(key, Secret) else await resolve_api_key(key)
         headers = Headers({"authorization": attempt.secret.bearer(), **call.headers})
         if added:
             headers = Headers({**check_headers(added), **headers})
         if call.body is not None:
             async with aclosing(call.body.chunks(attempt.body)) as chunks:
                 return await self._exchange(call, attempt, headers, chunks)
-        # A transport of the caller's may not ask for a body that is known to be empty.
+        # A transport of the caller's does not note when it has sent a request without a body.
         attempt.body.complete = not self.connections.are_own
-        return await self._exchange(call, attempt, headers, EmptyBody(attempt.body))
+        return await self._exchange(call, attempt, headers)
 
     async def _exchange(
-        self, call: Call[T], attempt: Attempt, headers: Headers, chunks: AsyncIterator[bytes]
+        self,
+        call: Call[T],
+        attempt: Attempt,
+        headers: Headers,
+        chunks: AsyncIterator[bytes] | None = None,
     ) -> Response:
         request = HTTPRequest(
-            call.operation.method.encode(),
+            call.operation.method,
             call.origin,
             call.target,
-            headers.raw(),
-            chunks,
+            headers.items(),
             call.settings.timeout.limits(),
+            chunks,
+            attempt.body,
         )
         try:
             transport = await self.connections.transport_for(call.origin)

@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Protocol, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import anyio.to_thread
 import httpx
@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from .._workers import running_loop
 from ..errors import ClientClosedError, InvalidRequestError, OpenRouterError
-from .messages import Content, HTTPRequest, HTTPResponse, Origin, PoolStats
+from .messages import Content, HTTPRequest, HTTPResponse, Origin, PoolStats, ReadContent
 from .pool import Pool
 from .proxies import proxy_for, proxy_variable
 from .tls import tls_context
@@ -69,6 +69,20 @@ class _LoopTransports:
     by_proxy: dict[str | None, Transport] = field(factory=dict)
 
 
+@frozen
+class _Route:
+    """Where the latest request went: mostly, the next goes there, too."""
+
+    origin: Origin
+    transport: Transport
+    loop: "ref[asyncio.AbstractEventLoop]"
+    pid: int
+
+    def is_here(self) -> bool:
+        """Whether it leads from the running event loop and from this process."""
+        return self.loop() is running_loop() and self.pid == os.getpid()
+
+
 class Connections:
     """The connections of a client; they cross neither event loops nor forks."""
 
@@ -93,6 +107,7 @@ class Connections:
             WeakKeyDictionary()
         )
         self._pid = os.getpid()
+        self._latest: _Route | None = None
         self.closed = False
 
     @property
@@ -110,6 +125,9 @@ class Connections:
         """
         if self._own and not self.closed:
             return self._own
+        latest = self._latest
+        if latest and latest.origin == origin and latest.is_here():
+            return latest.transport
         try:
             transport = None if self.closed else await self._find(origin)
         except OpenRouterError as error:
@@ -118,6 +136,7 @@ class Connections:
         if self.closed or transport is None:
             msg = "the client is closed"
             raise ClientClosedError(msg)
+        self._latest = _Route(origin, transport, ref(asyncio.get_running_loop()), self._pid)
         return transport
 
     async def _find(self, origin: Origin) -> Transport:
@@ -184,6 +203,7 @@ class Connections:
     async def aclose(self) -> None:
         """Close the connections; a transport that the caller brought stays open."""
         self.closed = True
+        self._latest = None
         transports = self._by_loop.pop(asyncio.get_running_loop(), _LoopTransports())
         async with AsyncExitStack() as closing:  # all of them, even if this is cancelled
             for transport in transports.by_proxy.values():
@@ -209,12 +229,12 @@ class _HTTPXTransport:
     async def send(self, request: HTTPRequest) -> HTTPResponse:
         scheme, host, port = request.origin
         raw_host = b"[" + host + b"]" if b":" in host else host
-        url = b"%s://%s:%d%s" % (scheme, raw_host, port, request.target)
+        url = b"%s://%s:%d" % (scheme, raw_host, port)
         translated = httpx.Request(
-            request.method.decode(),
-            url.decode(),
-            headers=request.headers,
-            stream=_Chunks(request.chunks),
+            request.method,
+            url.decode() + request.target,
+            headers=list(request.headers),
+            stream=_Chunks(request.chunks) if request.chunks else httpx.ByteStream(b""),
             extensions={
                 "timeout": dict(request.limits),
                 "sni_hostname": host.decode().removesuffix("."),
@@ -224,7 +244,7 @@ class _HTTPXTransport:
             return await _send_by_client(self._transport, translated)
         response = await self._transport.handle_async_request(translated)
         content = cast("Content", response.stream)
-        return HTTPResponse(response.status_code, response.headers.raw, content)
+        return HTTPResponse(response.status_code, response.headers.multi_items(), content)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
@@ -238,7 +258,7 @@ async def _send_by_client(client: httpx.AsyncClient, request: httpx.Request) -> 
         response = error.response
     if not response.is_closed:
         return HTTPResponse(
-            response.status_code, response.headers.raw, cast("Content", response.stream)
+            response.status_code, response.headers.multi_items(), cast("Content", response.stream)
         )
     try:
         content = response.content
@@ -246,24 +266,10 @@ async def _send_by_client(client: httpx.AsyncClient, request: httpx.Request) -> 
         content = b""  # the client has closed it
     headers = [
         (name, value)
-        for name, value in response.headers.raw
-        if name.lower() not in {b"content-encoding", b"content-length", b"transfer-encoding"}
+        for name, value in response.headers.multi_items()
+        if name not in {"content-encoding", "content-length", "transfer-encoding"}  # of what it was
     ]
-    return HTTPResponse(response.status_code, headers, _ReadContent(content))
-
-
-class _ReadContent:
-    """Content that was read, and decoded, already."""
-
-    def __init__(self, content: bytes) -> None:
-        self._chunks = [content] if content else []
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while self._chunks:
-            yield self._chunks.pop()
-
-    async def aclose(self) -> None:
-        self._chunks.clear()
+    return HTTPResponse(response.status_code, headers, ReadContent(content))
 
 
 class _Chunks(httpx.AsyncByteStream):

@@ -26,9 +26,12 @@ async def connect(
     port: int,
     tls: ssl.SSLContext | None,
     timeout: float | None,
+    scratch: memoryview,
     tunnel: Tunnel | None = None,
 ) -> Stream:
     """Return a new connection, with TLS if a context is given, through a tunnel if one is.
+
+    It receives into ``scratch``, which other connections of the same event loop may share.
 
     Raises:
         httpx.ConnectError: The connection was refused, the name is unknown, or the
@@ -38,7 +41,7 @@ async def connect(
     try:
         async with asyncio.timeout(timeout):
             address = tunnel[:2] if tunnel else (host, port)
-            stream = await _open(await _connect_socket(*address))
+            stream = await _open(await _connect_socket(*address), scratch)
             try:
                 if tunnel:
                     await tunnel[2](stream)
@@ -56,11 +59,11 @@ async def connect(
     return stream
 
 
-async def _open(sock: socket.socket) -> Stream:
+async def _open(sock: socket.socket, scratch: memoryview) -> Stream:
     # asyncio closes the socket itself if this is cancelled.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     loop = asyncio.get_running_loop()
-    _, stream = await loop.create_connection(lambda: Stream(sock), sock=sock)
+    _, stream = await loop.create_connection(lambda: Stream(sock, scratch), sock=sock)
     return stream
 
 

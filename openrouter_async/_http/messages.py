@@ -1,9 +1,9 @@
 """What passes between a call and its connection: requests, responses, pool statistics."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 __all__ = [
     "Content",
@@ -12,6 +12,8 @@ __all__ = [
     "HasPoolStats",
     "Origin",
     "PoolStats",
+    "ReadContent",
+    "SendProgress",
 ]
 
 
@@ -45,18 +47,29 @@ Origin = tuple[bytes, bytes, int]
 """Scheme, host and port."""
 
 
-@frozen
+class SendProgress(Protocol):
+    """Notes that a request was passed to its connection entirely."""
+
+    complete: bool
+
+
+# Values that live for one call are slotted and not frozen: attrs' frozen ``__setattr__`` costs.
+@define(eq=False)
 class HTTPRequest:
     """A request, ready to be sent."""
 
-    method: bytes
+    method: str
     origin: Origin
-    target: bytes
+    target: str
     """Path and query."""
-    headers: list[tuple[bytes, bytes]] = field(repr=False)  # the key is among them
-    chunks: AsyncIterator[bytes] = field(repr=False)
+    headers: Collection[tuple[str, str]] = field(repr=False)  # the key is among them
+    """Names in lower case."""
     limits: Mapping[str, float | None]
     """Seconds to ``connect``, ``read`` and ``write``."""
+    chunks: AsyncIterator[bytes] | None = field(default=None, repr=False)
+    """The content, if there is any."""
+    progress: SendProgress | None = field(default=None, repr=False)
+    """Of a request without content."""
 
 
 class Content(Protocol):
@@ -71,12 +84,28 @@ class Content(Protocol):
         ...
 
 
-@frozen
+class ReadContent:
+    """Content that is there already."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        data, self.data = self.data, b""
+        if data:
+            yield data
+
+    async def aclose(self) -> None:
+        self.data = b""
+
+
+@define(eq=False)
 class HTTPResponse:
     """A response up to its headers, and the content that follows."""
 
     status: int
-    headers: Iterable[tuple[bytes, bytes]]
+    headers: Collection[tuple[str, str]]
+    """Names in lower case."""
     content: Content
     queue_time: float | None = None
     """Seconds until the request had a connection, if that is known."""

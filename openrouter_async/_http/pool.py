@@ -27,7 +27,7 @@ import httpx
 
 from .connection import Connection
 from .dial import connect
-from .messages import HTTPRequest, HTTPResponse, Origin, PoolStats
+from .messages import Content, HTTPRequest, HTTPResponse, Origin, PoolStats, ReadContent
 from .proxies import DEFAULT_PORTS, tunnel_through
 
 __all__ = [
@@ -35,6 +35,9 @@ __all__ = [
 ]
 
 _logger: Final = logging.getLogger("openrouter_async")
+
+_SCRATCH: Final = 262_144
+"""Bytes that are received at once."""
 
 _CLOSED: Final = "the client was closed"
 
@@ -61,6 +64,7 @@ class Pool(httpx.AsyncBaseTransport):
         # By insertion: those that give up leave it at once, however long the queue is.
         self._waiting: OrderedDict[asyncio.Future[Connection | None], Origin] = OrderedDict()
         self._closed = False
+        self._scratch = memoryview(bytearray(_SCRATCH))
         self._guard = self._close_with_loop()
 
     async def _close_with_loop(self) -> AsyncGenerator[None, None]:
@@ -77,35 +81,47 @@ class Pool(httpx.AsyncBaseTransport):
         if url.scheme not in DEFAULT_PORTS:
             msg = f"neither http nor https: {url.scheme!r}"
             raise httpx.UnsupportedProtocol(msg)
+        headers = [
+            (k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in request.headers.raw
+        ]
         response = await self.send(
             HTTPRequest(
-                method=request.method.encode(),
+                method=request.method,
                 origin=(
                     url.raw_scheme,
                     url.raw_host,
                     url.port or DEFAULT_PORTS[url.scheme],
                 ),
-                target=url.raw_path,
-                headers=request.headers.raw,
+                target=url.raw_path.decode(),
+                headers=headers,
                 chunks=aiter(cast("httpx.AsyncByteStream", request.stream)),
                 limits=request.extensions.get("timeout", {}),
             )
         )
-        content = cast("httpx.AsyncByteStream", response.content)
+        content = _HTTPXStream(response.content)
         return httpx.Response(response.status, headers=list(response.headers), stream=content)
 
     async def send(self, request: HTTPRequest) -> HTTPResponse:
         """Send a request; its connection returns to the pool when the content is closed."""
         queued = time.monotonic()
-        connection = await self._take(request.origin, request.limits.get("connect"))
+        limits = request.limits
+        connection = self._take_idle(request.origin) or await self._take(
+            request.origin, limits.get("connect")
+        )
         queue_time = time.monotonic() - queued
         try:
-            response = await connection.exchange(request)
+            head = await connection.exchange(request)
+            data = connection.take_content()
         except BaseException:
             self._drop(connection)
             raise
-        content = _Content(self, connection, request.limits.get("read"))
-        return HTTPResponse(response.status_code, response.headers, content, queue_time)
+        content: Content
+        if data is None:
+            content = _Content(self, connection, limits.get("read"))
+        else:
+            content = ReadContent(data)
+            self.release(connection)
+        return HTTPResponse(head.status, head.headers, content, queue_time)
 
     def pool_stats(self) -> PoolStats:
         """Return the statistics of this moment; from any thread."""
@@ -117,10 +133,7 @@ class Pool(httpx.AsyncBaseTransport):
     # Slots: each connection holds one, and so does an attempt to connect
 
     async def _take(self, origin: Origin, timeout: float | None) -> Connection:
-        if (connection := self._take_idle(origin)) is not None:
-            return connection
-        if not self._take_slot():
-            connection = await self._queue(origin, timeout)
+        connection = None if self._take_slot() else await self._queue(origin, timeout)
         if connection is not None and connection.stream.is_usable():
             return connection
         if connection is not None:  # the server closed it before it could be reused
@@ -193,7 +206,7 @@ class Pool(httpx.AsyncBaseTransport):
         scheme, host, port = origin
         tls = await self._tls() if scheme == b"https" else None
         tunnel = tunnel_through(self._proxy, origin) if self._proxy else None
-        stream = await connect(host.decode(), port, tls, timeout, tunnel)
+        stream = await connect(host.decode(), port, tls, timeout, self._scratch, tunnel)
         connection = Connection(origin, stream)
         self._connections.add(connection)
         if self._closed:
@@ -280,7 +293,7 @@ class Pool(httpx.AsyncBaseTransport):
         await asyncio.sleep(0)  # asyncio closes an aborted socket in the loop's next iteration
 
 
-class _Content(httpx.AsyncByteStream):
+class _Content:
     """A response's body, which returns its connection to the pool when it is closed."""
 
     def __init__(self, pool: Pool, connection: Connection, limit: float | None) -> None:
@@ -308,3 +321,16 @@ class _Content(httpx.AsyncByteStream):
         connection, self._connection = self._connection, None
         if connection:
             self._pool.release(connection)
+
+
+class _HTTPXStream(httpx.AsyncByteStream):
+    """Content in the form that httpx reads."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._content)
+
+    async def aclose(self) -> None:
+        await self._content.aclose()

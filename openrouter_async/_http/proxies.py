@@ -8,7 +8,7 @@ from typing import Final
 
 import httpx
 
-from .connection import Connection, no_content
+from .connection import Connection
 from .dial import Tunnel
 from .messages import HTTPRequest, Origin
 from .stream import Stream
@@ -70,18 +70,17 @@ def is_loopback(host: str) -> bool:
 def tunnel_through(proxy: httpx.Proxy, origin: Origin) -> Tunnel:
     """Return the tunnel to an origin (RFC 9110, 9.3.6)."""
     host, port = origin[1].removesuffix(b"."), origin[2]
-    where = b"%s:%d" % (b"[%s]" % host if b":" in host else host, port)
-    headers = [(b"host", where), *proxy.headers.raw]
+    where = (b"%s:%d" % (b"[%s]" % host if b":" in host else host, port)).decode()
+    headers = [("host", where), *proxy.headers.items()]
     if proxy.raw_auth:
         credentials = base64.b64encode(b":".join(proxy.raw_auth))
-        headers.append((b"proxy-authorization", b"Basic " + credentials))
+        headers.append(("proxy-authorization", f"Basic {credentials.decode()}"))
 
     async def open_tunnel(stream: Stream) -> None:
-        connection = Connection((b"http", where, port), stream)
-        request = HTTPRequest(b"CONNECT", origin, where, headers, no_content(), {})
-        response = await connection.exchange(request)
-        if not 200 <= response.status_code < 300:  # noqa: PLR2004
-            msg = f"the proxy refuses the tunnel: {response.status_code}"
+        connection = Connection((b"http", where.encode(), port), stream)
+        response = await connection.exchange(HTTPRequest("CONNECT", origin, where, headers, {}))
+        if not 200 <= response.status < 300:  # noqa: PLR2004
+            msg = f"the proxy refuses the tunnel: {response.status}"
             raise httpx.ProxyError(msg)
 
     return proxy.url.host, proxy.url.port or DEFAULT_PORTS["http"], open_tunnel

@@ -47,12 +47,13 @@ class ResponseStarted(Exception):  # noqa: N818 - not an error
     """Stop sending: the response has started, or the connection is gone."""
 
 
-class Stream(asyncio.Protocol):
+class Stream(asyncio.BufferedProtocol):
     """One connection; only one task reads or writes it at a time."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, scratch: memoryview) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = sock
+        self._scratch = scratch
         self._transport: Any = None
         self._tls: TLS | None = None
         self._received: deque[bytes] = deque()
@@ -63,6 +64,11 @@ class Stream(asyncio.Protocol):
         self._error: Exception | None = None
         self._full = False
         self._waiter: asyncio.Future[bool] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._limit: float | None = None
+        """Of the present wait, in seconds of silence."""
+        self._quiet_since = 0.0
+        self._last_unsent: int | None = None
 
     # Called by asyncio
 
@@ -70,9 +76,16 @@ class Stream(asyncio.Protocol):
         """Keep the transport."""
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where to put the data: a buffer that all connections of a loop share."""
+        return self._scratch
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Keep the data, and wake the reader."""
-        plain = self._tls.decrypt(data) if self._tls else data
+        self._receive(self._scratch[:nbytes])
+
+    def _receive(self, data: memoryview | bytes) -> None:
+        plain = self._tls.decrypt(data) if self._tls else bytes(data)
         if plain:
             self._received.append(plain)
             self._size += len(plain)
@@ -90,6 +103,7 @@ class Stream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; what arrived before can still be read."""
+        self._cancel_timer()
         if exc and not self._aborted:
             self._read_rest()
         self._fail(exc)
@@ -98,7 +112,7 @@ class Stream(asyncio.Protocol):
         # A failed write ends asyncio's reading, but the kernel still holds what came before.
         try:
             while data := self._socket.recv(READ_SIZE):
-                self.data_received(data)
+                self._receive(data)
         except OSError:
             pass  # that was all
 
@@ -124,24 +138,48 @@ class Stream(asyncio.Protocol):
             self._waiter.set_result(True)
 
     async def _wait(self, limit: float | None) -> bool:
-        """Wait until something happens; False after ``limit`` seconds of silence.
+        """Wait until something happens; False after ``limit`` seconds of silence."""
+        waiter: asyncio.Future[bool] = self._loop.create_future()
+        self._waiter = waiter
+        self._limit = limit
+        if limit is not None:
+            self._quiet_since = self._loop.time()
+            self._last_unsent = None
+            self._look_at(self._quiet_since + limit / _LOOKS)
+        try:
+            return await waiter
+        finally:
+            self._waiter = None
+
+    def _look_at(self, when: float) -> None:
+        # A timer that is set for an earlier wait serves this one, too: most waits set none.
+        if self._timer and self._timer.when() <= when:
+            return
+        self._cancel_timer()
+        self._timer = self._loop.call_at(when, self._look)
+
+    def _cancel_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        """End the wait if it has been silent for its limit.
 
         While bytes are leaving the write buffer it is not silent: on a slow line, one chunk may
         take longer than the limit.
         """
-        if limit is None:
-            return await self._wait_once(None)
-        now = progressed = self._loop.time()
-        unsent: int | None = None
-        while True:
-            if await self._wait_once(min(progressed + limit - now, limit / _LOOKS)):
-                return True
-            before, unsent = unsent, self._unsent()
-            now = self._loop.time()
-            if before is not None and unsent < before:
-                progressed = now
-            elif now >= progressed + limit:
-                return False
+        self._timer = None
+        if self._waiter is None or self._waiter.done() or self._limit is None:
+            return
+        before, self._last_unsent = self._last_unsent, self._unsent()
+        now = self._loop.time()
+        if before is not None and self._last_unsent < before:
+            self._quiet_since = now
+        elif now >= self._quiet_since + self._limit:
+            self._waiter.set_result(False)
+            return
+        self._look_at(min(self._quiet_since + self._limit, now + self._limit / _LOOKS))
 
     def _unsent(self) -> int:
         """Return the bytes that asyncio and the kernel have still to deliver."""
@@ -153,16 +191,6 @@ class Stream(asyncio.Protocol):
         except OSError:  # the socket is closed
             return size
         return size + int.from_bytes(queued, sys.byteorder)
-
-    async def _wait_once(self, seconds: float | None) -> bool:
-        self._waiter = self._loop.create_future()
-        timer = seconds is not None and self._loop.call_later(seconds, _expire, self._waiter)
-        try:
-            return await self._waiter
-        finally:
-            self._waiter = None
-            if timer:
-                timer.cancel()
 
     # Called by the connection
 
@@ -187,6 +215,16 @@ class Stream(asyncio.Protocol):
             self._transport.resume_reading()
         self._size -= len(data)
         return data
+
+    def send(self, data: bytes) -> None:
+        """Send a request that is small and complete.
+
+        Raises:
+            ResponseStarted: There is a response to read, or the reason why there is none.
+        """
+        self._check_no_response()
+        self._buffer = data
+        self.flush()
 
     async def write(self, data: bytes, timeout: float | None) -> None:
         """Buffer or send bytes, and wait while the socket is full.
@@ -222,9 +260,8 @@ class Stream(asyncio.Protocol):
             self._transport.write(self._tls.encrypt(data) if self._tls else data)
 
     def _send_pending_tls(self, tls: TLS) -> None:
-        data = tls.outgoing.read()
-        if data and not self._transport.is_closing():
-            self._transport.write(data)
+        if tls.outgoing.pending and not self._transport.is_closing():
+            self._transport.write(tls.outgoing.read())
 
     async def secure(self, context: ssl.SSLContext, host: str) -> None:
         """Start TLS.
@@ -244,7 +281,7 @@ class Stream(asyncio.Protocol):
             if self._ended:
                 raise self._error or ConnectionResetError("the server hung up during the handshake")
             await self._wait(None)
-        self.data_received(b"")  # what came together with the end of the handshake
+        self._receive(b"")  # what came together with the end of the handshake
 
     @property
     def is_idle(self) -> bool:
@@ -266,6 +303,7 @@ class Stream(asyncio.Protocol):
     def abort(self) -> None:
         """Close the connection at once, in any state, without waiting."""
         self._aborted = self._ended = True
+        self._cancel_timer()
         try:
             self._transport.abort()
         except Exception:  # noqa: BLE001 - asyncio has let go of it, or its event loop is closed
@@ -281,11 +319,6 @@ def _holds_response(data: bytes) -> bool:
             return False
         start = end + 4
     return len(data) - start > len(b"HTTP/1.1 ")
-
-
-def _expire(waiter: asyncio.Future[bool]) -> None:
-    if not waiter.done():
-        waiter.set_result(False)
 
 
 def describe_error(error: Exception) -> str:

@@ -78,7 +78,7 @@ class TLS:
             view = view[self._object.write(view) :]
         return self.outgoing.read()
 
-    def decrypt(self, data: bytes) -> bytes:
+    def decrypt(self, data: bytes | memoryview) -> bytes:
         """Return the content of received bytes; sets ``ended`` and ``error`` at the end."""
         self._incoming.write(data)
         plain: list[bytes] = []
