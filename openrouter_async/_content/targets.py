@@ -1,21 +1,22 @@
 """Targets of downloads: a file appears under its name only when it is complete."""
 
+import asyncio
 import contextlib
 import os
 import secrets
 import stat
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from pathlib import Path
 from typing import IO, Final, Protocol
 
+from .._workers import wait_all
 from ..errors import DownloadTargetError, IntegrityError
 from .bodies import Progress, check_progress, report_progress
 from .threads import open_in_thread, run_in_thread
 
 __all__ = ["Target", "base_name", "write_error"]
 
-_BUFFER: Final = 1_048_576
+_BUFFER: Final = 524_288
+"""Bytes that are written at once; there are two such buffers."""
 
 _MAX_NAME_BYTES: Final = 255
 
@@ -33,8 +34,8 @@ class Content(Protocol):
         """Length in bytes; None if the service did not announce it."""
         ...
 
-    def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield the content as it arrives."""
+    async def fill(self, buffer: memoryview) -> int:
+        """Receive into a buffer; return how many bytes came, 0 at the end."""
         ...
 
     async def aclose(self) -> None:
@@ -129,18 +130,29 @@ class Target:
         self._file.parent.mkdir(parents=True, exist_ok=True)
 
     async def _copy(self, content: Content, file: IO[bytes]) -> int:
-        buffer = bytearray()
-        done = 0
-        async with aclosing(content.chunks()) as chunks:
-            async for chunk in chunks:
-                buffer += chunk
-                done += len(chunk)
-                if len(buffer) >= _BUFFER:
-                    await run_in_thread(write_error, _write, file, buffer)
-                    buffer.clear()
-                await self._report(done, self._size if content.size is None else content.size)
-        await run_in_thread(write_error, _write, file, buffer)
-        return done
+        # While one buffer is written in a thread, the other is filled from the socket.
+        buffers = [memoryview(bytearray(_BUFFER)) for _ in range(2)]
+        total = self._size if content.size is None else content.size
+        writing: asyncio.Task[None] | None = None
+        done = filled = 0
+        try:
+            while True:
+                while filled < _BUFFER and (count := await content.fill(buffers[0][filled:])):
+                    filled += count
+                    done += count
+                    await self._report(done, total)
+                if writing:
+                    await writing
+                write = run_in_thread(write_error, _write, file, buffers[0][:filled])
+                if filled < _BUFFER:
+                    await write
+                    return done
+                writing = asyncio.create_task(write)
+                buffers.reverse()
+                filled = 0
+        finally:
+            if writing:
+                await wait_all([writing])  # the file is closed next
 
     async def _report(self, done: int, size: int | None) -> None:
         if self._progress and done > self._reported:
@@ -189,8 +201,7 @@ def _exists(path: Path) -> DownloadTargetError:
     return DownloadTargetError(f"{str(path)!r} exists: pass overwrite=True to replace it")
 
 
-def _write(file: IO[bytes], data: bytearray) -> None:
-    view = memoryview(data)
+def _write(file: IO[bytes], view: memoryview) -> None:
     while view:
         view = view[file.write(view) :]
 

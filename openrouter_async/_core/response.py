@@ -2,9 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
 from contextlib import aclosing
-from typing import Final
+from typing import Final, TypeVar, TypeVarTuple
 
 import anyio
 
@@ -23,6 +23,9 @@ from .content_coding import Decoder, codings_of, decoder_for
 from .error_response import describe_page, error_from_response, redacted_parts
 
 __all__ = ["Response"]
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 _ERROR_BODY_SECONDS: Final = 5.0
 
@@ -45,6 +48,9 @@ class Response:
         self.attempt = attempt
         self.status_code = attempt.status_code = raw.status
         attempt.queue_time = raw.queue_time
+        self._read_into = raw.read_into
+        self._chunks: AsyncGenerator[bytes, None] | None = None
+        self._left = memoryview(b"")
         self.headers = _by_name(raw.headers)
         self.codings = codings_of(self.headers.get("content-encoding", ""))
         """The content codings; with any, `size` is unknown."""
@@ -80,7 +86,10 @@ class Response:
         decoder = self._decoder()
         raw = aiter(self._content)
         attempt = self.attempt
-        while attempt.received < limit and (chunk := await self._next(raw)) is not None:
+        while (
+            attempt.received < limit
+            and (chunk := await self._within_limit(anext, raw, None)) is not None
+        ):
             attempt.received += len(chunk)
             if decoder is None:
                 yield chunk
@@ -96,6 +105,25 @@ class Response:
                 return
             raise failure
 
+    async def fill(self, buffer: memoryview) -> int:
+        """Receive the content into a buffer; return how many bytes came, 0 at the end.
+
+        Raises:
+            IntegrityError: The content coding cannot be decoded.
+            NoAnswerError: The response broke off, is damaged, or took too long.
+        """
+        if self._read_into and not self.codings:
+            count = await self._within_limit(self._read_into, buffer)
+            self.attempt.received += count
+            return count
+        if not self._left:
+            self._chunks = self._chunks or self.chunks()
+            self._left = memoryview(await anext(self._chunks, b""))
+        count = min(len(self._left), len(buffer))
+        buffer[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
     def _decoder(self) -> Decoder | None:
         try:
             return decoder_for(self.codings)
@@ -104,14 +132,14 @@ class Response:
             failure = IntegrityError(f"{msg}, which was not requested and cannot be decoded")
         raise failure
 
-    async def _next(self, raw: AsyncIterator[bytes]) -> bytes | None:
+    async def _within_limit(self, read: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
         # A cancel scope never acts on a task whose data is always ready, so look at the clock too.
         if self.attempt.remaining() <= 0:
             raise deadline_error(self.attempt, answered=True)
         # Around this one await only: no scope may be held across a yield.
         with self.attempt.limit():
             try:
-                return await anext(raw, None)
+                return await read(*args)
             except TRANSPORT_ERRORS as error:
                 failure = connection_error(error, self.attempt, answered=True)
             raise failure

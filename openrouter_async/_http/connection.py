@@ -125,14 +125,40 @@ class Connection:
         data, self._rest = self._rest, b""
         while self._unread:
             if not data and not (data := await self.stream.read(limit)):
-                msg = f"the server hung up {self._unread} bytes before the end of the response"
-                raise httpx.RemoteProtocolError(msg)
+                raise self._cut_off()
             if len(data) > self._unread:
                 data, self._rest = data[: self._unread], data[self._unread :]
             self._unread -= len(data)
             yield data
             data = b""
         self._rest = self._rest or data
+
+    @property
+    def has_length(self) -> bool:
+        """Whether the content is plain and its length known, so that `read_into` can be used."""
+        return self._http is None and self._unread != CHUNKED
+
+    async def read_into(self, buffer: memoryview, limit: float | None) -> int:
+        """Receive the content into a buffer; return how many bytes came, 0 at the end."""
+        buffer = buffer[: self._unread]
+        if not buffer:
+            return 0
+        if self._rest:
+            count = min(len(self._rest), len(buffer))
+            buffer[:count] = self._rest[:count]
+            self._rest = self._rest[count:]
+        else:
+            count = await self.stream.read_into(buffer, limit)
+            if not count:
+                raise self._cut_off()
+        self._unread -= count
+        if not self._unread:
+            self.stream.resume()
+        return count
+
+    def _cut_off(self) -> httpx.RemoteProtocolError:
+        msg = f"the server hung up {self._unread} bytes before the end of the response"
+        return httpx.RemoteProtocolError(msg)
 
     async def _read_by_h11(self, method: str, received: bytes, limit: float | None) -> Head:
         http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)

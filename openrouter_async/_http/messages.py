@@ -1,6 +1,6 @@
 """What passes between a call and its connection: requests, responses, pool statistics."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from typing import Protocol
 
 from attrs import define, field, frozen
@@ -109,3 +109,5 @@ class HTTPResponse:
     content: Content
     queue_time: float | None = None
     """Seconds until the request had a connection, if that is known."""
+    read_into: Callable[[memoryview], Awaitable[int]] | None = None
+    """Receives the content into a buffer and returns how many bytes came, 0 at the end."""

@@ -21,6 +21,8 @@ _HEAD: Final = re.compile(
     r"HTTP/1\.1 (?!204|304)([2-5][0-9][0-9])(?: [\t -~\x80-\xff]*+)?\r\n"
     r"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t -~\x80-\xff]*+\r\n)*+)\r\n"
 )
+_START: Final = b"HTTP/1.1 "
+_BLANK_LINE: Final = re.compile(rb"\n\r?\n")
 _MAX_HEAD: Final = 16_384
 _MAX_DIGITS: Final = 15
 _FRAMING: Final = ("content-length", "transfer-encoding", "connection")
@@ -52,9 +54,11 @@ class Head(NamedTuple):
 
 def read_head(data: bytes) -> Head | Unread:
     """Return the head with which a response begins, if it is plain."""
-    end = data.find(b"\r\n\r\n") + 4
-    if end < 4 and len(data) <= _MAX_HEAD:  # noqa: PLR2004 - not found
-        return Unread.INCOMPLETE
+    blank_line = _BLANK_LINE.search(data)
+    if blank_line is None:
+        may_be_plain = data[: len(_START)] == _START[: len(data)] and len(data) <= _MAX_HEAD
+        return Unread.INCOMPLETE if may_be_plain else Unread.NOT_PLAIN
+    end = blank_line.end()
     if (match := _HEAD.fullmatch(data[:end].decode("latin-1"))) is None:
         return Unread.NOT_PLAIN
     headers = []

@@ -115,13 +115,12 @@ class Pool(httpx.AsyncBaseTransport):
         except BaseException:
             self._drop(connection)
             raise
-        content: Content
-        if data is None:
-            content = _Content(self, connection, limits.get("read"))
-        else:
-            content = ReadContent(data)
+        if data is not None:
             self.release(connection)
-        return HTTPResponse(head.status, head.headers, content, queue_time)
+            return HTTPResponse(head.status, head.headers, ReadContent(data), queue_time)
+        content = _Content(self, connection, limits.get("read"))
+        read_into = content.read_into if connection.has_length else None
+        return HTTPResponse(head.status, head.headers, content, queue_time, read_into)
 
     def pool_stats(self) -> PoolStats:
         """Return the statistics of this moment; from any thread."""
@@ -316,6 +315,9 @@ class _Content:
             msg = "the response is closed"
             raise httpx.StreamError(msg)
         return self._connection.content(self._limit)
+
+    async def read_into(self, buffer: memoryview) -> int:
+        return await self._connection.read_into(buffer, self._limit) if self._connection else 0
 
     async def aclose(self) -> None:
         connection, self._connection = self._connection, None

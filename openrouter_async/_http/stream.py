@@ -58,6 +58,12 @@ class Stream(asyncio.BufferedProtocol):
         self._tls: TLS | None = None
         self._received: deque[bytes] = deque()
         self._size = 0
+        self._target: memoryview | None = None
+        """The reader's buffer, while it waits for data."""
+        self._filled = 0
+        self._is_paused = False
+        self._is_direct = False
+        """Whether the buffer handed out last is the reader's."""
         self._buffer = b""
         self._ended = False
         self._aborted = False
@@ -77,25 +83,52 @@ class Stream(asyncio.BufferedProtocol):
         self._transport = transport
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Return where to put the data: a buffer that all connections of a loop share."""
+        """Return where to put the data: the reader's buffer, or one that a loop's streams share."""
+        if self._tls is None and self._target is not None and self._filled < len(self._target):
+            self._is_direct = True
+            return self._target[self._filled :]
+        self._is_direct = False
         return self._scratch
 
     def buffer_updated(self, nbytes: int) -> None:
         """Keep the data, and wake the reader."""
-        self._receive(self._scratch[:nbytes])
+        if self._is_direct:
+            self._filled += nbytes
+            self._pause_if_full()
+            self._wake()
+        else:
+            self._receive(self._scratch[:nbytes])
 
     def _receive(self, data: memoryview | bytes) -> None:
-        plain = self._tls.decrypt(data) if self._tls else bytes(data)
+        if self._tls:
+            self._tls.feed(data)
+            if self._target is not None:
+                self._filled += self._tls.read_into(self._target[self._filled :])
+            plain = self._tls.read()
+        else:
+            plain = bytes(data)
         if plain:
             self._received.append(plain)
             self._size += len(plain)
-            if self._size > _HIGH_WATER:
-                self._transport.pause_reading()
+            self._pause_if_full()
         if self._tls:
             self._send_pending_tls(self._tls)
             self._ended = self._ended or self._tls.ended
             self._error = self._error or self._tls.error
         self._wake()
+
+    def _pause_if_full(self) -> None:
+        # While its buffer is processed, the reader wants nothing: what came would be copied.
+        is_full = self._target is not None and self._filled == len(self._target)
+        if (is_full or self._size > _HIGH_WATER) and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Receive again, after a buffer was full."""
+        if self._is_paused and self._size <= _HIGH_WATER:
+            self._is_paused = False
+            self._transport.resume_reading()
 
     def eof_received(self) -> None:
         """The server sends no more."""
@@ -203,17 +236,51 @@ class Stream(asyncio.BufferedProtocol):
         """
         self.flush()
         while not self._received:
-            if self._error:
-                raise httpx.ReadError(describe_error(self._error)) from self._error
-            if self._ended:
+            if not await self._wait_for_data(timeout):
                 return b""
-            if not await self._wait(timeout):
-                msg = f"nothing came for {timeout} s"
-                raise httpx.ReadTimeout(msg)
+        return self._take(len(self._received[0]))
+
+    async def read_into(self, target: memoryview, timeout: float | None) -> int:
+        """Receive into a buffer, which saves copies; return how many bytes came, 0 at the end.
+
+        Raises:
+            httpx.ReadError: The connection broke.
+            httpx.ReadTimeout: Nothing came within the limit.
+        """
+        if not self._received:
+            self._target, self._filled = target, 0
+            self.resume()
+            try:
+                while not self._filled and not self._received:
+                    if not await self._wait_for_data(timeout):
+                        return 0
+            finally:
+                self._target = None
+            if self._filled:
+                return self._filled
+        data = self._take(len(target))
+        target[: len(data)] = data
+        return len(data)
+
+    async def _wait_for_data(self, timeout: float | None) -> bool:
+        """Wait until something happens; False if nothing more will come."""
+        if self._error:
+            raise httpx.ReadError(describe_error(self._error)) from self._error
+        if self._ended:
+            return False
+        if not await self._wait(timeout):
+            msg = f"nothing came for {timeout} s"
+            raise httpx.ReadTimeout(msg)
+        return True
+
+    def _take(self, size: int) -> bytes:
+        """Return at most so many of the bytes that were received."""
         data = self._received.popleft()
-        if self._size > _HIGH_WATER >= self._size - len(data):
-            self._transport.resume_reading()
+        if len(data) > size:
+            self._received.appendleft(data[size:])
+            data = data[:size]
         self._size -= len(data)
+        self.resume()
         return data
 
     def send(self, data: bytes) -> None:
@@ -272,7 +339,7 @@ class Stream(asyncio.BufferedProtocol):
         """
         tls = TLS(context, host)
         # What has arrived belongs to the handshake. Unencrypted it must not count as a response.
-        tls.decrypt(b"".join(self._received))
+        tls.feed(b"".join(self._received))
         self._received.clear()
         self._size = 0
         self._tls = tls

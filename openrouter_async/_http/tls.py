@@ -7,7 +7,7 @@ mid-upload, say), it discards what has already arrived. With ``ssl.MemoryBIO`` t
 import functools
 import os
 import ssl
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -78,18 +78,35 @@ class TLS:
             view = view[self._object.write(view) :]
         return self.outgoing.read()
 
-    def decrypt(self, data: bytes | memoryview) -> bytes:
-        """Return the content of received bytes; sets ``ended`` and ``error`` at the end."""
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take received bytes, which are decrypted when they are read."""
         self._incoming.write(data)
-        plain: list[bytes] = []
+
+    def read(self) -> bytes:
+        """Return the content of what was received; sets ``ended`` and ``error`` at the end."""
+        chunks: list[bytes] = []
+        while chunk := self._read_record(READ_SIZE):
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def read_into(self, buffer: memoryview) -> int:
+        """The same into a buffer, as much as it holds; return how many bytes that is."""
+        filled = 0
+        while filled < len(buffer) and (count := self._read_record(READ_SIZE, buffer[filled:])):
+            filled += count
+        return filled
+
+    def _read_record(self, *args: Any) -> Any:  # noqa: ANN401
+        if not self._connected or self.ended:
+            return 0
         try:
-            while self._connected and (chunk := self._object.read(READ_SIZE)):
-                plain.append(chunk)
+            if data := self._object.read(*args):
+                return data
         except ssl.SSLWantReadError:
-            return b"".join(plain)
+            return 0
         except ssl.SSLZeroReturnError:
             pass
         except ssl.SSLError as error:
             self.error = error
-        self.ended = self._connected
-        return b"".join(plain)
+        self.ended = True
+        return 0
