@@ -76,11 +76,10 @@ class _Route:
     origin: Origin
     transport: Transport
     loop: "ref[asyncio.AbstractEventLoop]"
-    pid: int
 
-    def is_here(self) -> bool:
-        """Whether it leads from the running event loop and from this process."""
-        return self.loop() is running_loop() and self.pid == os.getpid()
+    def leads(self, origin: Origin) -> bool:
+        """Whether it leads there, from the running event loop."""
+        return self.origin == origin and self.loop() is running_loop()
 
 
 class Connections:
@@ -126,7 +125,7 @@ class Connections:
         if self._own and not self.closed:
             return self._own
         latest = self._latest
-        if latest and latest.origin == origin and latest.is_here():
+        if latest and latest.leads(origin) and self._pid == os.getpid():
             return latest.transport
         try:
             transport = None if self.closed else await self._find(origin)
@@ -136,7 +135,7 @@ class Connections:
         if self.closed or transport is None:
             msg = "the client is closed"
             raise ClientClosedError(msg)
-        self._latest = _Route(origin, transport, ref(asyncio.get_running_loop()), self._pid)
+        self._latest = _Route(origin, transport, ref(asyncio.get_running_loop()))
         return transport
 
     async def _find(self, origin: Origin) -> Transport:

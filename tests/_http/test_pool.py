@@ -413,7 +413,7 @@ async def test_a_stream_of_httpxs_that_is_left_early_gives_its_slot_back(serve, 
 
 async def test_the_content_of_a_response_is_gone_once_it_is_closed(start):
     """The connection may be another call's by then."""
-    server = await start(respond_with(http_response(200, b"abc")))
+    server = await start(in_parts)
     pool = Pool(1, 4.0, tls_context)
     found = await pool.handle_async_request(httpx.Request("GET", server.url))
     await found.aclose()
@@ -538,10 +538,18 @@ async def fetch(pool, server, path="/"):
     return found
 
 
+async def in_parts(request, _):
+    """Send the head before the body, so that the response holds its connection until closed."""
+    head, blank_line, body = GOOD.partition(b"\r\n\r\n")
+    request.writer.write(head + blank_line)
+    await asyncio.sleep(0.01)
+    return body
+
+
 @pytest.mark.parametrize("dies", [False, True])
 async def test_a_turn_that_comes_in_the_moment_of_the_cancellation_is_given_on(serve, pool, dies):
     """To the next in the queue: a connection, or a slot for one."""
-    server = await serve(respond_with(GOOD))
+    server = await serve(in_parts)
     first = await fetch(pool, server, "/1")
     second, third = (asyncio.create_task(fetch(pool, server, path)) for path in ("/2", "/3"))
     await asyncio.sleep(0)
@@ -558,7 +566,7 @@ async def test_a_turn_that_comes_in_the_moment_of_the_cancellation_is_given_on(s
 
 async def test_a_connection_that_dies_on_its_way_to_the_next_in_line_is_replaced(serve, pool):
     """It is passed on in the same iteration of the loop in which the server closes it."""
-    server = await serve(respond_with(GOOD))
+    server = await serve(in_parts)
     first = await fetch(pool, server)
     second = asyncio.create_task(fetch(pool, server))
     await asyncio.sleep(0)
@@ -570,7 +578,7 @@ async def test_a_connection_that_dies_on_its_way_to_the_next_in_line_is_replaced
 
 async def test_a_pool_closed_in_the_moment_of_a_turn_fails_that_call(serve, pool):
     """What it was handed is gone, and nothing is opened in its place."""
-    server = await serve(respond_with(GOOD))
+    server = await serve(in_parts)
     first = await fetch(pool, server)
     second = asyncio.create_task(fetch(pool, server))
     await asyncio.sleep(0)

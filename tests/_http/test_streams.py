@@ -478,8 +478,8 @@ async def test_what_comes_in_the_clear_before_tls_is_no_response(
     server = await start(respond_with(GOOD), ssl=server_context())
     opened = dial._open
 
-    async def open_slowly(sock):
-        stream = await opened(sock)
+    async def open_slowly(*args):
+        stream = await opened(*args)
         await asyncio.sleep(pause)
         return stream
 
