@@ -1,4 +1,4 @@
-"""The connection pool: an ``httpx.AsyncBaseTransport`` over asyncio and h11.
+"""The connection pool: an ``httpx.AsyncBaseTransport`` over asyncio.
 
 httpx's own pool (httpcore) is not used: it scans all connections at each request, so that its
 cost grows with their number; its two locks cost two turns of the event loop a call; and its

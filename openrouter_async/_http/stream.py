@@ -274,7 +274,7 @@ class Stream(asyncio.BufferedProtocol):
         return True
 
     def _take(self, size: int) -> bytes:
-        """Return at most so many of the bytes that were received."""
+        """Return received bytes, at most ``size``."""
         data = self._received.popleft()
         if len(data) > size:
             self._received.appendleft(data[size:])

@@ -181,10 +181,11 @@ SMUGGLING = [
 def test_a_response_means_what_it_means_to_h11(data):
     """Whole, cut off anywhere, split anywhere, and with surplus bytes behind it."""
     compare(data)
+    expected = by_h11(data)
     for end in range(len(data)):
         compare(data[:end])
-        assert by_connection([data[:end], data[end:]]) == by_h11(data)
-    assert by_connection([bytes([byte]) for byte in data]) == by_h11(data)
+        assert by_connection([data[:end], data[end:]]) == expected
+    assert by_connection([bytes([byte]) for byte in data]) == expected
     for surplus in (b"x", b"\r\n", REAL[0]):
         compare(data + surplus)
 
@@ -195,7 +196,7 @@ def test_no_change_of_one_byte_makes_a_difference():
     chosen = random.Random(14)
     for data in REAL:
         for place in range(len(data)):
-            for byte in range(256) if LONG else chosen.sample(range(256), 6):
+            for byte in range(256) if LONG else chosen.sample(range(256), 3):
                 compare(data[:place] + bytes([byte]) + data[place + 1 :], counts)
     assert counts["plain"] > counts["accepted"] / 4
 
