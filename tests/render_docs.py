@@ -194,7 +194,8 @@ def as_method(cls: type, name: str, function: Callable[..., Any]) -> Callable[..
 
 BROKEN: list[str] = []
 RAISES = re.compile(
-    r"^(    )(?!TypeError|ValueError|OSError|RuntimeError)([A-Z]\w+(?:Error|Unknown)):", re.MULTILINE
+    r"^(    )(?!TypeError|ValueError|OSError|RuntimeError)([A-Z]\w+(?:Error|Unknown)):",
+    re.MULTILINE,
 )
 
 

@@ -347,6 +347,26 @@ async def test_rows_that_stay_are_visited_once_whatever_is_deleted_or_inserted(
     assert originals == sorted(originals, key=lambda slug: int(slug[1:]))
 
 
+@given(
+    count=st.integers(0, 20),
+    changes=st.lists(
+        st.lists(st.tuples(st.integers(0, 20), st.integers(-3, -1)), max_size=2), max_size=12
+    ),
+)
+@example(count=3, changes=[[], [(0, -1)]])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_the_total_tells_of_deletions_where_a_page_has_one_row(
+    make_client, raw_server, count, changes
+):
+    """There, no row of the page before shows that none was skipped."""
+    moving = MovingList(count, changes, 1)
+    server = await raw_server(moving)
+    async with make_client(KEY, server_url=server.url) as client:
+        slugs = [w.slug async for w in client.workspaces.list()]
+    assert len(slugs) == len(set(slugs))
+    assert moving.stay <= set(slugs)
+
+
 @pytest.mark.parametrize(("limit", "requests"), [(None, 5), (100, 3), (1, 260)])
 async def test_every_workspace_can_be_deleted_while_they_are_listed(
     client, emulator, limit, requests
