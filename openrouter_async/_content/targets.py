@@ -15,7 +15,7 @@ from .threads import open_in_thread, run_in_thread
 
 __all__ = ["Target", "base_name", "write_error"]
 
-_BUFFER: Final = 524_288
+_BUFFER: Final = 1_048_576
 """Bytes that are written at once; there are two such buffers."""
 
 _MAX_NAME_BYTES: Final = 255
