@@ -11,7 +11,7 @@ from pathlib import Path
 from .claims import CLAIMS, TOLERANCE, check_claims
 from .peers import PEERS, Peer
 from .plot import svg
-from .processes import Cores, measure, run_server
+from .processes import Cores, measure, run_emulator, run_server
 from .results import Results, machine
 from .rows import ROWS, Row
 from .tables import claims_text, markdown, text
@@ -51,10 +51,9 @@ def _run(rows: list[Row], peers: list[Peer], rounds: int, scale: float, *, check
         print("the client and the server share their cores", file=sys.stderr)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        base = stack.enter_context(run_server(cores))
-        emulated = ""
+        base = emulated = stack.enter_context(run_server(cores, folder))
         if any(row.emulated for row in rows):
-            emulated = stack.enter_context(run_server(cores, "benchmarks.emulated"))
+            emulated = stack.enter_context(run_emulator(cores))
         Workload(folder).write()
         for peer in peers:  # discarded: the first import compiles the sources
             measure(ROWS["start"], peer, base, folder, scale, cores)

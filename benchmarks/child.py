@@ -94,11 +94,12 @@ async def _calls(row: Row, base: str, peer: AsyncPeer, work: Workload) -> Sample
         paths = cycle(work.small)
         call = lambda: peer.upload(next(paths))  # noqa: E731
     warm = Sample()
-    with _costs_of(warm, base):
+    meter = None if row.tls else base
+    with _costs_of(warm, meter):
         await _repeat(call, row.concurrency, _more_times(row.concurrency), warm)
     if "unfinished" in warm.failures:
         return warm  # the row itself would not finish either
-    with _costs_of(sample, base):
+    with _costs_of(sample, meter):
         more = _more_times(row.calls) if row.calls else _more_until(row.seconds)
         seconds = _LONG_TIMEOUT if row.calls else _TIMEOUT
         await _repeat(call, row.concurrency, more, sample, seconds)
@@ -118,7 +119,7 @@ async def _transfers(row: Row, base: str, peer: AsyncPeer, work: Workload) -> Sa
     gc.collect()
     reset_peak_memory()
     before = peak_memory()
-    with _costs_of(sample, base):
+    with _costs_of(sample, None if row.tls else base):
         async with Ticker() as ticker:
             await _repeat(call, 1, _more_times(row.calls), sample, _LONG_TIMEOUT)
     sample.memory, sample.pause = peak_memory() - before, ticker.pause
@@ -200,7 +201,8 @@ def main(arguments: Iterable[str] = tuple(sys.argv[1:])) -> None:
     try:
         if row.kind == "sync":
             _report(_sync_row(row, base, peer))
-        asyncio.run(_async_row(row, base, peer, work))
+        run = import_module("uvloop").run if row.uvloop else asyncio.run
+        run(_async_row(row, base, peer, work))
     except Exception as error:  # noqa: BLE001 - it is the result
         _report(Sample(error=f"{type(error).__name__}: {error}"[:200]))
 

@@ -22,6 +22,8 @@ class Row:
         calls: Number of calls, instead of a time.
         quick: Whether a quick run includes it.
         emulated: Whether the server is the emulator, which stores the files.
+        tls: Whether the connections are encrypted.
+        uvloop: Whether the client's event loop is uvloop's.
         peers: Names of the peers that do it, if not all.
     """
 
@@ -34,6 +36,8 @@ class Row:
     calls: int = 0
     quick: bool = True
     emulated: bool = False
+    tls: bool = False
+    uvloop: bool = False
     peers: tuple[str, ...] = ()
 
     def scaled(self, scale: float) -> "Row":
@@ -42,6 +46,11 @@ class Row:
         return replace(self, seconds=self.seconds * scale, calls=calls)
 
 
+_MANY: Final = ("raw", "aiohttp", "ours")
+"""Those that open as many connections as they are asked to."""
+
+_TLS: Final = ("aiohttp", "httpx", "openrouter", "openai", "ours")
+
 ROWS: Final = {
     row.name: row
     for row in (
@@ -49,6 +58,24 @@ ROWS: Final = {
         Row("sequential", "retrieve, sequential", "retrieve"),
         Row("concurrent-64", "retrieve, 64 at a time", "retrieve", 64),
         Row("concurrent-512", "retrieve, 512 at a time", "retrieve", 512),
+        Row(
+            "concurrent-4096",
+            "retrieve, 4,096 at a time",
+            "retrieve",
+            4096,
+            quick=False,
+            peers=_MANY,
+        ),
+        Row("tls-sequential", "retrieve over TLS, sequential", "retrieve", tls=True, quick=False),
+        Row("tls-64", "retrieve over TLS, 64 at a time", "retrieve", 64, tls=True, quick=False),
+        Row(
+            "uvloop-64",
+            "retrieve on uvloop, 64 at a time",
+            "retrieve",
+            64,
+            uvloop=True,
+            quick=False,
+        ),
         Row(
             "late-64", "retrieve, 64 at a time, responses delayed 20 ms", "retrieve", 64, late=True
         ),
@@ -83,6 +110,24 @@ ROWS: Final = {
         ),
         Row("upload", "upload of 100 MiB", "upload", calls=3),
         Row("download", "download of 100 MiB to disk", "download", calls=3),
+        Row(
+            "tls-upload",
+            "upload of 100 MiB over TLS",
+            "upload",
+            calls=3,
+            tls=True,
+            quick=False,
+            peers=_TLS,
+        ),
+        Row(
+            "tls-download",
+            "download of 100 MiB to disk over TLS",
+            "download",
+            calls=3,
+            tls=True,
+            quick=False,
+            peers=_TLS,
+        ),
         Row("sync", "retrieve, sync client, sequential", "sync"),
     )
 }

@@ -6,6 +6,7 @@ OpenAI's API and ``/api/v1`` those of OpenRouter's.
 
 import asyncio
 import os
+import ssl
 import sys
 import time
 from functools import cache
@@ -130,24 +131,28 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(_BLOCK)
 
 
-async def _serve() -> None:
+async def _serve(certificate: str) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Connection, "127.0.0.1", 0, backlog=2048)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    for tls in (None, context):
+        server = await loop.create_server(Connection, "127.0.0.1", 0, backlog=8192, ssl=tls)
+        print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)  # until the parent process exits
 
 
 def main() -> None:
-    """Serve on the cores named on the command line, until standard input ends."""
-    if len(sys.argv) > 1:
-        os.sched_setaffinity(0, {int(core) for core in sys.argv[1].split(",")})
+    """Serve with a certificate, on the cores named behind it, until standard input ends."""
+    certificate, *cores = sys.argv[1:]
+    if cores:
+        os.sched_setaffinity(0, {int(core) for core in cores[0].split(",")})
     try:
         import uvloop  # ty: ignore[unresolved-import]
     except ImportError:
         print("uvloop is not installed: the server is slower", file=sys.stderr)
-        asyncio.run(_serve())
+        asyncio.run(_serve(certificate))
     else:
-        uvloop.run(_serve())
+        uvloop.run(_serve(certificate))
 
 
 if __name__ == "__main__":

@@ -72,6 +72,13 @@ PEERS: Final = {
             "aiohttp.ClientSession()",
             sync=False,
         ),
+        Peer(
+            "pyreqwest",
+            "pyreqwest",
+            "pyreqwest",
+            "from pyreqwest.client import ClientBuilder",
+            "ClientBuilder().build()",
+        ),
         Peer("httpx", "httpx", "httpx", "import httpx", "httpx.AsyncClient()"),
         Peer(
             "openrouter",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -71,6 +72,7 @@ class AsyncPeer:
     def __init__(self, base: str) -> None:
         split = urlsplit(base)
         self._address = (str(split.hostname), int(split.port or 80))
+        self._tls = ssl.create_default_context() if split.scheme == "https" else None
         self._path = split.path
         self._idle: list[_Connection] = []
         self._retrieve = _get(base, f"/{FILE_ID}")
@@ -81,7 +83,7 @@ class AsyncPeer:
         if self._idle:
             return self._idle.pop()
         loop = asyncio.get_running_loop()
-        return (await loop.create_connection(_Connection, *self._address))[1]
+        return (await loop.create_connection(_Connection, *self._address, ssl=self._tls))[1]
 
     async def _call(self, request: bytes) -> Any:  # noqa: ANN401
         connection = await self._connection()
