@@ -97,7 +97,9 @@ class TLS:
         return filled
 
     def _read_record(self, *args: Any) -> Any:  # noqa: ANN401
-        if not self._connected or self.ended:
+        # Asked for more than there is, OpenSSL raises an exception, which costs as much as a read.
+        is_empty = not (self._incoming.pending or self._object.pending())
+        if not self._connected or self.ended or is_empty:
             return 0
         try:
             if data := self._object.read(*args):

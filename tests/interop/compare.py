@@ -104,6 +104,15 @@ def _empty_last_page(step: Step, difference: Difference) -> bool:
     return step.about == "last page full" and len(more) == 1 and "offset=" in more[0]
 
 
+def _overlapping_page(step: Step, difference: Difference) -> bool:
+    if difference.what != "query" or not step.call.startswith("workspaces.list"):
+        return False
+    ours, theirs = dict(difference.ours), dict(difference.theirs)
+    more = [int(theirs["offset"]) - int(ours.get("offset", 0))]
+    more.append(int(ours.get("limit", 0)) - int(theirs["limit"]))
+    return step.about == "two pages" and more == [1, 1]
+
+
 def _checked(step: Step, difference: Difference) -> bool:
     return (step.refused, difference.what, difference.ours) == (CHECKED, "requests", [])
 
@@ -114,6 +123,11 @@ def _provider_pages(step: Step, difference: Difference) -> bool:
 
 
 MEANT = [
+    Meant(
+        "overlapping page",
+        "a page begins with the last row before it, so that no row is missed if some are deleted",
+        _overlapping_page,
+    ),
     Meant("user agent", "each client names itself", _is("header user-agent"), everywhere=True),
     Meant(
         "keep-alive",
