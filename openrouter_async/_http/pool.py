@@ -26,7 +26,7 @@ from typing import Final, cast
 import httpx
 
 from .connection import Connection
-from .dial import connect
+from .dial import Dialer
 from .messages import Content, HTTPRequest, HTTPResponse, Origin, PoolStats, ReadContent
 from .proxies import DEFAULT_PORTS, tunnel_through
 
@@ -35,9 +35,6 @@ __all__ = [
 ]
 
 _logger: Final = logging.getLogger("openrouter_async")
-
-_SCRATCH: Final = 262_144
-"""Bytes that are received at once."""
 
 _CLOSED: Final = "the client was closed"
 
@@ -64,7 +61,7 @@ class Pool(httpx.AsyncBaseTransport):
         # By insertion: those that give up leave it at once, however long the queue is.
         self._waiting: OrderedDict[asyncio.Future[Connection | None], Origin] = OrderedDict()
         self._closed = False
-        self._scratch = memoryview(bytearray(_SCRATCH))
+        self._dialer = Dialer()
         self._guard = self._close_with_loop()
 
     async def _close_with_loop(self) -> AsyncGenerator[None, None]:
@@ -205,7 +202,7 @@ class Pool(httpx.AsyncBaseTransport):
         scheme, host, port = origin
         tls = await self._tls() if scheme == b"https" else None
         tunnel = tunnel_through(self._proxy, origin) if self._proxy else None
-        stream = await connect(host.decode(), port, tls, timeout, self._scratch, tunnel)
+        stream = await self._dialer.connect(host.decode(), port, tls, timeout, tunnel)
         connection = Connection(origin, stream)
         self._connections.add(connection)
         if self._closed:

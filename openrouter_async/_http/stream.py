@@ -55,7 +55,7 @@ class Stream(asyncio.BufferedProtocol):
         self._socket = sock
         self._scratch = scratch
         self._transport: Any = None
-        self._tls: TLS | None = None
+        self.tls: TLS | None = None
         self._received: deque[bytes] = deque()
         self._size = 0
         self._target: memoryview | None = None
@@ -84,7 +84,7 @@ class Stream(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where to put the data: the reader's buffer, or one that a loop's streams share."""
-        if self._tls is None and self._target is not None and self._filled < len(self._target):
+        if self.tls is None and self._target is not None and self._filled < len(self._target):
             self._is_direct = True
             return self._target[self._filled :]
         self._is_direct = False
@@ -100,21 +100,21 @@ class Stream(asyncio.BufferedProtocol):
             self._receive(self._scratch[:nbytes])
 
     def _receive(self, data: memoryview | bytes) -> None:
-        if self._tls:
-            self._tls.feed(data)
+        if self.tls:
+            self.tls.feed(data)
             if self._target is not None:
-                self._filled += self._tls.read_into(self._target[self._filled :])
-            plain = self._tls.read()
+                self._filled += self.tls.read_into(self._target[self._filled :])
+            plain = self.tls.read()
         else:
             plain = bytes(data)
         if plain:
             self._received.append(plain)
             self._size += len(plain)
             self._pause_if_full()
-        if self._tls:
-            self._send_pending_tls(self._tls)
-            self._ended = self._ended or self._tls.ended
-            self._error = self._error or self._tls.error
+        if self.tls:
+            self._send_pending_tls(self.tls)
+            self._ended = self._ended or self.tls.ended
+            self._error = self._error or self.tls.error
         self._wake()
 
     def _pause_if_full(self) -> None:
@@ -150,7 +150,7 @@ class Stream(asyncio.BufferedProtocol):
             pass  # that was all
 
     def _fail(self, error: Exception | None) -> None:
-        if self._tls and not self._tls.ended:
+        if self.tls and not self.tls.ended:
             # Anyone on the path can have cut it short here (RFC 9112, 9.8).
             error = error or ConnectionResetError("the connection ended without a TLS close_notify")
         self._ended = True
@@ -324,25 +324,27 @@ class Stream(asyncio.BufferedProtocol):
         """Send what was buffered."""
         data, self._buffer = self._buffer, b""
         if data and not self._ended and not self._transport.is_closing():
-            self._transport.write(self._tls.encrypt(data) if self._tls else data)
+            self._transport.write(self.tls.encrypt(data) if self.tls else data)
 
     def _send_pending_tls(self, tls: TLS) -> None:
         if tls.outgoing.pending and not self._transport.is_closing():
             self._transport.write(tls.outgoing.read())
 
-    async def secure(self, context: ssl.SSLContext, host: str) -> None:
-        """Start TLS.
+    async def secure(
+        self, context: ssl.SSLContext, host: str, earlier: "Stream | None" = None
+    ) -> None:
+        """Start TLS, and resume the session of an earlier connection to the same host.
 
         Raises:
             ssl.SSLError: The certificate is not trusted, or the handshake failed.
             ConnectionError: The server hung up.
         """
-        tls = TLS(context, host)
+        tls = TLS(context, host, earlier.tls if earlier else None)
         # What has arrived belongs to the handshake. Unencrypted it must not count as a response.
         tls.feed(b"".join(self._received))
         self._received.clear()
         self._size = 0
-        self._tls = tls
+        self.tls = tls
         while not tls.shake_hands():
             self._send_pending_tls(tls)
             if self._ended:

@@ -54,13 +54,23 @@ def _tls_context() -> ssl.SSLContext:
 class TLS:
     """Encryption between a socket and a stream, without any input or output of its own."""
 
-    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+    def __init__(self, context: ssl.SSLContext, host: str, earlier: "TLS | None" = None) -> None:
         self._incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
-        self._object = context.wrap_bio(self._incoming, self.outgoing, server_hostname=host)
+        self.context = context
+        # A session belongs to its context, and so to the certificates that were trusted.
+        session = earlier.session if earlier and earlier.context is context else None
+        self._object = context.wrap_bio(
+            self._incoming, self.outgoing, server_hostname=host, session=session
+        )
         self._connected = False
         self.ended = False
         self.error: ssl.SSLError | None = None
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """What a later connection to the same host can resume."""
+        return self._object.session
 
     def shake_hands(self) -> bool:
         """Continue the handshake; return whether it is complete."""

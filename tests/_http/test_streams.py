@@ -796,6 +796,65 @@ async def test_a_name_that_is_unknown_is_a_failed_connection(make_client, monkey
     assert "not known" in str(error)
 
 
+async def test_a_hundred_calls_at_once_look_up_a_host_once(start, make_client, monkeypatch):
+    """One that fails is not asked for by each of them, either."""
+    asked, original = [], dial._look_up
+
+    async def look_up(name, port):
+        asked.append(name)
+        await asyncio.sleep(0.02)
+        if name == "nowhere.localhost":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return await original("127.0.0.1", port)
+
+    monkeypatch.setattr(dial, "_look_up", look_up)
+    server = await start(respond_with(GOOD))
+    for name, kind in (("localhost", type(None)), ("nowhere.localhost", Exception)):
+        client = make_client(f"http://{name}:{server.port}/api/v1")
+        calls = [client.files.retrieve("x") for _ in range(100)]
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(end, kind) or end.id == "x" for end in ends)
+    assert asked == ["localhost", "nowhere.localhost"]
+    assert server.connections == 100
+
+
+async def test_a_look_up_whose_call_is_cancelled_is_made_for_the_next(
+    start, make_client, monkeypatch
+):
+    """Who waited for its result gets one."""
+    asked, original = [], dial._look_up
+
+    async def look_up(_, port):
+        asked.append(port)
+        await asyncio.sleep(0.05)
+        return await original("127.0.0.1", port)
+
+    monkeypatch.setattr(dial, "_look_up", look_up)
+    server = await start(respond_with(GOOD))
+    client = make_client(f"http://localhost:{server.port}/api/v1")
+    first, second = (asyncio.create_task(client.files.retrieve("x")) for _ in range(2))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    assert (await second).id == "x"
+    assert len(asked) == 2
+
+
+async def test_a_second_connection_resumes_the_first_ones_tls_session(start, make_client):
+    """Which saves the server's certificate and its check."""
+    resumed = []
+
+    async def handler(request, _):
+        resumed.append(request.writer.get_extra_info("ssl_object").session_reused)
+        return GOOD
+
+    server = await start(handler, ssl=server_context())
+    client = make_client(f"https://localhost:{server.port}/api/v1")
+    for _ in range(3):
+        await client.files.retrieve("x")
+        client.transport.connections.close_idle()
+    assert resumed == [False, True, True]
+
+
 async def test_an_ipv6_address_is_a_host_like_any(make_client):
     """In brackets in the URL, without them in the certificate and the socket."""
     server = await listen(V6)
