@@ -55,9 +55,9 @@ class Connection:
         try:
             # The head is in no local variable: a source's error is raised through this frame.
             if request.chunks is None:
+                self.stream.send(request_head(request))
                 if request.progress:
                     request.progress.complete = True
-                self.stream.send(request_head(request))
             else:
                 await self._send(request)
             self._is_sent = True
