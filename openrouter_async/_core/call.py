@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
@@ -40,8 +40,6 @@ Parse = Callable[[Response], Awaitable[T]]
 
 _MAX_RESPONSE: Final = 67_108_864
 """Bytes of a JSON response that are read: far above 1,000 files a page."""
-
-_NO_NAMES: Final[frozenset[str]] = frozenset()
 
 _APP_HEADERS: Final = {
     "http_referer": "http-referer",
@@ -109,6 +107,9 @@ class LostResponse(Generic[T]):
     """Looks for what may have been created, given that time by the monotonic clock."""
 
 
+_OF_ANY: Final[LostResponse[Any]] = LostResponse()
+
+
 # Values that live for one call are slotted and not frozen: attrs' frozen ``__setattr__`` costs.
 @define(kw_only=True, eq=False)
 class Call(Generic[T]):
@@ -125,8 +126,8 @@ class Call(Generic[T]):
     already_deleted: T | None
     lost_response: LostResponse[T]
     parse: Parse[T] | None
-    asked_for: frozenset[str]
-    """What a response may be named, in lower case; empty if it has no name to compare."""
+    asked_for: Collection[str | UUID]
+    """What a response may be named; empty if it has no name to compare."""
 
     def describe(self) -> dict[str, Any]:
         """Return what hooks receive about every call."""
@@ -191,7 +192,11 @@ class Call(Generic[T]):
     def _check_name(self, result: T) -> None:
         """Refuse another call's response, as a proxy that has lost count hands it over."""
         names = [str(getattr(result, name)) for name in self.operation.named_by]
-        if self.asked_for.isdisjoint(map(str.lower, names)):
+        if names[0] in self.asked_for:
+            return
+        asked = {to_text(value).lower() for value in self.asked_for}
+        # The default workspace may have a slug of its own.
+        if "default" not in asked and asked.isdisjoint(map(str.lower, names)):
             msg = f"the response is for {names[0]!r:.100}, which was not asked for"
             msg = f"{self.operation.method} {self.safe_url}: {msg}"
             raise IntegrityError(msg)
@@ -254,19 +259,14 @@ def prepare_call(
         body=body,
         deadline=math.inf if total is None else time.monotonic() + total,
         already_deleted=already_deleted,
-        lost_response=lost_response or LostResponse(),
+        lost_response=lost_response or _OF_ANY,
         parse=parse,
-        asked_for=_names(params) if operation.named_by else _NO_NAMES,
+        asked_for=params.values() if operation.named_by else (),
     )
 
 
-def _names(params: Mapping[str, str | UUID]) -> frozenset[str]:
-    names = frozenset(to_text(value).lower() for value in params.values())
-    return _NO_NAMES if "default" in names else names  # a workspace with a slug of its own
-
-
 def _encode(query: Query | None) -> str:
-    given = {name: value for name, value in (query or {}).items() if value is not None}
+    given = query and {name: value for name, value in query.items() if value is not None}
     if not given:
         return ""
     try:
