@@ -22,7 +22,7 @@ from support import user_project
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-LARGEST_WHEEL = 256 * 1024
+LARGEST_WHEEL = 448 * 1024
 HOSTS = {"openrouter.ai"}
 TEST_TOOLS = ("pytest", "pytest-asyncio", "pytest-xdist")
 
