@@ -44,35 +44,45 @@ if TYPE_CHECKING:
     from ._core.retry import RetryConfig
     from ._core.transport import AsyncTransport
     from ._http.messages import PoolStats
+    from ._secret import SecretStr
     from ._sync.facade import SyncDownload, SyncPager
     from ._sync.transport import SyncTransport
     from .client import AsyncOpenRouter, OpenRouter
     from .errors import OpenRouterError
     from .models import (
+        APIKey,
         BudgetInterval,
+        CreatedAPIKey,
+        CurrentKey,
         FileMetadata,
         FileOrder,
         FilePage,
         FileProvider,
         FilePurpose,
         FileShape,
+        LimitReset,
         MemberRole,
+        OrganizationMember,
         ProviderSort,
         ServerTool,
         Workspace,
         WorkspaceBudget,
         WorkspaceMember,
     )
+    from .operations.keys import KeySettings
     from .operations.workspaces import WorkspaceSettings
 
 __all__ = [
     "UNSET",
+    "APIKey",
     "AsyncOpenRouter",
     "AsyncTransport",
     "AttemptEvent",
     "BudgetInterval",
     "CallEvent",
     "CallOptions",
+    "CreatedAPIKey",
+    "CurrentKey",
     "DoneEvent",
     "Download",
     "FileMetadata",
@@ -83,10 +93,13 @@ __all__ = [
     "FileShape",
     "FileSource",
     "Hooks",
+    "KeySettings",
+    "LimitReset",
     "MemberRole",
     "OpenRouter",
     "OpenRouterError",
     "Operation",
+    "OrganizationMember",
     "Pager",
     "PoolStats",
     "Progress",
@@ -97,6 +110,7 @@ __all__ = [
     "ResultEvent",
     "RetryConfig",
     "RetryEvent",
+    "SecretStr",
     "ServerTool",
     "SyncDownload",
     "SyncPager",
@@ -121,12 +135,13 @@ _HOMES = (
     "_core.retry",
     "_core.transport",
     "_http.messages",
+    "_secret",
     "_sync.facade",
     "_sync.transport",
     "client",
     "errors",
     "models",
-    "operations.files",
+    "operations.keys",
     "operations.workspaces",
 )
 _MODULES = frozenset({"client", "errors", "models", "namespaces", "operations", "transfers"})

@@ -12,6 +12,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from ._secret import SecretStr
+
 __all__ = ["encode_json", "is_listable", "to_text"]
 
 
@@ -41,6 +43,8 @@ def encode_json(document: object) -> bytes:
     def convert(value: object) -> Any:  # noqa: ANN401
         if isinstance(value, UUID):
             return str(value)
+        if isinstance(value, SecretStr):
+            return value.reveal()
         if isinstance(value, Decimal) and value.is_finite():
             return f"{mark}{value}"
         if is_listable(value):

@@ -13,18 +13,28 @@ Example:
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Generic, Literal, NoReturn, TypeVar, cast
 
 from attrs import field, fields, frozen
 
+from ._secret import SecretStr
 from .errors import PaginationError
 
 __all__ = [
+    "APIKey",
+    "APIKeyPage",
     "BudgetInterval",
+    "BudgetLayer",
     "BulkAddWorkspaceMembersResponse",
     "BulkRemoveWorkspaceMembersResponse",
+    "ContainerFile",
+    "ContainerFilePage",
+    "CreatedAPIKey",
+    "CurrentKey",
+    "DeleteKeyResponse",
     "DeleteWorkspaceBudgetResponse",
     "DeleteWorkspaceResponse",
     "FileDeleteResponse",
@@ -35,8 +45,11 @@ __all__ = [
     "FilePurpose",
     "FileShape",
     "GetWorkspaceBudgetResponse",
+    "LimitReset",
     "ListWorkspaceBudgetsResponse",
     "MemberRole",
+    "OrganizationMember",
+    "OrganizationMemberPage",
     "ProviderSort",
     "ServerTool",
     "UpsertWorkspaceBudgetResponse",
@@ -73,6 +86,9 @@ FilePurpose = Literal[
 
 BudgetInterval = Literal["daily", "weekly", "monthly", "lifetime"]
 """The interval after which a budget is reset; a lifetime budget never is."""
+
+LimitReset = Literal["daily", "weekly", "monthly"]
+"""When a key's limit is reset: at 00:00 UTC, on Mondays, or on the first of the month."""
 
 ProviderSort = Literal["price", "throughput", "latency", "exacto"]
 """What providers are sorted by."""
@@ -179,6 +195,8 @@ def _to_json_value(value: object) -> object:
         return value.to_dict()
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, SecretStr):
+        return str(value)
     if isinstance(value, Mapping):
         return {name: _to_json_value(item) for name, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -205,6 +223,28 @@ class FileMetadata(Model):
     """For files stored at OpenAI."""
     shape: FileShape | str | None = None
     """Whose form the response has, if it says so."""
+
+    def as_chat_part(self) -> dict[str, Any]:
+        """Return the part of a chat message's content that refers to the file.
+
+        The service's schemas have these parts; no guide of its says yet that they accept the id
+        of a file stored at OpenRouter.
+
+        Example:
+            ```python
+            file = await client.files.upload("report.pdf")
+            message = {"role": "user", "content": [file.as_chat_part()]}
+            ```
+        """
+        return {"type": "file", "file": {"file_id": self.id, "filename": self.filename}}
+
+    def as_input_file(self) -> dict[str, Any]:
+        """Return the part of an input to the Responses API; see `FileMetadata.as_chat_part`."""
+        return {"type": "input_file", "file_id": self.id}
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the block of an Anthropic message; see `FileMetadata.as_chat_part`."""
+        return {"type": "document", "source": {"type": "file", "file_id": self.id}}
 
 
 @frozen(kw_only=True)
@@ -264,15 +304,29 @@ class FilePage(Rows[FileMetadata]):
 class OffsetPage(Rows[Row]):
     """One page of a list that is requested by the number of rows to skip."""
 
-    total_count: int
+    def total(self, offset: int) -> float:
+        """Return the number of rows in the list, as far as the page at this offset tells."""
+        raise NotImplementedError
 
     def after(self, query: Query) -> Query | None:
         """Return the query for the next page; None on the last page.
 
         It counts rows, not pages: a page may have fewer rows than ``limit``.
         """
-        offset = int(query.get("offset", 0)) + len(self.data)
-        return {**query, "offset": offset} if self.data and offset < self.total_count else None
+        offset = int(query.get("offset", 0))
+        end = offset + len(self.data)
+        return {**query, "offset": end} if self.data and end < self.total(offset) else None
+
+
+@frozen(kw_only=True)
+class CountedPage(OffsetPage[Row]):
+    """One page of a list of which the total number of rows is known."""
+
+    total_count: int
+
+    def total(self, offset: int) -> float:
+        """Return the number of rows in the list."""
+        return self.total_count
 
 
 @frozen(kw_only=True)
@@ -304,7 +358,7 @@ class Workspace(Model):
 
 
 @frozen(kw_only=True)
-class WorkspacePage(OffsetPage[Workspace]):
+class WorkspacePage(CountedPage[Workspace]):
     """One page of workspaces."""
 
     data: Sequence[Workspace]
@@ -359,7 +413,7 @@ class WorkspaceMember(Model):
 
 
 @frozen(kw_only=True)
-class WorkspaceMemberPage(OffsetPage[WorkspaceMember]):
+class WorkspaceMemberPage(CountedPage[WorkspaceMember]):
     """One page of members."""
 
     data: Sequence[WorkspaceMember]
@@ -392,3 +446,162 @@ class DeleteWorkspaceBudgetResponse(Model):
     """Confirmation that a budget was deleted or did not exist."""
 
     deleted: Literal[True]
+
+
+@frozen(kw_only=True)
+class ContainerFile(Model):
+    """A file that a model's shell or bash tool made in its container."""
+
+    id: str
+    container_id: str
+    path: str
+    bytes: int
+    created_at: datetime
+    """When the service last stored it."""
+    object: str = "container.file"
+    source: str | None = None
+
+
+@frozen(kw_only=True)
+class ContainerFilePage(Rows[ContainerFile]):
+    """One page of a container's files; it may be empty though more follow."""
+
+    data: Sequence[ContainerFile]
+    has_more: bool
+    first_id: str | None = None
+    last_id: str | None = None
+    """Where the next page begins; not always a file."""
+    object: str = "list"
+
+    def after(self, query: Query) -> Query | None:
+        """Return the query for the next page; None on the last page."""
+        if not self.has_more:
+            return None
+        if not self.last_id:
+            msg = "the service announced more files, but sent no last_id to request them with"
+            raise PaginationError(msg)
+        return {**query, "after": self.last_id}
+
+
+@frozen(kw_only=True)
+class _Usage(Model):
+    """Limit and spending of a key, in US dollars."""
+
+    label: str | None = None
+    """The beginning and the end of the key, to recognise it by."""
+    limit: float | None = None
+    """None if there is no limit."""
+    limit_remaining: float | None = None
+    limit_reset: LimitReset | str | None = None
+    """None if the limit is never reset."""
+    include_byok_in_limit: bool | None = None
+    """Whether spending with your own provider keys counts towards the limit."""
+    usage: float | None = None
+    usage_daily: float | None = None
+    usage_weekly: float | None = None
+    usage_monthly: float | None = None
+    byok_usage: float | None = None
+    byok_usage_daily: float | None = None
+    byok_usage_weekly: float | None = None
+    byok_usage_monthly: float | None = None
+    creator_user_id: str | None = None
+    expires_at: datetime | None = None
+    workspace_id: str | None = None
+
+
+@frozen(kw_only=True)
+class APIKey(_Usage):
+    """An API key, without its secret."""
+
+    hash: str
+    """The key's id."""
+    name: str
+    disabled: bool = False
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    last_used_at: datetime | None = None
+    external_user: str | None = None
+    """Your own id of the user to whom the key belongs."""
+
+    @property
+    def id(self) -> str:
+        """The ``hash``."""
+        return self.hash
+
+
+@frozen(kw_only=True)
+class APIKeyPage(OffsetPage[APIKey]):
+    """One page of API keys, the newest first."""
+
+    data: Sequence[APIKey]
+
+    def total(self, offset: int) -> float:
+        """Return the number of keys, which only a page that is not full shows."""
+        return math.inf if len(self.data) >= 100 else offset + len(self.data)  # noqa: PLR2004
+
+
+@frozen(kw_only=True)
+class CreatedAPIKey(Model):
+    """A new API key with its secret, which the service never shows again."""
+
+    data: APIKey
+    key: SecretStr
+    """``key.reveal()`` returns the secret."""
+
+
+@frozen(kw_only=True)
+class DeleteKeyResponse(Model):
+    """Confirmation that an API key was deleted."""
+
+    deleted: Literal[True]
+
+
+@frozen(kw_only=True)
+class BudgetLayer(Model):
+    """One of the limits that apply to a key, and what of it is spent, in US dollars."""
+
+    scope: str
+    """``workspace``, ``member``, ``api_key``, ``key_limit``, …"""
+    limit_usd: float
+    spend_usd: float
+    remaining_usd: float
+    """At 0 or below, requests to models are refused with 403."""
+    reset_interval: str | None = None
+    resets_at: datetime | None = None
+    include_byok: bool | None = None
+    budget_id: str | None = None
+    guardrail_id: str | None = None
+
+
+@frozen(kw_only=True)
+class CurrentKey(_Usage):
+    """The key that a client sends: its limits and what of them is spent."""
+
+    is_free_tier: bool | None = None
+    is_management_key: bool = False
+    """Whether it may manage workspaces, keys and members."""
+    organization_id: str | None = None
+    budgets: Sequence[BudgetLayer] = ()
+    effective_budget: BudgetLayer | None = None
+    """The one that will be exceeded first."""
+    allowed_data_regions: Sequence[str] | None = None
+
+
+@frozen(kw_only=True)
+class OrganizationMember(Model):
+    """A member of the organisation."""
+
+    id: str
+    """The user id that workspaces and keys refer to."""
+    email: str
+    role: str
+    """``org:admin`` or ``org:member``."""
+    first_name: str | None = None
+    last_name: str | None = None
+
+
+@frozen(kw_only=True)
+class OrganizationMemberPage(CountedPage[OrganizationMember]):
+    """One page of the organisation's members."""
+
+    data: Sequence[OrganizationMember]

@@ -29,7 +29,7 @@ import openrouter_async
 from openrouter_async import Operation, client, namespaces, transfers
 from openrouter_async.transfers import api as calls
 
-NAMESPACES = (namespaces.Files, namespaces.Workspaces)
+NAMESPACES = tuple(namespaces.NAMESPACES.values())
 
 annotated = pdoc.doc.formatannotation
 all_bases = pdoc.doc.Class.bases.func

@@ -29,8 +29,11 @@ INNER = {
     "expand",
     "fill",
     "from_json",
+    "id",
     "limits",
+    "returns_secret",
     "to_json",
+    "total",
     "waited",
     "with_key",
     "with_settings",
@@ -74,6 +77,7 @@ def surroundings(surroundings):
     """Those of the README's examples, and a workspace."""
     with OpenRouter() as client:
         client.workspaces.create(name="Research", slug="research")
+    surroundings.create_container_file("sess_abc", "plot.png", b"made by a tool")
     return surroundings
 
 

@@ -94,9 +94,9 @@ def instances(cls):
     return st.builds(cls, **fields, extra=extra)
 
 
-@given(model=st.sampled_from(CLASSES).flatmap(instances))
+@given(model=st.sampled_from([*{*CLASSES} - {models.CreatedAPIKey}]).flatmap(instances))
 def test_every_model_goes_out_as_json_and_comes_back(model):
-    """With nothing lost: fields, times, and those that are not known."""
+    """With nothing lost but a secret: fields, times, and those that are not known."""
     document = json.loads(model.to_json())
     assert document == model.to_dict()
     assert document.items() >= model.extra.items()
@@ -161,6 +161,7 @@ def test_the_rows_of_a_page_are_iterated_over_and_counted():
     assert list(page) == [FILE, FILE]
     with_rows = [cls for cls in CLASSES if "data" in {f.name for f in attrs.fields(cls)}]
     single = {models.GetWorkspaceBudgetResponse, models.UpsertWorkspaceBudgetResponse}
+    single.add(models.CreatedAPIKey)
     assert all(issubclass(cls, models.Rows) for cls in set(with_rows) - single)
 
 

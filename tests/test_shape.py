@@ -20,7 +20,8 @@ from openrouter_async import AsyncOpenRouter, OpenRouter, errors
 
 # Each may import only what stands in earlier rows; rooms of one row know nothing of each other.
 ROOMS = [
-    {"_dates", "_values", "_version", "_workers"},
+    {"_dates", "_secret", "_version", "_workers"},
+    {"_values"},
     {"errors"},
     {"models"},
     {"_content", "_http"},

@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
+from .._secret import SecretStr
 from ..errors import InvalidRequestError, MissingAPIKeyError
 
 __all__ = [
@@ -17,23 +18,14 @@ __all__ = [
 ]
 
 _SHORTEST_REDACTED: Final = 8
+_ANY_KEY: Final = re.compile(r"sk-or-v\d+-[\w-]{16,}")
+"""What the service's keys look like, such as one that was just created."""
 
 
-class Secret:
-    """A string that no repr, log line or traceback with local variables shows."""
+class Secret(SecretStr):
+    """An API key to send."""
 
-    # Not an attrs class: rich and attrs.asdict would show its fields despite its repr.
-    __slots__ = ("_value",)
-
-    def __init__(self, value: Any) -> None:  # noqa: ANN401 - an invalid key must not be shown either
-        self._value = value
-
-    def __repr__(self) -> str:
-        return "Secret('***')"
-
-    def __reduce__(self) -> str:
-        msg = "an API key cannot be pickled"
-        raise TypeError(msg)
+    __slots__ = ()
 
     def checked(self, name: str = "the API key") -> "Secret":
         """Return the key, stripped of white space, once it is known to be usable.
@@ -67,9 +59,11 @@ class Secret:
         return f"Bearer {self._value}"
 
     def redact(self, text: str) -> str:
-        """Return the text without the key, which some servers and proxies echo."""
+        """Return the text without this key, which some servers and proxies echo, or another."""
         # A shorter value is not a key of the service, and may occur in ordinary text.
-        return text.replace(self._value, "***") if len(self._value) >= _SHORTEST_REDACTED else text
+        if len(self._value) >= _SHORTEST_REDACTED:
+            text = text.replace(self._value, "***")
+        return _ANY_KEY.sub("***", text)
 
 
 APIKey = Secret | Callable[[], str | Awaitable[str]] | None

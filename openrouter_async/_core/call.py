@@ -179,6 +179,8 @@ class Call(Generic[T]):
             try:
                 result = decode(body, self.operation.returns, unwrap=self.operation.unwrap)
             except DecodeError as error:
+                if self.operation.returns_secret:
+                    body = b""
                 failure = response.invalid(str(error), path=error.path, body=body)
             else:
                 if self.asked_for:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, Union,
 import attrs
 
 from .. import models
+from .._secret import SecretStr
 from .fast_decode import ModelHook, parts_of, sequence_hook
 from .shapes import Hook, parse_time, strict, strict_true
 
@@ -166,6 +167,8 @@ def _converter(*, detailed: bool) -> "cattrs.Converter":
     converter.register_structure_hook(float, strict(float, int))
     converter.register_structure_hook(bool, strict(bool))
     converter.register_structure_hook(datetime, parse_time)
+    text = strict(str)
+    converter.register_structure_hook(SecretStr, lambda value, _: SecretStr(text(value, _)))
     converter.register_structure_hook_func(lambda kind: kind == Literal[True], strict_true)
     converter.register_structure_hook_factory(
         lambda kind: cast("object", get_origin(kind)) is Union and str in parts_of(kind),

@@ -10,6 +10,7 @@ from uuid import UUID
 import attrs
 from attrs import Factory, field, frozen
 
+from .._secret import SecretStr
 from .._values import to_text
 from ..errors import InvalidRequestError
 
@@ -123,6 +124,12 @@ class Operation(Generic[T]):
     """Whether a file's content is sent or received, which gives retries more time."""
     named_by: tuple[str, ...] = field(default=(), kw_only=True)
     """Fields of the result, one of which repeats the path's parameter; any other is refused."""
+
+    @property
+    def returns_secret(self) -> bool:
+        """Whether a response has a secret, so that no error may keep its body."""
+        kind: type = self.returns
+        return attrs.has(kind) and any(f.type is SecretStr for f in attrs.fields(kind))
 
     def expand(self, params: Mapping[str, str | UUID]) -> str:
         """Return the path with each parameter percent-encoded as one segment.

@@ -59,7 +59,8 @@ class Position:
     is_last: bool = False
     _seen: set[str] = Factory(set)
     _size: int = 1
-    _total: int = 0
+    _total: float = 0
+    """Rows in the list; infinite while that is not known."""
     _overlaps: bool = False
     """Whether the page at ``offset`` should begin with a row that was read."""
     _one_at_most: bool = False
@@ -69,8 +70,8 @@ class Position:
 
     def take(self, page: OffsetPage[Any]) -> tuple[Any, ...]:
         """Return the new rows of the page at ``offset``, and move to the next."""
-        rows, shrunk = page.data, self._total - page.total_count
-        self._total = page.total_count
+        rows, total = page.data, page.total(self.offset)
+        shrunk, self._total = self._total - total, total
         if shrunk < 0:  # rows came: what was the end may be one no longer
             self._end = math.inf
         self.fetched += 1
@@ -79,7 +80,8 @@ class Position:
         known = bool(rows) and rows[0].id in self._seen
         if self.offset > self.start and (not known if self._overlaps else shrunk > 0):
             self._overlaps = True
-            self.offset = max(self.start, self.offset - (shrunk if shrunk > 0 else self._size))
+            rows_gone = int(shrunk) if 0 < shrunk < math.inf else self._size
+            self.offset = max(self.start, self.offset - rows_gone)
             self.without_rows += 1
             return ()
         new = tuple(row for row in rows if row.id not in self._seen)

@@ -76,6 +76,8 @@ class EmulatorState:
     faults: FaultRules = Factory(FaultRules)
     request_log: RequestLog = Factory(RequestLog)
     settings: AccountSettings = Factory(AccountSettings)
+    spend: dict[str, float] = Factory(dict)
+    """US dollars that were spent, by the ids of workspaces and the hashes of keys."""
     is_open: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -100,10 +102,11 @@ class EmulatorState:
         """Delete everything stored, and forget rules, requests, added keys and settings."""
         blobs = await self.store.transact(delete_all)
         await self.store.run(lambda: self.store.remove_blobs(blobs))
-        self.keys.added = ()
+        self.keys.added = {}
         self.faults.replace(())
         self.request_log.clear()
         self.settings = AccountSettings()
+        self.spend = {}
 
 
 def state_of(request: Request) -> EmulatorState:

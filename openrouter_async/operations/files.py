@@ -3,26 +3,22 @@
 Source of limits and rules: the Files section of OpenRouter's OpenAPI document.
 """
 
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack
 from uuid import UUID
 
 from .._content.bodies import MultipartBody, Progress
 from .._content.names import FileSource
 from .._content.sources import open_source
-from .._content.targets import Target, base_name
+from .._content.targets import Target
 from .._core.call import LostResponse
 from .._core.download import Download
 from .._core.operation import Operation
 from .._core.options import CallOptions
 from .._core.paging import Pager, check_limit
-from .._core.response import Response
 from .._core.transport import AsyncTransport
-from .._core.uploads_seen import assign, key_of
 from .._values import to_text
 from ..errors import IntegrityError, InvalidRequestError, NoAnswerError, UploadOutcomeUnknown
 from ..models import (
@@ -33,6 +29,7 @@ from ..models import (
     FileProvider,
     Query,
 )
+from ._content import find_upload, receive, save, stream
 
 __all__ = [
     "DELETE_FILE",
@@ -48,8 +45,6 @@ __all__ = [
     "upload_file",
 ]
 
-T = TypeVar("T")
-
 LIST_FILES = Operation("GET", "/files", FilePage)
 UPLOAD_FILE = Operation("POST", "/files", FileMetadata, streams_content=True)
 DELETE_FILE = Operation("DELETE", "/files/{file_id}", FileDeleteResponse, named_by=("id",))
@@ -60,8 +55,6 @@ DOWNLOAD_FILE: Operation[Any] = Operation(
 )
 
 _MAX_LIMIT = 1000
-# Without compression, so that the announced length is that of the content.
-_RAW = {"accept": "application/octet-stream", "accept-encoding": "identity"}
 
 
 def list_files(
@@ -199,7 +192,7 @@ async def upload_file(
         listing = list_files(
             transport, limit=_MAX_LIMIT, workspace_id=workspace_id, provider=provider
         )
-        return await _find_upload(transport, listing, source.filename, body.sent, began)
+        return await find_upload(transport, listing, source.filename, body.sent, began)
 
     with transport.uploads_seen.sending(source.filename, source.size):
         stored = await transport.call(
@@ -214,41 +207,6 @@ async def upload_file(
         msg = f"the upload of {source.filename!r:.100} is damaged (stored as {stored.id}): {counts}"
         raise IntegrityError(msg)
     return stored
-
-
-async def _find_upload(
-    transport: AsyncTransport,
-    listing: Pager[FilePage, FileMetadata],
-    filename: str,
-    size: int,
-    began: float,
-) -> FileMetadata | None:
-    """Return the file that a lost upload has become, by the rule of `uploads_seen`.
-
-    Raises:
-        LookupError: There are fewer candidates than uploads that may have created them.
-    """
-    key, clock, seen = key_of(filename, size), transport.clock, transport.uploads_seen
-    async with aclosing(aiter(listing)) as files:
-        candidates = [
-            file
-            async for file in files
-            if key_of(file.filename, file.size_bytes) == key
-            # By now the listing's responses have set the service's clock.
-            and file.created_at >= clock.time_at(began) - clock.margin
-            and file.id not in seen
-        ]
-    if not candidates:
-        return None
-    # No await from here on, so that two concurrent uploads never take the same file.
-    since = began - clock.margin.total_seconds()
-    found = assign(
-        [file for file in candidates if file.id not in seen], seen.open_uploads(key, since)
-    )
-    if not found:
-        raise LookupError(filename)
-    seen.add(found[0].id)
-    return found[0]
 
 
 async def delete_file(
@@ -361,18 +319,7 @@ def download_file(
         NoAnswerError: No complete response arrived.
     """
     query = {"workspace_id": workspace_id, "provider": provider}
-    # So that an invalid id or option raises here, not when the block is entered.
-    DOWNLOAD_FILE.expand({"file_id": file_id})
-    transport = transport.with_options(**options)
-
-    def fetch(
-        parse: Callable[[Response], Awaitable[T]], after: Response | None = None
-    ) -> Awaitable[T]:
-        return (transport.after(after) if after else transport).call(
-            DOWNLOAD_FILE, {"file_id": file_id}, query=query, headers=_RAW, parse=parse
-        )
-
-    return Download(fetch, to_text(file_id))
+    return stream(transport, DOWNLOAD_FILE, {"file_id": file_id}, query, **options)
 
 
 async def download_file_to(
@@ -418,26 +365,24 @@ async def download_file_to(
         ResponseError: The service rejected the request.
         NoAnswerError: No complete response arrived.
     """
-    where = {"workspace_id": workspace_id, "provider": provider}
-    size = None
-    if path is not None and directory is None:
-        target_path = Path(path)
-    elif directory is not None and path is None:
-        file = await transport.call(RETRIEVE_FILE, {"file_id": file_id}, query=where, **options)
-        target_path, size = Path(directory, base_name(file.filename)), file.size_bytes
-    else:
-        msg = "pass either path or directory"
-        raise InvalidRequestError(msg)
-    target = Target(
-        target_path,
+    query = {"workspace_id": workspace_id, "provider": provider}
+    transport = transport.with_options(**options)
+
+    async def look_up() -> tuple[str, int]:
+        file = await transport.call(RETRIEVE_FILE, {"file_id": file_id}, query=query)
+        return file.filename, file.size_bytes
+
+    return await save(
+        transport,
+        DOWNLOAD_FILE,
+        {"file_id": file_id},
+        path,
+        directory,
+        look_up,
         overwrite=overwrite,
         progress=progress,
-        size=size,
-        create_folder=directory is not None,
-        follow_link=directory is None,
+        query=query,
     )
-    transport = transport.with_options(**options)
-    return await download_into(transport, file_id, target, workspace_id, provider)
 
 
 async def download_into(
@@ -449,7 +394,4 @@ async def download_into(
 ) -> Path:
     """Download a file's content into a target, and return its path."""
     query = {"workspace_id": workspace_id, "provider": provider}
-    await target.check()
-    return await transport.call(
-        DOWNLOAD_FILE, {"file_id": file_id}, query=query, headers=_RAW, parse=target.receive
-    )
+    return await receive(transport, DOWNLOAD_FILE, {"file_id": file_id}, target, query)

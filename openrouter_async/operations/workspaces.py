@@ -6,65 +6,50 @@ document.
 """
 
 import re
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
-from itertools import pairwise
-from typing import Any, Unpack, cast, get_args
+from typing import Any, Unpack
 from uuid import UUID
 
 from .. import models
 from .._core.call import LostResponse
-from .._core.keywords import unknown_keyword
 from .._core.operation import UNSET, Operation, Repeat, UnsetType
 from .._core.options import CallOptions
-from .._core.paging import Pager, check_limit
+from .._core.paging import Pager
 from .._core.transport import AsyncTransport
 from .._values import is_listable
 from ..errors import InvalidRequestError, NotFoundResponseError
-from ..models import BudgetInterval, ProviderSort, ServerTool
+from ..models import ProviderSort, ServerTool
+from . import budgets
+from ._settings import Rules, check_window, is_number, split
 
 __all__ = [
     "ADD_MEMBERS",
     "CREATE_WORKSPACE",
-    "DELETE_BUDGET",
     "DELETE_WORKSPACE",
-    "GET_BUDGET",
     "GET_WORKSPACE",
-    "LIST_BUDGETS",
     "LIST_MEMBERS",
     "LIST_WORKSPACES",
     "REMOVE_MEMBERS",
-    "SET_BUDGET",
     "UPDATE_WORKSPACE",
     "WorkspaceSettings",
     "bulk_add_members",
     "bulk_remove_members",
     "create_workspace",
-    "delete_budget",
     "delete_workspace",
-    "get_budget",
     "get_workspace",
-    "list_budgets",
     "list_members",
     "list_workspaces",
-    "set_budget",
-    "set_budgets",
     "update_workspace",
 ]
 
 _ONE = "/workspaces/{workspace_id}"
-_BUDGET = "/workspaces/{workspace_id}/budgets/{interval}"
 
 LIST_WORKSPACES = Operation("GET", "/workspaces", models.WorkspacePage)
 CREATE_WORKSPACE = Operation("POST", "/workspaces", models.Workspace, unwrap=True)
 GET_WORKSPACE = Operation("GET", _ONE, models.Workspace, unwrap=True, named_by=("id", "slug"))
 UPDATE_WORKSPACE = Operation("PATCH", _ONE, models.Workspace, unwrap=True)
 DELETE_WORKSPACE = Operation("DELETE", _ONE, models.DeleteWorkspaceResponse)
-LIST_BUDGETS = Operation("GET", _ONE + "/budgets", models.ListWorkspaceBudgetsResponse)
-GET_BUDGET = Operation("GET", _BUDGET, models.GetWorkspaceBudgetResponse)
-SET_BUDGET = Operation("PUT", _BUDGET, models.UpsertWorkspaceBudgetResponse)
-DELETE_BUDGET = Operation("DELETE", _BUDGET, models.DeleteWorkspaceBudgetResponse)
 LIST_MEMBERS = Operation("GET", _ONE + "/members", models.WorkspaceMemberPage)
 ADD_MEMBERS = Operation(
     "POST",
@@ -79,10 +64,7 @@ REMOVE_MEMBERS = Operation(
     repeat=Repeat.IDEMPOTENT,
 )
 
-_Limits = Mapping[BudgetInterval, float | Decimal | None]
-_WIDEST_FIRST: Sequence[BudgetInterval] = ("lifetime", "monthly", "weekly", "daily")
 _LOWEST_RATE = 0.0001
-_MAX_LIMIT = 100
 _MAX_USERS = 100
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
@@ -155,7 +137,7 @@ def list_workspaces(
         ResponseError: The service rejected the request.
         NoAnswerError: No complete response arrived.
     """
-    _check_window(offset, limit)
+    check_window(offset, limit)
     transport = transport.with_options(**options)
 
     async def fetch(query: models.Query) -> models.WorkspacePage:
@@ -197,7 +179,7 @@ async def create_workspace(
         ResponseError: The service rejected the request.
         NoAnswerError: No complete response arrived, and nothing was created.
     """
-    document, options = _split(settings, name=name, slug=slug)
+    document, options = split(WorkspaceSettings, _RULES, settings, name=name, slug=slug)
 
     async def reconcile(began: float) -> models.Workspace | None:
         try:
@@ -269,7 +251,7 @@ async def update_workspace(
         ResponseError: The service rejected the request.
         NoAnswerError: No complete response arrived.
     """
-    document, options = _split(settings, name=name, slug=slug)
+    document, options = split(WorkspaceSettings, _RULES, settings, name=name, slug=slug)
     return await transport.call(
         UPDATE_WORKSPACE, {"workspace_id": workspace_id}, json=document, **options
     )
@@ -315,212 +297,6 @@ async def delete_workspace(
     )
 
 
-async def list_budgets(
-    transport: AsyncTransport, workspace_id: str | UUID, **options: Unpack[CallOptions]
-) -> models.ListWorkspaceBudgetsResponse:
-    """Return a workspace's budgets, at most four.
-
-    Example:
-        ```python
-        budgets = await client.workspaces.list_budgets("research")
-        for budget in budgets.data:
-            print(budget.reset_interval or "lifetime", budget.limit_usd)
-        ```
-
-    Args:
-        workspace_id: The workspace's UUID or slug.
-        **options: Overrides of the client's options (`CallOptions`).
-
-    Returns:
-        The budgets in ``data``.
-
-    Raises:
-        NotFoundResponseError: The workspace does not exist.
-        ResponseError: The service rejected the request.
-        NoAnswerError: No complete response arrived.
-    """
-    return await transport.call(LIST_BUDGETS, {"workspace_id": workspace_id}, **options)
-
-
-async def get_budget(
-    transport: AsyncTransport,
-    workspace_id: str | UUID,
-    interval: BudgetInterval,
-    **options: Unpack[CallOptions],
-) -> models.GetWorkspaceBudgetResponse:
-    """Return a workspace's budget for one interval.
-
-    Example:
-        ```python
-        await client.workspaces.set_budget("research", "daily", 50)
-        budget = await client.workspaces.get_budget("research", "daily")
-        print(budget.data.limit_usd)
-        ```
-
-    Args:
-        workspace_id: The workspace's UUID or slug.
-        interval: ``daily``, ``weekly``, ``monthly`` or ``lifetime``.
-        **options: Overrides of the client's options (`CallOptions`).
-
-    Returns:
-        The budget in ``data``; its limit is in US dollars.
-
-    Raises:
-        InvalidRequestError: The interval is invalid. Nothing was sent.
-        NotFoundResponseError: The workspace does not exist, or has no such budget.
-        ResponseError: The service rejected the request.
-        NoAnswerError: No complete response arrived.
-    """
-    return await transport.call(GET_BUDGET, _budget(workspace_id, interval), **options)
-
-
-async def set_budget(
-    transport: AsyncTransport,
-    workspace_id: str | UUID,
-    interval: BudgetInterval,
-    limit_usd: float | Decimal,
-    *,
-    include_byok_in_budgets: bool | None = None,
-    **options: Unpack[CallOptions],
-) -> models.UpsertWorkspaceBudgetResponse:
-    """Set a workspace's budget for one interval and return it.
-
-    A shorter interval must have a lower limit: lifetime > monthly > weekly > daily.
-
-    Example:
-        ```python
-        await client.workspaces.set_budget("research", "monthly", 500)
-        await client.workspaces.set_budget("research", "daily", 50)
-        ```
-
-    Args:
-        workspace_id: The workspace's UUID or slug.
-        interval: ``daily``, ``weekly``, ``monthly`` or ``lifetime``.
-        limit_usd: Limit in US dollars, above 0.
-        include_byok_in_budgets: Whether spending with your own provider keys counts towards all
-            budgets of the workspace; unchanged if omitted.
-        **options: Overrides of the client's options (`CallOptions`).
-
-    Returns:
-        The budget in ``data``.
-
-    Raises:
-        InvalidRequestError: The interval is invalid, or the limit is not above 0. Nothing was
-            sent.
-        BadRequestResponseError: The limit would break the order; the message names both limits.
-        NotFoundResponseError: The workspace does not exist.
-        ResponseError: The service rejected the request.
-        NoAnswerError: No complete response arrived.
-    """
-    _check_dollars(limit_usd, "limit_usd")
-    document: dict[str, Any] = {"limit_usd": limit_usd}
-    if include_byok_in_budgets is not None:
-        document["include_byok_in_budgets"] = include_byok_in_budgets
-    return await transport.call(
-        SET_BUDGET, _budget(workspace_id, interval), json=document, **options
-    )
-
-
-async def set_budgets(
-    transport: AsyncTransport,
-    workspace_id: str | UUID,
-    limits: Mapping[BudgetInterval, float | Decimal | None],
-    *,
-    include_byok_in_budgets: bool | None = None,
-    **options: Unpack[CallOptions],
-) -> models.ListWorkspaceBudgetsResponse:
-    """Set and remove several budgets of a workspace, and return all of its budgets.
-
-    The limits are checked together with the workspace's other budgets before the first change:
-    a shorter interval must have a lower limit, lifetime > monthly > weekly > daily. The changes
-    are made in an order that keeps to this rule at every step, whether limits rise or fall. If one
-    of them fails, those before it stay; the call can be repeated.
-
-    Example:
-        ```python
-        budgets = await client.workspaces.set_budgets(
-            "research", {"monthly": 500, "weekly": 100, "daily": None}
-        )
-        print([(budget.reset_interval, budget.limit_usd) for budget in budgets.data])
-        ```
-
-    Args:
-        workspace_id: The workspace's UUID or slug.
-        limits: Limits in US dollars, above 0, by interval; None removes the budget. Intervals
-            that are left out keep theirs.
-        include_byok_in_budgets: Whether spending with your own provider keys counts towards all
-            budgets of the workspace; unchanged if omitted.
-        **options: Overrides of the client's options (`CallOptions`), for each of the requests.
-
-    Returns:
-        The budgets in ``data``, as they are now.
-
-    Raises:
-        InvalidRequestError: An interval or a limit is invalid, or the limits would break the
-            rule; the message names both. Nothing was changed.
-        BadRequestResponseError: The budgets were changed by somebody else meanwhile.
-        NotFoundResponseError: The workspace does not exist.
-        ResponseError: The service rejected the request.
-        NoAnswerError: No complete response arrived.
-    """
-    new = _check_limits(workspace_id, limits)
-    if include_byok_in_budgets is not None and not any(new.values()):
-        msg = "include_byok_in_budgets is sent together with a limit: set at least one"
-        raise InvalidRequestError(msg)
-    found = await list_budgets(transport, workspace_id, **options)
-    current = {budget.reset_interval or "lifetime": budget.limit_usd for budget in found.data}
-    _check_order(current, new)
-    for interval in _write_order(current, new):
-        limit = new[interval]
-        if limit is None:
-            await delete_budget(transport, workspace_id, interval, **options)
-        else:
-            await set_budget(
-                transport,
-                workspace_id,
-                interval,
-                limit,
-                include_byok_in_budgets=include_byok_in_budgets,
-                **options,
-            )
-    return await list_budgets(transport, workspace_id, **options) if new else found
-
-
-async def delete_budget(
-    transport: AsyncTransport,
-    workspace_id: str | UUID,
-    interval: BudgetInterval,
-    **options: Unpack[CallOptions],
-) -> models.DeleteWorkspaceBudgetResponse:
-    """Delete a workspace's budget for one interval; it is not an error if there is none.
-
-    Example:
-        ```python
-        await client.workspaces.delete_budget("research", "daily")
-        ```
-
-    Args:
-        workspace_id: The workspace's UUID or slug.
-        interval: ``daily``, ``weekly``, ``monthly`` or ``lifetime``.
-        **options: Overrides of the client's options (`CallOptions`).
-
-    Returns:
-        The confirmation.
-
-    Raises:
-        InvalidRequestError: The interval is invalid. Nothing was sent.
-        NotFoundResponseError: The workspace does not exist.
-        ResponseError: The service rejected the request.
-        NoAnswerError: No complete response arrived.
-    """
-    return await transport.call(
-        DELETE_BUDGET,
-        _budget(workspace_id, interval),
-        already_deleted=models.DeleteWorkspaceBudgetResponse(deleted=True),
-        **options,
-    )
-
-
 def list_members(
     transport: AsyncTransport,
     workspace_id: str | UUID,
@@ -553,7 +329,7 @@ def list_members(
         ResponseError: The service rejected the request.
         NoAnswerError: No complete response arrived.
     """
-    _check_window(offset, limit)
+    check_window(offset, limit)
     params: dict[str, str | UUID] = {"workspace_id": workspace_id}
     LIST_MEMBERS.expand(params)  # so that an invalid id raises here, not when the pager is iterated
     transport = transport.with_options(**options)
@@ -639,77 +415,6 @@ async def bulk_remove_members(
 # Checks before anything is sent
 
 
-def _check_window(offset: int | None, limit: int | None) -> None:
-    check_limit(limit, _MAX_LIMIT)
-    if offset is not None and not (type(offset) is int and offset >= 0):
-        msg = f"offset must be an integer of at least 0, not {offset!r:.100}"
-        raise InvalidRequestError(msg)
-
-
-def _budget(workspace_id: str | UUID, interval: str) -> dict[str, str | UUID]:
-    if interval not in get_args(BudgetInterval):
-        choices = ", ".join(get_args(BudgetInterval))
-        msg = f"interval must be one of {choices}, not {interval!r:.100}"
-        raise InvalidRequestError(msg)
-    return {"workspace_id": workspace_id, "interval": interval}
-
-
-def _check_dollars(value: object, name: str) -> None:
-    if not (_is_number(value) and 0 < cast("float", value) <= sys.float_info.max):
-        msg = f"{name} must be a number of US dollars above 0, not {value!r:.100}"
-        raise InvalidRequestError(msg)
-
-
-def _check_limits(workspace_id: str | UUID, limits: object) -> _Limits:
-    if not isinstance(limits, Mapping):
-        msg = f"limits must be a mapping such as {{'monthly': 500}}, not {limits!r:.100}"
-        raise InvalidRequestError(msg)
-    for interval, limit in limits.items():
-        _budget(workspace_id, interval)
-        if limit is not None:
-            _check_dollars(limit, f"the {interval} limit")
-    return dict(limits)
-
-
-def _check_order(current: Mapping[str, float], new: _Limits) -> None:
-    """Check that the limits decrease strictly as the interval narrows.
-
-    Raises:
-        InvalidRequestError: It names two limits that do not decrease.
-    """
-    after = [(name, new.get(name, current.get(name))) for name in _WIDEST_FIRST]
-    limits = [(name, limit) for name, limit in after if limit is not None]
-    for (wide, upper), (narrow, lower) in pairwise(limits):
-        if upper <= lower:
-            msg = (
-                f"the {wide} limit (${upper:,.15g}) must be above"
-                f" the {narrow} limit (${lower:,.15g}); nothing was changed"
-            )
-            raise InvalidRequestError(msg)
-
-
-def _write_order(current: Mapping[str, float], new: _Limits) -> Sequence[BudgetInterval]:
-    """Return the order of changes in which no intermediate state breaks the rule.
-
-    First removals, which cannot break it. Then raised limits, the widest first: each stays above
-    the narrower ones, which are still old. Then lowered limits, the narrowest first, for the same
-    reason. Limits that did not exist come last, between neighbours that have their final values.
-    """
-    removed: list[BudgetInterval] = [
-        name for name in _WIDEST_FIRST if name in current and new.get(name, 0) is None
-    ]
-    raised: list[BudgetInterval] = []
-    lowered: list[BudgetInterval] = []
-    added: list[BudgetInterval] = []
-    for name in _WIDEST_FIRST:
-        limit = new.get(name)
-        if limit is not None:
-            before = current.get(name)
-            kind = added if before is None else raised if limit > before else lowered
-            kind.append(name)
-    return [*removed, *raised, *reversed(lowered), *added]
-
-
 def _user_ids(user_ids: Iterable[str | UUID]) -> dict[str, list[str | UUID]]:
     ids = list(user_ids) if isinstance(user_ids, Iterable) and not isinstance(user_ids, str) else []
     if not 1 <= len(ids) <= _MAX_USERS or not all(isinstance(i, str | UUID) and i for i in ids):
@@ -718,23 +423,7 @@ def _user_ids(user_ids: Iterable[str | UUID]) -> dict[str, list[str | UUID]]:
     return {"user_ids": ids}
 
 
-def _split(
-    settings: WorkspaceSettings, **names: str | UnsetType
-) -> tuple[dict[str, Any], CallOptions]:
-    """Return the document to send, checked, and the options of the call."""
-    options = CallOptions()
-    document: dict[str, Any] = {}
-    for field, value in (names | dict(settings)).items():
-        if field in CallOptions.__annotations__:
-            options[field] = value  # type: ignore[literal-required]
-        elif field not in names and field not in WorkspaceSettings.__annotations__:
-            raise unknown_keyword([field], [*names, *WorkspaceSettings.__annotations__])
-        elif value is not UNSET:
-            document[field] = _checked(field, value)
-    return document, options
-
-
-_RULES: Mapping[str, tuple[Any, str]] = {
+_RULES: Rules = {
     "name": (
         lambda value: isinstance(value, str) and 1 <= len(value) <= 100,  # noqa: PLR2004
         "a string of 1 to 100 characters",
@@ -748,7 +437,7 @@ _RULES: Mapping[str, tuple[Any, str]] = {
         "None or a string of at most 500 characters",
     ),
     "io_logging_sampling_rate": (
-        lambda value: _is_number(value) and _LOWEST_RATE <= float(value) <= 1,
+        lambda value: is_number(value) and _LOWEST_RATE <= float(value) <= 1,
         "a number from 0.0001 to 1",
     ),
     "disabled_server_tools": (
@@ -762,16 +451,9 @@ _RULES: Mapping[str, tuple[Any, str]] = {
 }
 
 
-def _checked(field: str, value: object) -> object:
-    is_valid, rule = _RULES.get(field, (lambda _: True, ""))
-    if not is_valid(value):
-        msg = f"{field} must be {rule}, not {value!r:.100}"
-        raise InvalidRequestError(msg)
-    return value
-
-
-def _is_number(value: Any) -> bool:  # noqa: ANN401
-    """Whether a value is a number that JSON can have (a bool is not a number)."""
-    if isinstance(value, Decimal):
-        return value.is_finite()
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Return what is in `budgets` now, and was here for a release."""
+    if name in budgets.__all__:
+        return getattr(budgets, name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

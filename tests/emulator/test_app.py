@@ -132,7 +132,7 @@ def test_an_error_after_the_response_started_closes_the_connection(
     made = emulator.create_file("a.txt", b"abc")
 
     # Reading fails, and by then the headers have gone out.
-    monkeypatch.setattr(_files, "_CHUNK_SIZE", "nonsense")
+    monkeypatch.setattr(_files, "CHUNK_SIZE", "nonsense")
     with pytest.raises(httpx.RemoteProtocolError):
         http.get(f"/files/{made['id']}/content")
 

@@ -254,7 +254,7 @@ def test_truncate_can_cut_a_later_chunk(
     http: httpx.Client, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is sent after the cut."""
-    monkeypatch.setattr(files, "_CHUNK_SIZE", 1000)
+    monkeypatch.setattr(files, "CHUNK_SIZE", 1000)
     made = emulator.create_file("a.bin", bytes(200_000))
     emulator.faults(Fault(operation="download_file", truncate=1500))
     with pytest.raises(httpx.RemoteProtocolError):

@@ -12,6 +12,7 @@ from openrouter_async.emulator.store import schema
 
 from .conftest import client_of
 
+LATEST = len(schema.MIGRATIONS)
 ADD_COLUMN = "ALTER TABLE files ADD COLUMN note TEXT NOT NULL DEFAULT 'none'"
 
 
@@ -43,7 +44,7 @@ def names(data: Path) -> list[str]:
 
 
 def test_a_new_directory_has_the_latest_version(data: Path) -> None:
-    assert query(data, "PRAGMA user_version") == [(len(schema.MIGRATIONS),)]
+    assert query(data, "PRAGMA user_version") == [(LATEST,)]
 
 
 @pytest.fixture
@@ -58,6 +59,11 @@ def old_data(data: Path) -> Path:
             DROP INDEX keys_by_workspace;
             DROP INDEX default_workspace;
             ALTER TABLE files DROP COLUMN purpose;
+            DROP TABLE container_files;
+            DROP TABLE keys;
+            CREATE TABLE keys (
+                digest BLOB PRIMARY KEY, workspace_id TEXT, user_id TEXT, management INTEGER
+            );
             PRAGMA user_version = 1;
         """)
     return data
@@ -70,7 +76,7 @@ def test_a_directory_of_an_earlier_version_is_brought_up_to_date(
     """Version 0 is a directory of version 1 from before versions were kept."""
     query(old_data, f"PRAGMA user_version = {version}")
     assert names(old_data) == ["a.txt"]
-    assert query(old_data, "PRAGMA user_version") == [(3,)]
+    assert query(old_data, "PRAGMA user_version") == [(LATEST,)]
     assert query(old_data, "SELECT bytes FROM storage_use") == [(3,)]
 
 
@@ -114,7 +120,7 @@ def test_a_migration_adds_a_column_and_keeps_the_rows(
     for _ in range(2):  # the second start has nothing left to migrate
         assert names(data) == ["a.txt"]
         assert query(data, "SELECT filename, note FROM files") == [("a.txt", "none")]
-        assert query(data, "PRAGMA user_version") == [(4,)]
+        assert query(data, "PRAGMA user_version") == [(LATEST + 1,)]
 
 
 def test_a_migration_that_rebuilds_a_table_keeps_the_rows_that_refer_to_it(
@@ -133,7 +139,7 @@ def test_a_migration_that_rebuilds_a_table_keeps_the_rows_that_refer_to_it(
 def test_a_directory_of_a_newer_version_is_refused_unchanged(data: Path) -> None:
     query(data, "PRAGMA user_version = 7")
     before = contents(data)
-    with pytest.raises(RuntimeError, match=r"newer version .*schema 7; this one knows 3"):
+    with pytest.raises(RuntimeError, match=rf"newer version .*schema 7; this one knows {LATEST}"):
         run_emulator(data).__enter__()
     assert contents(data) == before
 
@@ -145,7 +151,9 @@ def test_a_migration_that_fails_leaves_the_directory_as_it_was(
     before = contents(data)
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, ADD_COLUMN, failing))
-        with pytest.raises(RuntimeError, match="could not be migrated from schema 3 to 5: "):
+        with pytest.raises(
+            RuntimeError, match=f"could not be migrated from schema {LATEST} to {LATEST + 2}: "
+        ):
             run_emulator(data).__enter__()
     assert contents(data) == before
     assert names(data) == ["a.txt"]

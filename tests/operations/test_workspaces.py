@@ -6,7 +6,7 @@ import pytest
 
 from openrouter_async import UNSET, errors
 from openrouter_async.emulator.api.budgets import _check_order as check_order
-from openrouter_async.operations import workspaces as operations
+from openrouter_async.operations import budgets, workspaces
 
 
 async def test_a_workspace_lives_through_its_operations(client):
@@ -179,7 +179,7 @@ async def test_an_unknown_setting_is_a_type_error(client):
 async def test_a_standalone_function_does_what_the_method_does(client):
     """The documents' "standalone functions", over the client's transport."""
     if not hasattr(client, "sync"):
-        found = await operations.get_workspace(client.transport, "default")
+        found = await workspaces.get_workspace(client.transport, "default")
         assert found == await client.workspaces.get("default")
 
 
@@ -206,9 +206,9 @@ def test_no_write_of_any_change_breaks_the_rule():
         for final in every:
             changes += 1
             new = {n: final.get(n) for n in WIDEST_FIRST if old.get(n) != final.get(n)}
-            operations._check_order(old, new)
+            budgets.check_order(old, new)
             now = dict(old)
-            for interval in operations._write_order(old, new):
+            for interval in budgets._write_order(old, new):
                 now[interval] = new[interval]
                 check_order({name: limit for name, limit in now.items() if limit is not None})
             assert {name: limit for name, limit in now.items() if limit is not None} == final

@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from support.calls import BY_RETURN, ENDPOINTS
+from support.calls import ENDPOINTS
+from support.samples import sample_response
 from support.terminal import Terminal
 
 from .conftest import COMMAND, TERMINAL
@@ -144,7 +145,7 @@ def malicious(document):
 def malicious_faults(**changes):
     """Yield faults that give every operation a malicious response, with ``changes``."""
     for name, operation in ENDPOINTS.items():
-        body = BY_RETURN[operation.returns]
+        body = sample_response(operation)
         if operation.returns is not object:
             rule = {"status": 200, "body": json.dumps(malicious(body)), **changes}
             yield {"operation": name.lower(), "times": None, **rule}

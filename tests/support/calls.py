@@ -78,17 +78,28 @@ def takes_strings(hint):
 
 CALLS = [Call(method.namespace, method.name, method.function) for method in METHODS]
 
-EITHER = {"download_to": {"path"}, "delete_many": {"files"}}
+EITHER = {
+    "download_to": {"path"},
+    "download_file_to": {"path"},
+    "delete_many": {"files"},
+    "update": {"name"},
+}
 """Needed, though none of several parameters is by itself."""
-INSTEAD = {("download_to", "directory"): {"path"}, ("delete_many", "match"): {"files"}}
+INSTEAD = {
+    ("download_to", "directory"): {"path"},
+    ("download_file_to", "directory"): {"path"},
+    ("delete_many", "match"): {"files"},
+}
 """Left out where another is given."""
 
 
 def _arguments(folder):
     """What each parameter that cannot be left out is called with."""
     return {
-        "file_id": "x",
+        "file_id": "or_file_x",
         "workspace_id": WORKSPACE["id"],
+        "container_id": "sess_x",
+        "key_hash": "x",
         "file": ("a.txt", b"words"),
         "sources": [("a.txt", b"words")],
         "root": folder / "tree",
@@ -133,9 +144,6 @@ async def outcome_of(call, client, **arguments):
 
 # Responses
 
-BY_RETURN = {operation.returns: sample_response(operation) for operation in OPERATIONS.values()}
-"""A good response for whatever an operation returns."""
-
 
 def endpoint_of(request):
     """The name of the only endpoint that a request can be meant for.
@@ -156,9 +164,11 @@ def endpoint_of(request):
 async def service(request, _):
     """Respond to any operation with success."""
     name = endpoint_of(request)
-    body = BY_RETURN[ENDPOINTS[name].returns]
-    if name == "GET_WORKSPACE":
-        body = {"data": WORKSPACE}
+    operation = ENDPOINTS[name]
+    body = sample_response(operation)
+    for field in operation.named_by:
+        named = body["data"] if operation.unwrap else body
+        named[field] = unquote(request.target.partition("?")[0].rpartition("/")[2])
     if name == "UPLOAD_FILE":
         (kind,) = request.headers("content-type")
         body = {**FILE, "size_bytes": len(parse_form(kind, request.body).content)}

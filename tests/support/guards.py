@@ -18,6 +18,7 @@ from .calls import OPERATIONS, endpoint_of, outcome_of, refill
 OPERATION_MODULES = [
     import_module(f"{operations.__name__}.{info.name}")
     for info in pkgutil.iter_modules(operations.__path__)
+    if not info.name.startswith("_")
 ]
 
 
@@ -61,10 +62,14 @@ async def check_emulated(call, client, emulator, folder):
     refill(folder)
     emulator.reset()
     file_id = emulator.create_file("made.bin", b"made")["id"]
+    made = emulator.create_container_file("sess_x", "made.txt", b"made")["id"]
+    key = await client.keys.create(name="ci")
     await client.workspaces.create(name="Research", slug="research")
     await client.workspaces.set_budget("research", "daily", 5)
     before = len(emulator.requests())
     existing = {"file_id": file_id, "files": [file_id], "workspace_id": "research"}
+    existing |= {"file_id": made} if call.namespace == "containers" else {}
+    existing["key_hash"] = key.data.hash
     arguments = call.arguments(folder)
     arguments |= {name: value for name, value in existing.items() if name in arguments}
     _, failures = await outcome_of(call, client, **arguments)

@@ -64,7 +64,7 @@ NEVER = {
 """What has a grammar that none of the texts fits."""
 
 
-def given(name, text, folder, server):
+def given(name, text, folder, server):  # noqa: PLR0911
     """The ways to pass a text as a parameter."""
     match name:
         case "http_headers":
@@ -75,6 +75,8 @@ def given(name, text, folder, server):
             return [[(text, b"words")], [("a.txt", b"words", text)]]
         case "files" | "user_ids" | "disabled_server_tools" | "include" | "exclude":
             return [[text]]
+        case "external":
+            return [{"user": text}]
         case "server_url":
             there = f"127.0.0.1:{server.port}/api/v1"
             inside = [f"http://{there}/{text}"] if re.search(r"[^!-~]|[?#\\]", text) else []

@@ -41,9 +41,11 @@ def _modules() -> Iterator[str]:
     public = [name for name in found if name[0] != "_" and name not in NO_PAGE]
     for name in sorted(public, key=_rank):
         yield f"openrouter_async.{name}"
-        if name == "operations":  # all modules of this package are public
+        if name == "operations":  # the modules of this package are public
             yield from (
-                f"openrouter_async.operations.{m.name}" for m in iter_modules(operations.__path__)
+                f"openrouter_async.operations.{m.name}"
+                for m in iter_modules(operations.__path__)
+                if m.name[0] != "_"
             )
 
 

@@ -8,8 +8,11 @@ from datetime import datetime
 import attrs
 
 from openrouter_async import RetryConfig
+from openrouter_async._secret import SecretStr
 
 KEY = "sk-or-v1-0123456789-not-to-be-seen"
+SECRET = "sk-or-v1-" + "5ec2e7" * 8
+"""The secret of a key that was created."""
 QUICK = RetryConfig(initial_interval=0.001, max_interval=0.002)
 """Retries as users have them, without their waits."""
 
@@ -65,6 +68,7 @@ _BY_TYPE = {
     int: 1,
     object: b"x",  # as long as the sample of a size says
     str: "x",
+    SecretStr: SECRET,
 }
 
 
@@ -78,7 +82,7 @@ def _sample(hint):
     """Return the JSON of a value of this type, without the fields that can be left out."""
     if attrs.has(hint):
         fields = attrs.fields(attrs.resolve_types(hint))
-        return {f.name: _sample(f.type) for f in fields if f.default is attrs.NOTHING}
+        return {f.name: _sample(f.type) for f in fields if f.default in (attrs.NOTHING, ())}
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
         return args[0]

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from ..._core.checks import is_number
 from ...models import BudgetInterval
-from ...operations.workspaces import (
+from ...operations.budgets import (
     DELETE_BUDGET,
     GET_BUDGET,
     LIST_BUDGETS,

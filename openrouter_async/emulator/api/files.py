@@ -31,8 +31,10 @@ from .shapes import OPENROUTER, confirmation_json, file_json, page_json, shape_f
 from .validate import choice, integer, uuid_or_none
 
 __all__ = [
+    "CHUNK_SIZE",
     "PROVIDERS",
     "PURPOSE",
+    "ContentResponse",
     "delete_file",
     "download_file",
     "list_files",
@@ -46,8 +48,8 @@ PROVIDERS: Final[tuple[str, ...]] = get_args(FileProvider)
 """Providers that store files for accounts with an API key there."""
 PURPOSE: Final = ("purpose",)
 """The part that OpenAI's SDK sends beside the file."""
+CHUNK_SIZE: Final = 256 * 1024
 _DEFAULT_LIMIT, _MAX_LIMIT = 100, 1000
-_CHUNK_SIZE = 256 * 1024
 
 
 @handles(LIST_FILES)
@@ -99,10 +101,10 @@ async def download_file(request: Request) -> Response:
     _, row = await _find_row(request)
     if not row["downloadable"]:
         raise ApiError(400, "File is not downloadable: only files created by the service are")
-    return _ContentResponse(store, row)
+    return ContentResponse(store, row)
 
 
-class _ContentResponse(Response):
+class ContentResponse(Response):
     """A stored content, read in the store's threads.
 
     Starlette's `FileResponse` reads in threads that may outlive the store.
@@ -116,11 +118,12 @@ class _ContentResponse(Response):
         self._path = store.blob_path(row["blob"])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         file = await self._store.run(lambda: self._path.open("rb", buffering=0))
         with file:
             await send(start)
-            while chunk := await self._store.run(lambda: file.read(_CHUNK_SIZE)):
+            while chunk := await self._store.run(lambda: file.read(CHUNK_SIZE)):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
 

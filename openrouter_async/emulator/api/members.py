@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 
 from ...operations.workspaces import ADD_MEMBERS, LIST_MEMBERS, REMOVE_MEMBERS
 from ..state import state_of
+from ..store import keys
 from ..store import workspaces as rows
 from ..store.database import iso_time, now_ms
 from .errors import ApiError
@@ -94,8 +95,7 @@ def _id_with_explicit_members(workspace: sqlite3.Row) -> str:
 
 
 def _check_no_key_owners(db: sqlite3.Connection, workspace_id: str, user_ids: list[str]) -> None:
-    query = "SELECT user_id FROM keys WHERE workspace_id = ?"
-    owners = {row["user_id"] for row in db.execute(query, (workspace_id,))}
+    owners = {row["user_id"] for row in keys.active(db, workspace_id)}
     found = [user_id for user_id in user_ids if user_id in owners]
     if found:
         message = "Members with active API keys in the workspace cannot be removed"

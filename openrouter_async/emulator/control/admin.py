@@ -1,7 +1,8 @@
 """The routes below ``/_emulator``, by which tests control and inspect the emulator."""
 
+import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import attrs
@@ -9,14 +10,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from ..._core.checks import is_number
 from ..._http.proxies import is_loopback
 from ..api.auth import Key, bearer_token, digest, same_secret
+from ..api.containers import create_container_file
 from ..api.errors import ApiError
 from ..api.files import PROVIDERS, store_file
 from ..api.multipart import Part
 from ..api.shapes import OPENROUTER, file_json
 from ..api.validate import json_object, uuid_or_none
 from ..state import AccountSettings, EmulatorState, state_of
+from ..store import keys as key_rows
 from ..store import workspaces as workspace_rows
 from ..store.files import StorageScope
 from ..store.spool import Spool
@@ -32,8 +36,9 @@ _SETTINGS: Mapping[str, Callable[[object], bool]] = {
 }
 
 
-async def _create_file(request: Request, state: EmulatorState) -> object:
-    """Create a file on the service's side; only such files can be downloaded."""
+@contextlib.asynccontextmanager
+async def _received(request: Request, state: EmulatorState) -> AsyncIterator[tuple[str, Spool]]:
+    """Receive a content; yield it with the id of the workspace that the query names."""
     wanted = uuid_or_none(request.query_params, "workspace_id")
     root = Key(digest=b"")
     workspace_id = await state.store.transact(
@@ -43,10 +48,27 @@ async def _create_file(request: Request, state: EmulatorState) -> object:
         async for chunk in request.stream():
             await spool.write(chunk)
         await spool.finish()
-        part = Part(request.query_params.get("filename", ""))
-        storage = StorageScope(workspace_id, OPENROUTER)
+        yield workspace_id, spool
+
+
+async def _create_file(request: Request, state: EmulatorState) -> object:
+    """Create a file on the service's side; of those in Files, only such can be downloaded."""
+    query = request.query_params
+    async with _received(request, state) as (workspace_id, spool):
+        if "container_id" in query:
+            container_id, path = query["container_id"], query.get("filename", "")
+            return await create_container_file(state, workspace_id, container_id, path, spool)
+        part, storage = Part(query.get("filename", "")), StorageScope(workspace_id, OPENROUTER)
         row = await store_file(state, storage, spool, part, downloadable=True)
     return file_json(row, OPENROUTER)
+
+
+async def _set_spend(request: Request, state: EmulatorState) -> object:
+    body = await json_object(request)
+    if not all(is_number(usd) for usd in body.values()):
+        raise ApiError(400, "US dollars by the ids of workspaces and the hashes of keys")
+    state.spend |= body
+    return state.spend
 
 
 async def _set_faults(request: Request, state: EmulatorState) -> object:
@@ -81,12 +103,8 @@ async def _add_key(request: Request, state: EmulatorState) -> object:
     def work(db: sqlite3.Connection) -> None:
         if values["workspace_id"] is not None:
             workspace_rows.find(db, values["workspace_id"])
-        db.execute(
-            "INSERT OR REPLACE INTO keys (digest, workspace_id, user_id, management)"
-            " VALUES (:digest, :workspace_id, :user_id, :management)",
-            values,
-        )
-        state.keys.load(db)
+        key_rows.insert(db, **values)
+        state.keys.reload(db, digest(values["secret"]))
 
     await state.store.transact(work)
     return {"added": True}
@@ -103,7 +121,8 @@ def _key_values(body: Mapping[str, Any]) -> dict[str, Any]:
         known = ", ".join(workspace_rows.ORGANISATION)
         raise ApiError(400, f"user_id: must be one of {known}")
     return {
-        "digest": digest(_key_secret(body)),
+        "secret": _key_secret(body),
+        "settings": {"name": "added"},
         "workspace_id": uuid_or_none(body, "workspace_id"),
         "user_id": user_id,
         "management": management,
@@ -122,7 +141,7 @@ async def _remove_key(request: Request, state: EmulatorState) -> object:
 
     def work(db: sqlite3.Connection) -> int:
         count = db.execute("DELETE FROM keys WHERE digest = ?", (digest(secret),)).rowcount
-        state.keys.load(db)
+        state.keys.reload(db, digest(secret))
         return count
 
     if not await state.store.transact(work):
@@ -183,6 +202,7 @@ def _authorize(request: Request, state: EmulatorState) -> None:
 
 ADMIN_ROUTES = (
     _route("files", "POST", _create_file),
+    _route("spend", "PUT", _set_spend),
     _route("faults", "PUT", _set_faults),
     _route("faults", "GET", _get_faults),
     _route("faults", "DELETE", _clear_faults),

@@ -17,6 +17,8 @@ __all__ = ["LoggedRequest", "RequestLog"]
 _SECRET_HEADERS = frozenset(
     {"api-key", "authorization", "cookie", "proxy-authorization", "x-api-key"}
 )
+_SECRET_FIELDS = frozenset({"api_key", "key"})
+_REDACTED = "[redacted]"
 _MAX_JSON_BYTES = 64 * 1024
 _LOGGED_SCOPE = ("method", "raw_path", "query_string", "headers")
 
@@ -44,7 +46,7 @@ class LoggedRequest:
         """Yield the request's headers as received, secrets redacted."""
         for raw_name, raw_value in self.scope["headers"]:
             name = raw_name.decode("latin-1")
-            yield name, "[redacted]" if name in _SECRET_HEADERS else raw_value.decode("latin-1")
+            yield name, _REDACTED if name in _SECRET_HEADERS else raw_value.decode("latin-1")
 
     @property
     def content_type(self) -> str:
@@ -112,9 +114,13 @@ class LoggedRequest:
 
     def _parsed_json(self) -> Any:  # noqa: ANN401
         try:
-            return json.loads(self._json)
+            return json.loads(self._json, object_pairs_hook=_redacted)
         except (ValueError, RecursionError):
             return None
+
+
+def _redacted(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: _REDACTED if name in _SECRET_FIELDS else value for name, value in fields}
 
 
 class RequestLog:

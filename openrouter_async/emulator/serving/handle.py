@@ -28,6 +28,8 @@ class Emulator:
             rule = {"operation": "download_file", "status": 429, "retry_after": "0"}
             emulator.faults(rule)
             made = emulator.create_file("made.bin", b"made by the service")
+            emulator.create_container_file("sess_abc", "plot.png", b"made by a tool")
+            emulator.spend({})
             with OpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
                 client.files.download_to(made["id"], "made.bin")
             print([request["status"] for request in emulator.requests()])  # [429, 200]
@@ -57,6 +59,22 @@ class Emulator:
         if workspace_id is not None:
             query["workspace_id"] = workspace_id
         return self._call("POST", f"/files?{urlencode(query)}", content)
+
+    def create_container_file(
+        self, container_id: str, path: str, content: bytes, workspace_id: str | None = None
+    ) -> dict[str, Any]:
+        """Create a file as a model's tool would in its container, and return it.
+
+        Paths that begin with ``.openrouter/`` are bookkeeping: lists count but do not show them.
+        """
+        query = {"container_id": container_id, "filename": path}
+        if workspace_id is not None:
+            query["workspace_id"] = workspace_id
+        return self._call("POST", f"/files?{urlencode(query)}", content)
+
+    def spend(self, dollars: Mapping[str, float]) -> None:
+        """Set what is spent, by the ids of workspaces and the hashes of keys."""
+        self._call("PUT", "/spend", dollars)
 
     def faults(self, *rules: Fault | Mapping[str, Any]) -> None:
         """Replace the active fault rules; without a rule, no request fails any more.

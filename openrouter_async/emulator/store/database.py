@@ -149,7 +149,8 @@ class Store:
 
     def _remove_leftovers(self) -> None:
         """Remove contents that a killed process left without a row."""
-        rows = self.transact_now(lambda db: db.execute("SELECT blob FROM files").fetchall())
+        query = "SELECT blob FROM files UNION ALL SELECT blob FROM container_files"
+        rows = self.transact_now(lambda db: db.execute(query).fetchall())
         known = {row["blob"] for row in rows}
         for path in self._partial.iterdir():
             path.unlink()

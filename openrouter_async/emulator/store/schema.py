@@ -95,7 +95,24 @@ CREATE INDEX keys_by_workspace ON keys (workspace_id);
 CREATE INDEX default_workspace ON workspaces (is_default) WHERE is_default;
 """
 _VERSION_3: Final = "ALTER TABLE files ADD COLUMN purpose TEXT"
-MIGRATIONS: Final[Sequence[str]] = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4: Final = """
+ALTER TABLE keys ADD COLUMN settings TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE keys ADD COLUMN label TEXT NOT NULL DEFAULT '';
+ALTER TABLE keys ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE keys ADD COLUMN expires_at INTEGER;
+ALTER TABLE keys ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE keys ADD COLUMN updated_at INTEGER;
+CREATE TABLE container_files (
+    container_id TEXT NOT NULL,
+    path TEXT NOT NULL,
+    workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    size_bytes INTEGER NOT NULL,
+    blob TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, container_id, path)
+);
+"""
+MIGRATIONS: Final[Sequence[str]] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """SQL scripts without transaction statements; the n-th one leads to version n."""
 
 

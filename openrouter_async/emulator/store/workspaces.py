@@ -8,12 +8,14 @@ from typing import Any, Final, cast
 
 from ..api.auth import Key
 from ..api.errors import ApiError
+from . import keys
 from .database import iso_time, now_ms
 
 __all__ = [
     "ADMIN_USER",
     "ORGANISATION",
     "accessible_id",
+    "default_id",
     "delete",
     "delete_all",
     "ensure_default",
@@ -25,7 +27,12 @@ __all__ = [
 
 ADMIN_USER: Final = "user_abc123"
 ORGANISATION: Final = {ADMIN_USER: "admin", "user_def456": "member", "user_ghi789": "member"}
-"""The organisation's members and their roles."""
+"""The organisation's members and their roles; the e-mail address is that id at example.com."""
+
+_BLOBS: Final = (
+    "SELECT blob FROM files WHERE workspace_id = ?"
+    " UNION ALL SELECT blob FROM container_files WHERE workspace_id = ?"
+)
 
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "description": None,
@@ -62,7 +69,7 @@ def accessible_id(db: sqlite3.Connection, key: Key, wanted: str | None) -> str:
     Raises:
         ApiError: 403; the key has no access, or there is no such workspace.
     """
-    own = key.workspace_id or _default_id(db)
+    own = key.workspace_id or default_id(db)
     if wanted is None or wanted == own:
         return own
     found = db.execute("SELECT 1 FROM workspaces WHERE id = ?", (wanted,)).fetchone()
@@ -71,7 +78,8 @@ def accessible_id(db: sqlite3.Connection, key: Key, wanted: str | None) -> str:
     return wanted
 
 
-def _default_id(db: sqlite3.Connection) -> str:
+def default_id(db: sqlite3.Connection) -> str:
+    """Return the id of the default workspace."""
     row = db.execute("SELECT id FROM workspaces WHERE is_default").fetchone()
     return cast("str", row["id"])
 
@@ -134,9 +142,10 @@ def delete(db: sqlite3.Connection, row: sqlite3.Row) -> list[str]:
         ApiError: 400; the workspace has active API keys.
     """
     id_ = (row["id"],)
-    if db.execute("SELECT 1 FROM keys WHERE workspace_id = ?", id_).fetchone():
+    if keys.active(db, row["id"]):
         raise ApiError(400, "Workspaces with active API keys cannot be deleted")
-    blobs = db.execute("SELECT blob FROM files WHERE workspace_id = ?", id_).fetchall()
+    blobs = db.execute(_BLOBS, (*id_, *id_)).fetchall()
+    db.execute("DELETE FROM keys WHERE workspace_id = ?", id_)
     db.execute("DELETE FROM workspaces WHERE id = ?", id_)
     ensure_default(db)
     return [blob["blob"] for blob in blobs]
@@ -144,7 +153,9 @@ def delete(db: sqlite3.Connection, row: sqlite3.Row) -> list[str]:
 
 def delete_all(db: sqlite3.Connection) -> list[str]:
     """Delete everything; return the names of the contents to remove."""
-    blobs = db.execute("SELECT blob FROM files").fetchall()
+    blobs = db.execute(
+        "SELECT blob FROM files UNION ALL SELECT blob FROM container_files"
+    ).fetchall()
     db.execute("DELETE FROM keys")
     db.execute("DELETE FROM workspaces")
     ensure_default(db)
