@@ -106,7 +106,8 @@ class OpenRouterError(Exception):
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # BaseException's method would call __init__ with nothing but the message.
-        return _restore, (type(self), self.args, self.__dict__)
+        state = {name: value for name, value in vars(self).items() if not callable(value)}
+        return _restore, (type(self), self.args, state)
 
 
 def _restore(
@@ -347,7 +348,15 @@ class ResponseError(OpenRouterError):
 
 
 class BadRequestResponseError(ResponseError, status=400):
-    """400: the request is malformed, or breaks a rule of the service."""
+    """400: the request is malformed, or breaks a rule of the service.
+
+    Attributes:
+        blocking_keys: Where a workspace cannot be deleted, or members not be removed: a callable
+            that requests the active API keys that prevent it (async on the async client). None
+            otherwise, and after pickling.
+    """
+
+    blocking_keys: Callable[[], Any] | None = None
 
 
 class UnauthorizedResponseError(ResponseError, status=401):

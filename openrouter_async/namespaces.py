@@ -4,7 +4,7 @@ from typing import Any, Final, Generic, cast, get_origin
 
 from . import transfers
 from ._sync.facade import Mode, Namespace, method
-from .operations import budgets, containers, files, keys, organization, workspaces
+from .operations import budgets, containers, files, keys, organization, plans, workspaces
 
 __all__ = ["NAMESPACES", "Containers", "Files", "Keys", "Namespaces", "Organization", "Workspaces"]
 
@@ -57,6 +57,11 @@ class Workspaces(Namespace[Mode]):
     list_members = method(workspaces.list_members)
     bulk_add_members = method(workspaces.bulk_add_members)
     bulk_remove_members = method(workspaces.bulk_remove_members)
+    remove_members = method(plans.remove_members)
+    teardown = method(plans.teardown_workspace)
+    plan = method(plans.plan_workspaces)
+    apply = method(plans.apply_plan)
+    export = method(plans.export_workspaces)
 
 
 class Containers(Namespace[Mode]):

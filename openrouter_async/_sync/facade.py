@@ -27,7 +27,7 @@ from typing import (
 from .._core.download import Download
 from .._core.paging import Pager, PageT, RowT, no_attribute
 from .._core.transport import AsyncTransport
-from ..errors import ClientClosedError
+from ..errors import BadRequestResponseError, ClientClosedError
 from .docs import sync_doc
 from .portal import Portal
 
@@ -123,7 +123,12 @@ def _sync_method(bound: types.MethodType, sync_view: Any, portal: Portal) -> Cal
     def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         if sync_view:
             return sync_view(portal, bound(*args, **kwargs))
-        return portal.call(bound, *args, **kwargs)
+        try:
+            return portal.call(bound, *args, **kwargs)
+        except BadRequestResponseError as error:
+            if error.blocking_keys:
+                error.blocking_keys = functools.partial(portal.call, error.blocking_keys)
+            raise
 
     functools.update_wrapper(call, bound)
     call.__doc__ = sync_doc(bound.__doc__)

@@ -1,15 +1,18 @@
 """What all commands share: options, error handling, exit status, and the client."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from functools import partial, wraps
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
+import attrs
 import typer
 
 from .. import AsyncOpenRouter, OpenRouterError, Pager, RetryConfig
+from ..operations.plans import Change
 from ._errors import (
     FAILED,
     UNAUTHENTICATED,
@@ -18,11 +21,12 @@ from ._errors import (
     UsageError,
     exit_status_of,
 )
-from ._output import Output
+from ._output import Output, visible
 from ._signals import Interrupted, run_interruptible, signals_raised
 
 __all__ = [
     "Concurrency",
+    "DryRun",
     "FileNames",
     "Workspace",
     "WorkspaceName",
@@ -32,6 +36,7 @@ __all__ = [
     "new_client",
     "resolve_workspace",
     "show_all",
+    "show_changes",
 ]
 
 T = TypeVar("T")
@@ -54,6 +59,7 @@ Workspace = Annotated[
 WorkspaceName = Annotated[
     str, typer.Argument(metavar="WORKSPACE", help="Slug or id.", show_default=False)
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
@@ -96,6 +102,13 @@ async def show_all(output: Output, pager: Pager[Any, Any], *columns: str) -> Non
                 show(row.to_dict())
                 if output.closed:
                     return
+
+
+def show_changes(output: Output, changes: Iterable[Change]) -> None:
+    """Show changes, a line for each."""
+    for change in changes:
+        row = attrs.asdict(change)
+        output.write(json.dumps(row) if output.as_json else visible(str(change)))
 
 
 def _common_options(

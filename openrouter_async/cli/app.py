@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import budgets, files, members, workspaces
+from . import budgets, containers, files, keys, members, plans, workspaces
 from ._extras import epilog
 from .api import api
+from .budget import budget
 from .demo.command import demo
 from .doctor import doctor
 from .download import download
@@ -55,12 +56,36 @@ _workspaces.command("show")(workspaces.show)
 _workspaces.command("create")(workspaces.create)
 _workspaces.command("update")(workspaces.update)
 _workspaces.command("rm")(workspaces.rm)
+_workspaces.command("teardown")(workspaces.teardown)
+_workspaces.command("plan")(plans.plan)
+_workspaces.command("apply")(plans.apply)
+_workspaces.command("export")(plans.export)
 _workspaces.add_typer(_budgets, name="budgets")
 _workspaces.add_typer(_members, name="members")
 
+_keys = _group("Manage API keys (needs a management key).")
+_keys.command("ls")(keys.ls)
+_keys.command("show")(keys.show)
+_keys.command("create")(keys.create)
+_keys.command("update")(keys.update)
+_keys.command("rm")(keys.rm)
+
+_containers = _group("List, download and keep files that models' tools made.")
+_containers.command("ls")(containers.ls)
+_containers.command("info")(containers.info)
+_containers.command("download")(containers.download)
+_containers.command("promote")(containers.promote)
+
+_organization = _group("List the organisation's members (needs a management key).")
+_organization.command("members")(containers.list_members)
+
 app.add_typer(_files, name="files")
+app.add_typer(_containers, name="containers")
+app.add_typer(_keys, name="keys")
+app.add_typer(_organization, name="organization")
 app.add_typer(_workspaces, name="workspaces")
 app.command()(api)
+app.command()(budget)
 app.command()(doctor)
 app.command()(emulator)
 app.command()(demo)

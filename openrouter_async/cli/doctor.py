@@ -12,7 +12,6 @@ from attrs import frozen
 
 from .. import AsyncOpenRouter, OpenRouterError, RetryConfig, __version__
 from ..errors import (
-    ForbiddenResponseError,
     InvalidRequestError,
     ResponseError,
     TLSError,
@@ -94,7 +93,7 @@ async def _service_results(
         yield _Result("key kind", _NOT_CHECKED, reason)
         return
     yield _files(error)
-    yield _key_kind(await _error_of(client.workspaces.list(limit=1).page()))
+    yield await _key_kind(client)
 
 
 def _tls(url: str, error: OpenRouterError | None, *, reachable: bool) -> _Result:
@@ -114,12 +113,14 @@ def _files(error: OpenRouterError | None) -> _Result:
     return _Result("files", _FAILED, _message(error), UNAUTHENTICATED if refused else FAILED)
 
 
-def _key_kind(error: OpenRouterError | None) -> _Result:
-    if error is None:
+async def _key_kind(client: AsyncOpenRouter) -> _Result:
+    try:
+        key = await client.keys.current()
+    except OpenRouterError as error:
+        return _Result("key kind", _NOT_CHECKED, _message(error))
+    if key.is_management_key:
         return _Result("key kind", _OK, "management: files and workspaces")
-    if isinstance(error, ForbiddenResponseError):
-        return _Result("key kind", _OK, "ordinary: files, not workspaces")
-    return _Result("key kind", _NOT_CHECKED, _message(error))
+    return _Result("key kind", _OK, "ordinary: files, not workspaces")
 
 
 def _client(key: str) -> AsyncOpenRouter:

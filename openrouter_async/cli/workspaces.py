@@ -1,17 +1,26 @@
 """``openrouter-async workspaces ls | show | create | update | rm``."""
 
-import json
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import typer
 
 from .. import UNSET, CallOptions, WorkspaceSettings
-from ._command import WorkspaceName, Yes, call_or_report, command, new_client, show_all
-from ._errors import FAILED, UsageError
+from ._command import (
+    DryRun,
+    WorkspaceName,
+    Yes,
+    call_or_report,
+    command,
+    new_client,
+    show_all,
+    show_changes,
+)
+from ._errors import FAILED
 from ._output import Output
+from ._settings import parse_settings, settings_option
 from ._stdin import expand_words
 
-__all__ = ["create", "ls", "rm", "show", "update"]
+__all__ = ["create", "ls", "rm", "show", "teardown", "update"]
 
 _COLUMNS = ("slug", "name", "id", "created_at")
 _SETTINGS = sorted(WorkspaceSettings.__annotations__.keys() - CallOptions.__annotations__.keys())
@@ -19,15 +28,7 @@ _SETTINGS = sorted(WorkspaceSettings.__annotations__.keys() - CallOptions.__anno
 Description = Annotated[
     str | None, typer.Option(help="Set the description, at most 500 characters.")
 ]
-Settings = Annotated[
-    list[str],
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="Change a setting. The value is JSON or plain text; null clears it. Repeatable."
-        f" Names: {', '.join(_SETTINGS)}.",
-    ),
-]
+Settings = Annotated[list[str], settings_option(_SETTINGS)]
 
 
 @command
@@ -60,7 +61,7 @@ async def create(
     settings: Settings = [],  # noqa: B006 - Typer needs a list here
 ) -> None:
     """Create a workspace."""
-    parsed = _parse_settings(settings, description)
+    parsed = _settings(settings, description)
     async with new_client() as client:
         created = await client.workspaces.create(
             name=slug if name is None else name, slug=slug, **parsed
@@ -81,7 +82,7 @@ async def update(
 
     Settings that are not given keep their value.
     """
-    parsed = _parse_settings(settings, description)
+    parsed = _settings(settings, description)
     async with new_client() as client:
         updated = await client.workspaces.update(
             workspace,
@@ -126,22 +127,25 @@ async def rm(
     return FAILED if failed else 0
 
 
-def _parse_settings(settings: list[str], description: str | None) -> WorkspaceSettings:
-    parsed: dict[str, Any] = {} if description is None else {"description": description}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals or name not in _SETTINGS:
-            msg = (
-                f"invalid setting {setting!r:.100}: expected NAME=VALUE,"
-                f" with a NAME of {', '.join(_SETTINGS)}"
-            )
-            raise UsageError(msg)
-        parsed[name] = _parse_value(value)
-    return cast("WorkspaceSettings", parsed)
+@command
+async def teardown(
+    output: Output,
+    workspace: WorkspaceName,
+    revoke_keys: Annotated[
+        bool, typer.Option("--revoke-keys", help="Delete the workspace's active API keys.")
+    ] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """Delete a workspace after its API keys, or show what that would be."""
+    async with new_client() as client:
+        steps = await client.workspaces.teardown(workspace, dry_run=True)
+        if not dry_run:
+            output.confirm(f"Delete {workspace}?", yes=yes, details=map(str, steps))
+            steps = await client.workspaces.teardown(workspace, revoke_keys=revoke_keys)
+    show_changes(output, steps)
 
 
-def _parse_value(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def _settings(settings: list[str], description: str | None) -> WorkspaceSettings:
+    given = {} if description is None else {"description": description}
+    return cast("WorkspaceSettings", {**given, **parse_settings(settings, _SETTINGS)})

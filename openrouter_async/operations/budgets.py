@@ -4,7 +4,8 @@ The service requires that limits decrease strictly as the interval narrows: life
 weekly > daily. `set_budgets` makes several changes in an order that keeps to this at every step.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Container, Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Unpack, get_args
@@ -304,3 +305,22 @@ def _write_order(current: Mapping[str, float], new: Limits) -> Sequence[BudgetIn
             kind = added if before is None else raised if limit > before else lowered
             kind.append(name)
     return [*removed, *raised, *reversed(lowered), *added]
+
+
+def make_way(current: Mapping[str, float], new: Limits, leaving: Container[str]) -> Limits:
+    """Return ``new``, and with it limits for budgets that are ``leaving`` and in its way.
+
+    They keep a place between their neighbours until they are removed.
+    """
+    limits: dict[Any, Any] = dict(new)
+    after: dict[str, Any] = {**current, **limits}
+    upper = math.inf
+    for place, interval in enumerate(WIDEST_FIRST, 1):
+        if interval in leaving:
+            narrower = [after[n] for n in WIDEST_FIRST[place:] if n in after and n not in leaving]
+            lower = max(narrower, default=0)
+            if not lower < after[interval] < upper:
+                middle = 2 * lower if upper == math.inf else (lower + upper) / 2
+                limits[interval] = after[interval] = middle
+        upper = after.get(interval, upper)
+    return limits

@@ -160,7 +160,7 @@ async def create_key(
     external = _hide(external)  # from tracebacks, which may show local variables
     document, options = split(
         KeySettings,
-        _RULES,
+        RULES,
         settings,
         name=name,
         expires_at=UNSET if expires_at is None else _utc(expires_at),
@@ -241,7 +241,7 @@ async def update_key(
         NoAnswerError: No complete response arrived.
     """
     params = _params(key_hash)
-    document, options = split(KeySettings, _RULES, settings, name=name, disabled=disabled)
+    document, options = split(KeySettings, RULES, settings, name=name, disabled=disabled)
     if not document:
         msg = "pass at least one setting to update"
         raise InvalidRequestError(msg)
@@ -326,7 +326,7 @@ def _utc(time: datetime) -> str:
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-_RULES: Rules = {
+RULES: Rules = {
     "name": (lambda value: isinstance(value, str) and value, "a string that is not empty"),
     "limit": (
         lambda value: value is None or (is_number(value) and value >= 0),

@@ -6,8 +6,9 @@ document.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from decimal import Decimal
+from functools import partial
 from typing import Any, Unpack
 from uuid import UUID
 
@@ -18,10 +19,11 @@ from .._core.options import CallOptions
 from .._core.paging import Pager
 from .._core.transport import AsyncTransport
 from .._values import is_listable
-from ..errors import InvalidRequestError, NotFoundResponseError
+from ..errors import BadRequestResponseError, InvalidRequestError, NotFoundResponseError
 from ..models import ProviderSort, ServerTool
 from . import budgets
 from ._settings import Rules, check_window, is_number, split
+from .keys import list_keys
 
 __all__ = [
     "ADD_MEMBERS",
@@ -179,7 +181,7 @@ async def create_workspace(
         ResponseError: The service rejected the request.
         NoAnswerError: No complete response arrived, and nothing was created.
     """
-    document, options = split(WorkspaceSettings, _RULES, settings, name=name, slug=slug)
+    document, options = split(WorkspaceSettings, RULES, settings, name=name, slug=slug)
 
     async def reconcile(began: float) -> models.Workspace | None:
         try:
@@ -251,7 +253,7 @@ async def update_workspace(
         ResponseError: The service rejected the request.
         NoAnswerError: No complete response arrived.
     """
-    document, options = split(WorkspaceSettings, _RULES, settings, name=name, slug=slug)
+    document, options = split(WorkspaceSettings, RULES, settings, name=name, slug=slug)
     return await transport.call(
         UPDATE_WORKSPACE, {"workspace_id": workspace_id}, json=document, **options
     )
@@ -283,18 +285,34 @@ async def delete_workspace(
         The confirmation, also if a retry finds that an earlier attempt has deleted the workspace.
 
     Raises:
-        BadRequestResponseError: The workspace has active API keys, or is the default workspace.
+        BadRequestResponseError: The workspace is the default one, or has active API keys:
+            the error's ``blocking_keys()`` returns them, `Workspaces.teardown` deletes both.
         NotFoundResponseError: The workspace does not exist.
         ResponseError: The service rejected the request.
         NoAnswerError: No complete response arrived.
     """
-    return await transport.call(
-        DELETE_WORKSPACE,
-        {"workspace_id": workspace_id},
-        query={"confirm_default_workspace_deletion": confirm_default_workspace_deletion},
-        already_deleted=models.DeleteWorkspaceResponse(deleted=True),
-        **options,
-    )
+    transport = transport.with_options(**options)
+    try:
+        return await transport.call(
+            DELETE_WORKSPACE,
+            {"workspace_id": workspace_id},
+            query={"confirm_default_workspace_deletion": confirm_default_workspace_deletion},
+            already_deleted=models.DeleteWorkspaceResponse(deleted=True),
+        )
+    except BadRequestResponseError as error:
+        error.blocking_keys = partial(list_blocking_keys, transport, workspace_id)
+        raise
+
+
+async def list_blocking_keys(
+    transport: AsyncTransport,
+    workspace_id: str | UUID,
+    user_ids: Container[str | UUID] | None = None,
+) -> list[models.APIKey]:
+    """Return the active keys of a workspace that keep it, or these users, from being removed."""
+    workspace = await get_workspace(transport, workspace_id)
+    keys = list_keys(transport, workspace_id=workspace.id)
+    return [key async for key in keys if user_ids is None or key.creator_user_id in user_ids]
 
 
 def list_members(
@@ -401,15 +419,20 @@ async def bulk_remove_members(
 
     Raises:
         InvalidRequestError: ``user_ids`` is not a list of 1 to 100 ids. Nothing was sent.
-        BadRequestResponseError: A member has active API keys in the workspace.
+        BadRequestResponseError: A member has active API keys in the workspace: the error's
+            ``blocking_keys()`` returns them, `Workspaces.remove_members` deletes them.
         NotFoundResponseError: The workspace does not exist.
         ResponseError: The service rejected the request.
         NoAnswerError: No complete response arrived.
     """
     document = _user_ids(user_ids)
-    return await transport.call(
-        REMOVE_MEMBERS, {"workspace_id": workspace_id}, json=document, **options
-    )
+    transport = transport.with_options(**options)
+    try:
+        return await transport.call(REMOVE_MEMBERS, {"workspace_id": workspace_id}, json=document)
+    except BadRequestResponseError as error:
+        users = document["user_ids"]
+        error.blocking_keys = partial(list_blocking_keys, transport, workspace_id, users)
+        raise
 
 
 # Checks before anything is sent
@@ -423,7 +446,7 @@ def _user_ids(user_ids: Iterable[str | UUID]) -> dict[str, list[str | UUID]]:
     return {"user_ids": ids}
 
 
-_RULES: Rules = {
+RULES: Rules = {
     "name": (
         lambda value: isinstance(value, str) and 1 <= len(value) <= 100,  # noqa: PLR2004
         "a string of 1 to 100 characters",

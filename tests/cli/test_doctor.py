@@ -146,7 +146,7 @@ def test_error_response_fails(diagnose, emulator):
     """With the service's message; the kind of key remains unknown."""
     emulator.faults(
         {"operation": "list_files", "status": 500, "message": "Out of order"},
-        {"operation": "list_workspaces", "status": 500},
+        {"operation": "get_current_key", "status": 500},
     )
     status, checks = diagnose()
     assert status == 1

@@ -43,6 +43,21 @@ ARGUMENTS = {
     "workspaces members ls": ["x"],
     "workspaces members add": ["x", "user_abc123"],
     "workspaces members rm": ["x", "user_abc123", "--yes"],
+    "workspaces teardown": ["x", "--revoke-keys", "--yes"],
+    "workspaces plan": ["workspaces.toml"],
+    "workspaces apply": ["workspaces.toml", "--prune", "--yes"],
+    "workspaces export": ["-"],
+    "keys ls": [],
+    "keys show": ["x"],
+    "keys create": ["ci"],
+    "keys update": ["x", "--name", "New"],
+    "keys rm": ["x", "--yes"],
+    "containers ls": ["sess_x"],
+    "containers info": ["sess_x", "x"],
+    "containers download": ["sess_x", "x", "-o", "never.bin"],
+    "containers promote": ["sess_x", "x"],
+    "organization members": [],
+    "budget": [],
     "api": ["GET", "/workspaces"],
     "doctor": [],
     "emulator": ["--host", "192.0.2.1"],  # fails: not an address of this machine
@@ -54,6 +69,7 @@ ARGUMENTS = {
 def run(cli, tmp_path):
     """Runs a command by its name, with valid arguments."""
     (tmp_path / "a.txt").write_text("words")
+    (tmp_path / "workspaces.toml").write_text("[workspaces.x]\nname = 'X'\n")
 
     def run_command(command, *more, **env):
         return cli(*command.split(), *ARGUMENTS[command], *more, **env)
@@ -158,7 +174,16 @@ def controls_in(text):
     return {char for char in moves if not char.isprintable()} - set("\n\t\r")
 
 
-SILENT = {"workspaces rm", "workspaces budgets rm", "workspaces members rm", "doctor", "emulator"}
+SILENT = {
+    "workspaces rm",
+    "workspaces budgets rm",
+    "workspaces members rm",
+    "keys rm",
+    "containers download",
+    "workspaces plan",
+    "doctor",
+    "emulator",
+}
 """Commands that print nothing of a successful response."""
 
 

@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl, unquote
 from attrs import frozen
 
 from openrouter_async import errors
+from openrouter_async.operations._spec import Source
+from openrouter_async.operations.plans import Plan
 
 from .forms import parse_form
 from .samples import FILE, WORKSPACE, sample_response
@@ -83,6 +85,8 @@ EITHER = {
     "download_file_to": {"path"},
     "delete_many": {"files"},
     "update": {"name"},
+    "teardown": {"revoke_keys"},
+    "remove_members": {"revoke_keys"},
 }
 """Needed, though none of several parameters is by itself."""
 INSTEAD = {
@@ -100,6 +104,9 @@ def _arguments(folder):
         "workspace_id": WORKSPACE["id"],
         "container_id": "sess_x",
         "key_hash": "x",
+        "revoke_keys": True,
+        "spec": {"workspaces": {"trials": {"name": "Trials"}}},
+        "plan": Plan(changes=(), spec=(), source=Source()),
         "file": ("a.txt", b"words"),
         "sources": [("a.txt", b"words")],
         "root": folder / "tree",
@@ -129,7 +136,7 @@ def refill(folder):
 def failures_of(result):
     """The errors among the outcomes of a bulk run; [] of whatever else an operation gives."""
     if isinstance(result, list):
-        return [outcome.error for outcome in result if outcome.error is not None]
+        return [error for row in result if (error := getattr(row, "error", None)) is not None]
     return [outcome.error for outcome in getattr(result, "problems", ())]
 
 
