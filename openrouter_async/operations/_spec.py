@@ -233,4 +233,8 @@ def _lines(settings: Mapping[str, Any]) -> list[str]:
 def _value(value: object) -> str:
     """Return a value as TOML has it, which for these is JSON, with what does not print escaped."""
     text = json.dumps(value, ensure_ascii=False)
-    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
+    return "".join(c if c.isprintable() else _escape(ord(c)) for c in text)
+
+
+def _escape(code: int) -> str:
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004

@@ -100,7 +100,7 @@ INSTEAD = {
 def _arguments(folder):
     """What each parameter that cannot be left out is called with."""
     return {
-        "file_id": "or_file_x",
+        "file_id": "x",
         "workspace_id": WORKSPACE["id"],
         "container_id": "sess_x",
         "key_hash": "x",
