@@ -41,6 +41,9 @@ Parse = Callable[[Response], Awaitable[T]]
 _MAX_RESPONSE: Final = 67_108_864
 """Bytes of a JSON response that are read: far above 1,000 files a page."""
 
+_NO_BODY: Final = {method: {"content-length": "0"} for method in ("PATCH", "POST", "PUT")}
+"""By methods with which servers expect a body: some insist on being sent a length."""
+
 _APP_HEADERS: Final = {
     "http_referer": "http-referer",
     "x_open_router_title": "x-openrouter-title",
@@ -255,7 +258,7 @@ def prepare_call(
             "accept-encoding": "gzip",
             **(check_headers(headers) if headers else {}),
             **settings.headers,
-            **(body.headers if body else {}),
+            **(body.headers if body else _NO_BODY.get(operation.method, {})),
         },
         settings=settings,
         body=body,

@@ -44,6 +44,8 @@ class UnsetType(enum.Enum):
 
 _MAX_SEGMENT: Final = 256
 """Characters of the longest id."""
+_ENCODED_PATH: Final = "cfile_"
+"""Beginning of an id that encodes a path, and is as long as that makes it."""
 
 UNSET: Final = UnsetType.UNSET
 """Leaves a setting unchanged, where ``None`` clears it."""
@@ -173,7 +175,8 @@ def _check_path(path: str) -> None:
 def _segment(name: str, value: str | UUID) -> str:
     # Servers and proxies resolve dot segments even when they are percent-encoded.
     valid = isinstance(value, str | UUID) and value not in {"", ".", ".."}
-    if not valid or (isinstance(value, str) and len(value) > _MAX_SEGMENT):
+    is_long = isinstance(value, str) and len(value) > _MAX_SEGMENT
+    if not valid or (is_long and not str(value).startswith(_ENCODED_PATH)):
         rule = f"must be a string of 1 to {_MAX_SEGMENT} characters other than '.' and '..'"
         msg = f"{name} {rule}, not {value!r:.100}"
         raise InvalidRequestError(msg)

@@ -19,13 +19,19 @@ from .harness import (
     NOISE,
     ONCE,
     create,
+    create_key,
     delete,
+    delete_key,
     download,
+    download_container_file,
     download_to,
+    list_keys,
     listing,
+    promote,
     retrieve,
     set_budget,
     update,
+    update_key,
     upload,
 )
 
@@ -178,11 +184,11 @@ async def delete_many(run):
         return [outcome async for outcome in outcomes]
 
 
-def of_workspaces(name, *args, **kwargs):
+def of(namespace, name, *args, **kwargs):
     async def call(run):
-        return await getattr(run.client.workspaces, name)(*args, **kwargs)
+        return await getattr(getattr(run.client, namespace), name)(*args, **kwargs)
 
-    call.__name__ = name
+    call.__name__ = f"{namespace}_{name}"
     return call
 
 
@@ -212,14 +218,25 @@ CALLS = [
     update,
     set_budget,
     members,
-    of_workspaces("list"),
-    of_workspaces("get", "production"),
-    of_workspaces("delete", "w"),
-    of_workspaces("list_budgets", "w"),
-    of_workspaces("get_budget", "w", "daily"),
-    of_workspaces("delete_budget", "w", "daily"),
-    of_workspaces("bulk_add_members", "w", ["u"]),
-    of_workspaces("bulk_remove_members", "w", ["u"]),
+    of("workspaces", "list"),
+    of("workspaces", "get", "production"),
+    of("workspaces", "delete", "w"),
+    of("workspaces", "list_budgets", "w"),
+    of("workspaces", "get_budget", "w", "daily"),
+    of("workspaces", "delete_budget", "w", "daily"),
+    of("workspaces", "bulk_add_members", "w", ["u"]),
+    of("workspaces", "bulk_remove_members", "w", ["u"]),
+    list_keys,
+    create_key,
+    update_key,
+    delete_key,
+    of("keys", "get", "x"),
+    of("keys", "current"),
+    of("organization", "list_members"),
+    of("containers", "list_files", "sess_x"),
+    of("containers", "retrieve_file", "sess_x", "x"),
+    download_container_file,
+    promote,
 ]
 
 

@@ -7,7 +7,7 @@ import zlib
 import pytest
 from support.connections import close as fin
 from support.connections import reset as rst
-from support.samples import FILE, WORKSPACE
+from support.samples import FILE, SECRET, WORKSPACE
 from support.servers import http_response
 
 from openrouter_async import Timeout, errors
@@ -18,11 +18,14 @@ from .harness import (
     NOISE,
     QUICK,
     Case,
+    Content,
     create,
+    create_key,
     delete,
     download,
     download_to,
     listing,
+    promote,
     retrieve,
     upload,
 )
@@ -176,6 +179,8 @@ CALLS = {
     upload: GOOD,
     delete: http_response(200, {"id": "x", "type": "file_deleted"}),
     create: http_response(201, {"data": WORKSPACE}),
+    create_key: http_response(201, {"data": {"hash": "x", "name": "ci"}, "key": SECRET}),
+    promote: http_response(200, FILE),
     download: http_response(200, b"0123456789" * 20),
     download_to: http_response(200, b"0123456789" * 20),
 }
@@ -201,7 +206,7 @@ def _halves(body):
 )
 def test_a_response_can_break_at_any_byte(harness, call, end, framing):
     """It is an error until the last byte is there; what has no length ends with its connection."""
-    raw = FRAMINGS[framing](CALLS[call])
+    raw = Content(FRAMINGS[framing](CALLS[call]))  # of which a traceback shows the length only
     head = raw.index(b"\r\n\r\n") + 4
     lost = LOST.get(call, errors.ConnectionFailedError)
     cuts = [*range(0, len(raw), STEP), len(raw) - 1, len(raw)]

@@ -15,11 +15,16 @@ from .harness import (
     QUICK,
     Case,
     create,
+    create_key,
     delete,
+    delete_key,
+    list_keys,
     listing,
+    promote,
     retrieve,
     set_budget,
     update,
+    update_key,
     upload,
 )
 
@@ -135,7 +140,20 @@ FAILURES = {
     503: errors.ServiceUnavailableResponseError,
     504: errors.GatewayTimeoutResponseError,
 }
-ATTEMPTS = {retrieve: 4, listing: 4, delete: 4, set_budget: 4, update: 2, upload: 1, create: 1}
+ATTEMPTS = {
+    retrieve: 4,
+    listing: 4,
+    delete: 4,
+    set_budget: 4,
+    update: 2,
+    upload: 1,
+    create: 1,
+    list_keys: 4,
+    delete_key: 4,
+    update_key: 2,
+    create_key: 1,
+    promote: 1,
+}
 
 
 @pytest.mark.parametrize("call", ATTEMPTS, ids=lambda call: call.__name__)

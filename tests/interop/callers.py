@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import warnings
 from asyncio.subprocess import PIPE
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +21,17 @@ from .steps import APP, Stream
 Caller = Any  # an async context manager of (url, key) that gives call(step, arguments)
 
 DRIVER = Path(__file__).with_name("drive.mjs")
-_OURS = {"id": "workspace_id", "workspace_ref": "workspace_id"}
+_OURS = {"id": "workspace_id", "workspace_ref": "workspace_id", "hash": "key_hash"}
+_OUR_CALLS = {
+    "api_keys": "keys",
+    "get_current_key_metadata": "current",
+    "list_container_files": "list_files",
+    "get_container_file": "retrieve_file",
+    "download_container_file_content": "download_file",
+    "promote_container_file": "promote_file",
+}
+_PAGED = {"files.list", "workspaces.list", "workspaces.list_members", "organization.list_members"}
+"""What the vendor's clients page."""
 
 
 class Refused(Exception):  # noqa: N818
@@ -64,14 +75,19 @@ def ours(client_class):
     return caller
 
 
+def our_call(name):
+    """The name of our method for the vendor's."""
+    return ".".join(_OUR_CALLS.get(part, part) for part in name.split("."))
+
+
 async def _call_ours(client, name, arguments):
-    namespace, _, method = name.partition(".")
+    namespace, _, method = our_call(name).partition(".")
     arguments = _our_arguments(**arguments)
     operation = getattr(getattr(client, namespace), method)
     try:
-        if method in {"list", "list_members"}:
+        if name in _PAGED:
             return [_plain(page) async for page in operation(**arguments).pages()]
-        if method == "download":
+        if method.startswith("download"):
             async with operation(**arguments) as download:
                 return {"size": len(await download.read())}
         return _plain(await operation(**arguments))
@@ -123,6 +139,9 @@ def python(*, sync):
 async def _call_python(client, name, arguments, *, sync):
     from openrouter import errors
 
+    # Reading a field that is deprecated warns, and here warnings are errors.
+    warnings.filterwarnings("ignore", message=".*DEPRECATED", category=DeprecationWarning)
+
     async def run(function, **keywords):
         if sync:
             return await anyio.to_thread.run_sync(lambda: function(**keywords))
@@ -132,9 +151,9 @@ async def _call_python(client, name, arguments, *, sync):
     operation = getattr(getattr(client, namespace), method if sync else f"{method}_async")
     try:
         result = await run(operation, **_python_arguments(**arguments))
-        if method == "download":
+        if method.startswith("download"):
             return {"size": len(await run(result.read if sync else result.aread))}
-        if method not in {"list", "list_members"}:
+        if name not in _PAGED:
             return _dumped(result)
         pages = []
         while result is not None:

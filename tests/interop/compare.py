@@ -94,9 +94,18 @@ def _same_id(_: Step, difference: Difference) -> bool:
 
 
 def _default_page(step: Step, difference: Difference) -> bool:
-    if difference.what != "query" or not step.call.startswith("workspaces.list"):
+    if difference.what != "query" or ".list" not in step.call:
         return False
-    return set(difference.theirs) - set(difference.ours) <= {("offset", "0"), ("limit", "50")}
+    limit = ("limit", "100" if "container" in step.call else "50")
+    return set(difference.theirs) - set(difference.ours) <= {("offset", "0"), limit}
+
+
+def _overlap(_: Step, difference: Difference) -> bool:
+    if difference.what != "query":
+        return False
+    ours, theirs = dict(difference.ours), dict(difference.theirs)
+    limit, offset = int(theirs.get("limit", 0)), int(theirs.get("offset", 0))
+    return offset > 0 and ours == theirs | {"limit": str(limit + 1), "offset": str(offset - 1)}
 
 
 def _empty_last_page(step: Step, difference: Difference) -> bool:
@@ -209,8 +218,13 @@ MEANT = [
     ),
     Meant(
         "default page",
-        "the vendor's clients spell out the service's own defaults, offset 0 and limit 50",
+        "the vendor's clients spell out the service's own defaults, offset 0 and limit 50 or 100",
         _default_page,
+    ),
+    Meant(
+        "overlap",
+        "a page of a list that may move begins with the last row before it, so that none is skipped",
+        _overlap,
     ),
     Meant(
         "empty last page",

@@ -18,8 +18,11 @@ const BODIES = {
   "workspaces.set_budget": "upsertWorkspaceBudgetRequest",
   "workspaces.bulk_add_members": "bulkAddWorkspaceMembersRequest",
   "workspaces.bulk_remove_members": "bulkRemoveWorkspaceMembersRequest",
+  "api_keys.create": "requestBody",
+  "api_keys.update": "requestBody",
 };
-const PARAMETERS = ["id", "workspace_ref", "interval"];
+const PARAMETERS = ["id", "workspace_ref", "interval", "hash"];
+const PAGED = ["files.list", "workspaces.list", "workspaces.list_members", "organization.list_members"];
 
 const camel = (name) => NAMES[name] ?? name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
 const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -36,13 +39,18 @@ function file([fileName, content, declared]) {
   return { fileName, content: new Blob([bytes(content.stream)]).stream() };
 }
 
+const camelized = (value) =>
+  value?.constructor === Object
+    ? Object.fromEntries(Object.entries(value).map(([name, inner]) => [camel(name), inner]))
+    : value;
+
 function request(call, given) {
   const sent = {};
   const body = {};
   for (const [name, value] of Object.entries(given)) {
     const inBody = call in BODIES && !PARAMETERS.includes(name);
     if (name === "file") sent.requestBody = { file: file(value) };
-    else (inBody ? body : sent)[camel(name)] = value;
+    else (inBody ? body : sent)[camel(name)] = camelized(value);
   }
   return call in BODIES ? { ...sent, [BODIES[call]]: body } : sent;
 }
@@ -54,10 +62,10 @@ function known(value) {
 
 async function carryOut({ call, attributed: named, arguments: { http_headers, ...given } }) {
   const [namespace, method] = call.split(".");
-  const client = (named ? attributed : plain)[namespace];
+  const client = (named ? attributed : plain)[camel(namespace)];
   const result = await client[camel(method)](request(call, given), { headers: http_headers });
-  if (method === "download") return { size: (await new Response(result).arrayBuffer()).byteLength };
-  if (method !== "list" && method !== "list_members") return known(result);
+  if (method.startsWith("download")) return { size: (await new Response(result).arrayBuffer()).byteLength };
+  if (!PAGED.includes(call)) return known(result);
   const pages = [];
   for await (const page of result) pages.push(known(page.result));
   return pages;

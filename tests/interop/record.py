@@ -11,7 +11,9 @@ from .callers import Caller, Refused
 from .steps import STEPS, Step
 from .tap import Recorded, Tap
 
-_TOKEN = re.compile(r"or_file_\w+|[0-9a-f]{8}-[0-9a-f-]{27}|(?<=cursor=)[^&]+")
+_TOKEN = re.compile(
+    r"or_file_\w+|[0-9a-f]{8}-[0-9a-f-]{27}|(?!0{64})[0-9a-f]{64}|(?<=cursor=)[^&]+"
+)
 
 
 @frozen
@@ -27,6 +29,8 @@ async def record(emulator: Emulator, caller: Caller) -> dict[str, Outcome]:
     emulator.reset()
     emulator.providers(openai=True, anthropic=True)
     known = {"key": emulator.api_key, "made": emulator.create_file("a.bin", bytes(70_000))["id"]}
+    known["cfile"] = emulator.create_container_file("sess_x", "out/a.csv", b"a,b\n")["id"]
+    emulator.create_container_file("sess_x", "out/b.csv", b"a,b\n")
     server = urlsplit(emulator.base_url)
     outcomes = {}
     async with Tap(server.hostname, server.port) as tap:
@@ -56,7 +60,7 @@ async def _attempt(call, step: Step, known: dict[str, str]) -> str | None:
         return f"not refused with {step.refused}, but answered {result}"
     facts = _facts(result)
     if step.save:
-        known[step.save] = facts["id"]
+        known[step.save] = facts.get("id") or facts["hash"]
     wrong = {
         name: facts.get(name)
         for name, expected in step.tells.items()
@@ -88,4 +92,7 @@ def _named(request: Recorded, names: dict[str, str]) -> Recorded:
     def name(match: re.Match[str]) -> str:
         return names.setdefault(match[0], f"$unnamed-{len(names)}")
 
-    return evolve(request, target=_TOKEN.sub(name, request.target))
+    body = request.body
+    if request.content_type == ["application/json"]:
+        body = _TOKEN.sub(name, body.decode()).encode()
+    return evolve(request, target=_TOKEN.sub(name, request.target), body=body)

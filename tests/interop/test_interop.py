@@ -2,6 +2,9 @@
 
 import pytest
 
+from openrouter_async.namespaces import NAMESPACES
+
+from .callers import our_call
 from .compare import MEANT, differences, meant
 from .conftest import OURS, REQUIRED, VENDORS
 from .steps import STEPS
@@ -51,14 +54,23 @@ def test_every_exception_is_needed(run):
 
 def test_every_operation_is_driven():
     """All that our namespaces offer, but for what is made of other operations."""
-    from openrouter_async.namespaces import Files, Workspaces
-
     offered = {
-        f"{namespace.__name__.lower()}.{name}"
-        for namespace in (Files, Workspaces)
-        for name in vars(namespace)
-        if not name.startswith("_")
+        f"{namespace}.{name}" for namespace in NAMESPACES for name in vars(NAMESPACES[namespace])
     }
-    ours = {"download_to", "upload_many", "upload_tree", "download_many", "delete_many"}
-    made = {f"files.{name}" for name in ours} | {"workspaces.set_budgets"}
-    assert offered - made == {step.call for step in STEPS}
+    driven = {our_call(step.call) for step in STEPS}
+    composed = {name.rpartition(".")[2] for name in offered - driven if "._" not in name}
+    assert driven <= offered
+    assert composed == {
+        "apply",
+        "delete_many",
+        "download_file_to",
+        "download_many",
+        "download_to",
+        "export",
+        "plan",
+        "remove_members",
+        "set_budgets",
+        "teardown",
+        "upload_many",
+        "upload_tree",
+    }

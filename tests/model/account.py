@@ -41,6 +41,8 @@ class Account(RuleBasedStateMachine):
         self.contents = {}
         """What a download should give, and where each file is."""
         self.max_page = 1000
+        self.secrets = {}
+        """Of keys, by their hashes."""
         self.emulator.reset()
         self.world = World(self.run(self.client.workspaces.get("default")))
 

@@ -9,14 +9,14 @@ from hypothesis.stateful import invariant, multiple, rule
 
 from openrouter_async.errors import ForbiddenResponseError, UnauthorizedResponseError
 
-from .files import Files
 from .given import KEYS, PLACES, SPACE_IDS
+from .keys import Keys
 from .workspaces import Workspaces
 from .world import ORGANISATION, rows_after
 
 
-class Machine(Files, Workspaces):
-    """Everything that the two APIs can do, in any order."""
+class Machine(Keys, Workspaces):
+    """Everything that the APIs can do, in any order."""
 
     # Other keys: they reach one workspace, and no management
 
@@ -84,6 +84,7 @@ class Machine(Files, Workspaces):
             self.get_workspace(space["shown"].slug)
             self.list_files(space_id, None, None, "after")
             self.list_members(space_id, None, None)
+            self.list_keys(space_id, disabled=True)
             listed = self.run(self.client.workspaces.list_budgets(space_id))
             assert {b.reset_interval or "lifetime": b for b in listed.data} == space["budgets"]
         for file_id, (_, home) in self.contents.items():

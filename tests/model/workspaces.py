@@ -67,7 +67,7 @@ class Workspaces(Account):
         reasons = lookup(space)
         if space and space["shown"].id == self.world.default:
             reasons = {ForbiddenResponseError}
-        elif space and space["keys"]:
+        elif space and self.world.owners(space):
             reasons = {BadRequestResponseError}
         gone = self.attempt(
             reasons,
@@ -76,6 +76,8 @@ class Workspaces(Account):
             ),
         )
         if gone:
+            for key in self.world.keys_in(space):
+                del self.world.api_keys[key.hash]
             del self.world.spaces[space["shown"].id]
 
     @rule(offset=st.none() | st.integers(0, 5), limit=st.none() | st.integers(1, 4))
@@ -167,7 +169,7 @@ class Workspaces(Account):
         space = self.world.find(ref)
         reasons = lookup(space)
         if space and (
-            space["shown"].id == self.world.default or set(users) & {*space["keys"].values()}
+            space["shown"].id == self.world.default or set(users) & self.world.owners(space)
         ):
             reasons = {BadRequestResponseError}
         removed = self.attempt(

@@ -37,6 +37,8 @@ class World:
     def __init__(self, default):
         self.spaces = {}
         """By their ids, oldest first."""
+        self.api_keys = {}
+        """Keys by their hashes, oldest first."""
         self.default = default.id
         self.add(default)
 
@@ -55,6 +57,16 @@ class World:
         if ref.lower() in self.spaces:
             return self.spaces[ref.lower()]
         return next((s for s in self.spaces.values() if s["shown"].slug == ref), None)
+
+    def keys_in(self, space):
+        """The keys of a workspace, oldest first."""
+        home = space["shown"].id
+        return [key for key in self.api_keys.values() if key.workspace_id == home]
+
+    def owners(self, space):
+        """The users of a workspace's active keys; None for those without."""
+        active = [key for key in self.keys_in(space) if not key.disabled]
+        return {*space["keys"].values()} | {key.creator_user_id for key in active}
 
     def place(self, ref):
         """The workspace whose files are meant, and why it cannot be."""

@@ -168,15 +168,20 @@ def endpoint_of(request):
     return found[0]
 
 
-async def service(request, _):
-    """Respond to any operation with success."""
-    name = endpoint_of(request)
-    operation = ENDPOINTS[name]
+def response_to(request):
+    """The document of a good response, which names what was asked for."""
+    operation = ENDPOINTS[endpoint_of(request)]
     body = sample_response(operation)
     for field in operation.named_by:
         named = body["data"] if operation.unwrap else body
         named[field] = unquote(request.target.partition("?")[0].rpartition("/")[2])
-    if name == "UPLOAD_FILE":
+    return body
+
+
+async def service(request, _):
+    """Respond to any operation with success."""
+    body = response_to(request)
+    if endpoint_of(request) == "UPLOAD_FILE":
         (kind,) = request.headers("content-type")
         body = {**FILE, "size_bytes": len(parse_form(kind, request.body).content)}
     return http_response(200, body)

@@ -3,6 +3,7 @@
 import re
 import secrets
 import sqlite3
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -51,6 +52,13 @@ def _is_name(value: object) -> bool:
     return isinstance(value, str) and value != ""
 
 
+def _is_uuid(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(uuid.UUID(value))
+    except ValueError:
+        return False
+
+
 _RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "name": (_is_name, "must be a string that is not empty"),
     "limit": (
@@ -76,7 +84,7 @@ _RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
         ),
         "must have a user of 1 to 512 characters, and may have an api_key of 32 to 512",
     ),
-    "workspace_id": (_is_name, "must be a UUID"),
+    "workspace_id": (_is_uuid, "must be a UUID"),
 }
 _STORED: Final[Sequence[str]] = ("name", "limit", "limit_reset", "include_byok_in_limit")
 _UPDATED: Final[Sequence[str]] = (*_STORED, "disabled", "workspace_id")
@@ -239,7 +247,7 @@ def _check(body: dict[str, Any], rules: Mapping[str, Any]) -> dict[str, Any]:
 def _known_workspace(db: sqlite3.Connection, wanted: str | None) -> str | None:
     if wanted is None:
         return None
-    row = db.execute("SELECT id FROM workspaces WHERE id = ?", (wanted.lower(),)).fetchone()
+    row = db.execute("SELECT id FROM workspaces WHERE id = ?", (str(uuid.UUID(wanted)),)).fetchone()
     if row is None:
         raise ApiError(403, "The workspace does not exist, or the key has no access to it")
     return str(row["id"])
