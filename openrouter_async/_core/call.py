@@ -174,7 +174,12 @@ class Call(Generic[T]):
         """Return what a successful response holds."""
         if self.parse:
             return await self.parse(response)
-        body = await response.read(_MAX_RESPONSE)
+        try:
+            body = await response.read(_MAX_RESPONSE)
+        except BaseException as error:
+            if self.operation.returns_secret:  # of which frames below hold what has arrived
+                raise error.with_traceback(None) from None
+            raise
         await response.aclose()
         if len(body) > _MAX_RESPONSE:
             failure = response.invalid(f"over {_MAX_RESPONSE} bytes")

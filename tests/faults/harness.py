@@ -127,7 +127,8 @@ class Run:
     def check_redacted(self, error):
         """Check that no text of an error contains the key, or that of a new one."""
         lines = "\n".join([*texts(error), shown(error)]).splitlines()
-        assert [line[:1000] for line in lines if PART in line or SECRET[9:] in line] == []
+        found = [line[:1000] for line in lines if PART in line or SECRET[9:] in line]
+        assert found == []
 
     async def fails(self, kind, call):
         """Return the error of exactly this class that a call raises."""
