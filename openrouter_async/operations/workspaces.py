@@ -307,7 +307,7 @@ async def delete_workspace(
 async def list_blocking_keys(
     transport: AsyncTransport,
     workspace_id: str | UUID,
-    user_ids: Container[str | UUID] | None = None,
+    user_ids: Container[object] | None = None,
 ) -> list[models.APIKey]:
     """Return the active keys of a workspace that keep it, or these users, from being removed."""
     workspace = await get_workspace(transport, workspace_id)

@@ -3,6 +3,7 @@
 import pickle
 import tomllib
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -252,6 +253,13 @@ async def test_limits_that_break_the_rule_together_with_those_that_stay_are_refu
         await client.workspaces.plan(file("[workspaces.w]\nbudgets.monthly = 20"))
     await make(client, file("[workspaces.w]\nbudgets.monthly = 20"), prune=True)
     assert [b.limit_usd for b in await client.workspaces.list_budgets("w")] == [20]
+
+
+async def test_the_file_in_readme_can_be_applied(client, file):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    await make(client, file(readme.partition("```toml\n")[2].partition("```")[0]))
+    space = await client.workspaces.get("research")
+    assert [key.limit async for key in client.keys.list(workspace_id=space.id)] == [20]
 
 
 WRONG = {

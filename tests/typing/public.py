@@ -5,6 +5,7 @@ error itself, so the lines that hold one show that the mistake beside it is seen
 """
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, assert_type
 
@@ -15,15 +16,20 @@ from starlette.datastructures import UploadFile
 
 from openrouter_async import (
     UNSET,
+    APIKey,
     AsyncOpenRouter,
+    CreatedAPIKey,
+    CurrentKey,
     Download,
     FileMetadata,
     FilePage,
     OpenRouter,
     OpenRouterError,
     Operation,
+    OrganizationMember,
     Pager,
     RetryConfig,
+    SecretStr,
     SyncDownload,
     SyncPager,
     Timeout,
@@ -32,6 +38,7 @@ from openrouter_async import (
 from openrouter_async.models import (
     BulkAddWorkspaceMembersResponse,
     BulkRemoveWorkspaceMembersResponse,
+    ContainerFile,
     DeleteWorkspaceBudgetResponse,
     DeleteWorkspaceResponse,
     FileDeleteResponse,
@@ -43,6 +50,7 @@ from openrouter_async.models import (
     WorkspacePage,
 )
 from openrouter_async.operations import files, workspaces
+from openrouter_async.operations.plans import Applied, Change, Plan
 from openrouter_async.transfers import Outcome, Report, Status, shard, walk
 
 
@@ -163,6 +171,37 @@ def workspaces_blocking(client: OpenRouter) -> None:
     assert_type(ours.bulk_add_members("w", ["u"]), BulkAddWorkspaceMembersResponse)
     assert_type(ours.bulk_remove_members("w", ["u"]), BulkRemoveWorkspaceMembersResponse)
     ours.create(name="W", slug=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def keys_async(client: AsyncOpenRouter) -> None:
+    created = await client.keys.create(name="ci", limit=None, limit_reset="daily", timeout=3)
+    assert_type(created, CreatedAPIKey)
+    assert_type(created.key.reveal(), str)
+    async for key in client.keys.list(include_disabled=True):
+        assert_type(key, APIKey)
+    assert_type(await client.keys.update("x", limit=UNSET, disabled=True), APIKey)
+    assert_type(await client.keys.current(), CurrentKey)
+    async for file in client.containers.list_files("c"):
+        assert_type(file, ContainerFile)
+    assert_type(await client.containers.promote_file("c", "x"), FileMetadata)
+    async for member in client.organization.list_members():
+        assert_type(member, OrganizationMember)
+    plan = await client.workspaces.plan("a.toml", prune=True)
+    assert_type(plan, Plan)
+    assert_type(await client.workspaces.apply(plan), Applied)
+    assert_type(await client.workspaces.teardown("w", dry_run=True), Sequence[Change])
+    await client.keys.create(name="ci", limit="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def keys_blocking(client: OpenRouter) -> None:
+    assert_type(client.keys.create(name="ci").key, SecretStr)
+    for key in client.keys.list():
+        assert_type(key, APIKey)
+    with client.containers.download_file("c", "x") as download:
+        assert_type(download.read(), bytes)
+    assert_type(client.workspaces.export(["w"]), str)
+    assert_type(client.workspaces.remove_members("w", ["u"]), Sequence[Change])
+    client.keys.update(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def bulk_async(client: AsyncOpenRouter) -> None:
