@@ -90,7 +90,7 @@ def instances(cls):
     """Instances of a model, with extra fields of any JSON."""
     fields = {field.name: values(field.type) for field in attrs.fields(attrs.resolve_types(cls))
               if field.name != "extra"}  # fmt: skip
-    extra = st.dictionaries(st.sampled_from(["expires_at", "tags", "x"]), JSON, max_size=3)
+    extra = st.dictionaries(st.sampled_from(["until", "tags", "x"]), JSON, max_size=3)
     return st.builds(cls, **fields, extra=extra)
 
 
