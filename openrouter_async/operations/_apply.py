@@ -48,6 +48,8 @@ class Run:
     ids: dict[str, str] = field(factory=dict)
     """Of workspaces, by slug."""
     prune: bool = False
+    new_hash: str = ""
+    """Of a key that is to be disabled."""
 
     async def carry_out(self, changes: Sequence[Change]) -> SecretStr | None:
         """Make changes that belong together; return the secret of a new key."""
@@ -93,11 +95,16 @@ class Run:
 
     async def _create_key(self, change: Change) -> SecretStr:
         settings = {**change.after}
-        disabled = settings.pop("disabled", None)
+        disabled = settings.pop("disabled", False)
         workspace_id = self.ids[change.workspace]
         made = await create_key(
             self.transport, name=change.name, workspace_id=workspace_id, **settings
         )
-        if disabled:
-            await update_key(self.transport, made.data.hash, disabled=True)
+        self.new_hash = made.data.hash if disabled else ""
         return made.key
+
+    async def finish(self) -> None:
+        """Disable a key that was created to be so, once its secret is in the caller's hands."""
+        if self.new_hash:
+            await update_key(self.transport, self.new_hash, disabled=True)
+            self.new_hash = ""

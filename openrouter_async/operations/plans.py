@@ -173,6 +173,7 @@ async def apply_plan(
             result = on_change and on_change(change, secret)
             if inspect.isawaitable(result):
                 await result
+        await run.finish()
     return applied
 
 
