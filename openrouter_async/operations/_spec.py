@@ -73,7 +73,7 @@ class Source:
 
     def fail(self, path: Path_, problem: str) -> NoReturn:
         """Raise the error for what stands at a path of keys."""
-        where = ".".join(map(str, path))
+        where = ".".join(f"{part!s:.100}" for part in path)
         if self.text:
             where = f"{self.name}, line {self._line(path)}: {where}"
         msg = f"{where}: {problem}"
