@@ -152,6 +152,13 @@ def soak_bulk(session: nox.Session) -> None:
 
 
 @nox.session
+def growth(session: nox.Session) -> None:
+    """Print what bulk uploads cost as they grow, from 1,000 to 1,000,000 files."""
+    session.install("-e", ".[emulator]", *group("bench"))
+    session.run("python", "-m", "benchmarks.growth", *session.posargs)
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """Run the fault matrix and the random calls of the model at full length; print the table."""
     session.install("-e", ".[emulator]", *group("test"))

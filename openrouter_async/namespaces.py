@@ -29,6 +29,7 @@ class Files(Namespace[Mode]):
     download_to = method(files.download_file_to)
     upload_many = method(transfers.upload_many)
     upload_tree = method(transfers.upload_tree)
+    sync = method(transfers.sync)
     download_many = method(transfers.download_many)
     delete_many = method(transfers.delete_many)
 

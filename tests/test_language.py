@@ -28,7 +28,7 @@ WORDS = (
     r"hand(?:s|ed)? over",
 )
 PATTERN = re.compile(rf"(?<![a-z])(?:{'|'.join(WORDS)})(?![a-z])", re.IGNORECASE)
-OLD_JOURNALS = ("transfers.records", {"begun", "settled"})
+OLD_JOURNALS = ("transfers.json_lines", {"begun", "settled"})
 """Keys of journals that earlier versions wrote."""
 
 

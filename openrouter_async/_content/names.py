@@ -188,9 +188,9 @@ def check_filename(name: str) -> None:
     """
     if not isinstance(name, str) or not 1 <= len(name) <= _MAX_NAME:
         rule = f"a filename must have 1 to {_MAX_NAME} characters"
-    elif any(char in _FORBIDDEN or category(char) == "Cc" for char in name):
+    elif not _FORBIDDEN.isdisjoint(name) or "Cc" in (categories := _categories(name)):
         rule = 'a filename must not contain < > : " | ? * \\ or control characters'
-    elif any(category(char) == "Cs" for char in name):
+    elif "Cs" in categories:
         rule = "a filename must not contain lone surrogates"
     elif any(segment in {"", ".", ".."} for segment in name.split("/")):
         rule = "a filename's segments between slashes must not be empty, '.' or '..'"
@@ -198,6 +198,11 @@ def check_filename(name: str) -> None:
         return
     msg = f"{rule}: {name!r:.100}; pass filename= to store it under another name"
     raise InvalidRequestError(msg)
+
+
+def _categories(name: str) -> set[str]:
+    # Printable characters are neither of the two that matter.
+    return set() if name.isprintable() else set(map(category, name))
 
 
 def check_content_type(content_type: str | None) -> None:

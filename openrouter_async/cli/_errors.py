@@ -46,6 +46,7 @@ class OutputError(Exception):
 
 # The SDK's messages name Python arguments; these are the command line's equivalents.
 _REWORDED: Final = (
+    ("max_delete=", "--max-delete "),
     ("pass api_key= to the client or set", "set"),
     ("pass api_key=, or set OPENROUTER_API_KEY, to", "set OPENROUTER_API_KEY to"),
     ("pass allow_insecure=True to the client or set", "set"),

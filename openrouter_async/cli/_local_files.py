@@ -35,7 +35,7 @@ class LocalFiles:
     def __iter__(self) -> Iterator[Entry]:
         for root in self.roots:
             found = self._walk(root) if _is(Path.is_dir, root) else [self._entry(root)]
-            # The journal changes while the run writes to it.
+            # The journal and its log change while the run writes to them.
             yield from (entry for entry in found if not self._is_journal(entry.path))
 
     def check(self, *, recursive: bool) -> None:
@@ -111,10 +111,9 @@ class LocalFiles:
         journal = self.journal
         return (
             journal is not None
-            and path.name == journal.name
+            and path.name.removesuffix("-wal") == journal.name
             and path.exists()
-            and journal.exists()
-            and path.samefile(journal)
+            and path.parent.samefile(journal.parent)
         )
 
 

@@ -13,7 +13,9 @@ from .demo.command import demo
 from .doctor import doctor
 from .download import download
 from .emulator import emulator
+from .journal import journal
 from .remove import rm
+from .sync import sync, verify
 from .upload import upload
 
 __all__ = ["app"]
@@ -35,6 +37,8 @@ app = typer.Typer(
 
 _files = _group("Upload, list, download and delete files.")
 _files.command("upload")(upload)
+_files.command("sync")(sync)
+_files.command("verify")(verify)
 _files.command("ls")(files.ls)
 _files.command("info")(files.info)
 _files.command("download")(download)
@@ -86,6 +90,7 @@ app.add_typer(_organization, name="organization")
 app.add_typer(_workspaces, name="workspaces")
 app.command()(api)
 app.command()(budget)
+app.command()(journal)
 app.command()(doctor)
 app.command()(emulator)
 app.command()(demo)

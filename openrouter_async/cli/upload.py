@@ -72,6 +72,9 @@ def upload(
     check: Annotated[
         bool, typer.Option("--check", help="Check all files before the first upload.")
     ] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Skip files whose name and size are stored.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the files, and upload nothing.")
     ] = False,
@@ -100,6 +103,7 @@ def upload(
         journal=journal,
         checksum=checksum,
         check=check,
+        skip_existing=skip_existing,
     )
     if _STDIN in paths:
         _check_stdin(paths, name, journal, dry_run=dry_run)
@@ -143,6 +147,7 @@ async def _upload(
     journal: Path | None,
     checksum: bool,
     check: bool,
+    skip_existing: bool,
 ) -> int:
     is_single = not isinstance(sources, LocalFiles) or sources.is_single
     async with new_client(concurrency) as client:
@@ -158,6 +163,7 @@ async def _upload(
                 journal=journal,
                 checksum=checksum,
                 check=check,
+                skip_existing=skip_existing,
                 progress=progress,
                 workspace_id=workspace_id,
             )

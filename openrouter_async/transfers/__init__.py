@@ -1,13 +1,13 @@
 """Bulk transfers: many files in one run, resumable after faults, kills and restarts.
 
-The runs are methods of the clients: ``client.files.upload_many``, ``upload_tree``,
+The runs are methods of the clients: ``client.files.upload_many``, ``upload_tree``, ``sync``,
 ``download_many`` and ``delete_many``. This package has their options and results, and helpers for
 finding, checking and sharding files. It consists of three layers:
 
 - what a caller sees: ``api``, ``options``, ``results``, and the helpers ``tree``, ``globs``,
   ``sharding``, ``preflight`` and ``progress``;
 - what each kind of run does: ``uploads`` (with ``upload_items``, ``lost_uploads`` and the
-  journal), ``downloads``, ``deletes``;
+  journal), ``syncing``, ``downloads``, ``deletes``;
 - what all runs have in common: ``engine``, ``items``, ``context``, ``throttle``.
 
 Example:
@@ -24,7 +24,7 @@ Example:
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .api import delete_many, download_many, upload_many, upload_tree
+from .api import delete_many, download_many, sync, upload_many, upload_tree
 from .entries import Entry
 from .options import BulkOptions, UploadManyOptions
 from .results import OnProgress, Outcome, Report, Status, TransferProgress
@@ -51,6 +51,7 @@ __all__ = [
     "matcher",
     "rich_progress",
     "shard",
+    "sync",
     "tqdm_progress",
     "upload_many",
     "upload_tree",

@@ -16,6 +16,7 @@ from .results import Outcome, Report
 __all__ = [
     "delete_many",
     "download_many",
+    "sync",
     "upload_many",
     "upload_tree",
 ]
@@ -125,6 +126,86 @@ async def upload_tree(
         hidden=hidden,
     )
     return await upload_entries(transport, entries, options)
+
+
+def sync(
+    transport: AsyncTransport,
+    root: str | PathLike[str],
+    *,
+    prefix: str = "",
+    delete: bool = False,
+    max_delete: int | None = None,
+    dry_run: bool = False,
+    include: str | Iterable[str] = (),
+    exclude: str | Iterable[str] = (),
+    follow_symlinks: bool = False,
+    hidden: bool = False,
+    **options: Unpack[UploadManyOptions],
+) -> AsyncGenerator[Outcome, None]:
+    """Make the files under a prefix those of a folder, and yield an outcome for each.
+
+    New files are ``uploaded``, those whose name and size are stored already ``skipped``. Changed
+    ones are uploaded, and once that is confirmed, what had their name before is deleted: a name is
+    never missing. With a journal, a file of the same size is changed if its modification time is
+    another (with ``checksum``: its SHA-256). A run that was interrupted is run again.
+
+    Example:
+        ```python
+        from contextlib import aclosing
+
+        async with aclosing(client.files.sync("docs", prefix="docs/", delete=True)) as outcomes:
+            async for outcome in outcomes:
+                print(outcome.status, outcome.source, outcome.reason)
+        ```
+
+    Args:
+        root: The folder.
+        prefix: Prepended to the names that the files are stored under; other files at the service
+            are left alone.
+        delete: Whether to delete, last, the files under the prefix that the folder does not have;
+            none if a file has failed.
+        max_delete: How many of them at most; half of the files under the prefix if omitted. If
+            there are more, none is deleted.
+        dry_run: Whether to send and delete nothing: what would be is ``planned``.
+        include: Globs of the files to sync, as in `upload_tree`; others are left alone.
+        exclude: Globs of the files to leave out; at the service, too.
+        follow_symlinks: As in `upload_tree`.
+        hidden: As in `upload_tree`; if not, hidden files at the service are left alone.
+        **options: `UploadManyOptions`, `BulkOptions`, and those of a call (`CallOptions`).
+
+    Returns:
+        A generator of outcomes. A file that was replaced or deleted has a ``reason``; closing the
+        generator cancels the run, and a cancelled wait pauses it.
+
+    Raises:
+        InvalidRequestError: An argument is invalid.
+        UploadSourceError: The root is not a readable folder.
+        JournalError: The journal is in use, damaged, for another destination, or not writable.
+        TransferStoppedError: The run ended before its last file, or nothing was deleted as a file
+            has failed or more than ``max_delete`` would be.
+    """
+    from .syncing import SyncPlan, start_sync
+    from .tree import check_prefix, selection, walk
+
+    prefix = check_prefix(prefix)
+    include, exclude = _reusable(include), _reusable(exclude)
+    plan = SyncPlan(
+        walk=partial(
+            walk,
+            root,
+            include=include,
+            exclude=exclude,
+            prefix=prefix,
+            follow_symlinks=follow_symlinks,
+            hidden=hidden,
+        ),
+        is_wanted=selection(include, exclude, prefix, hidden=hidden),
+        prefix=prefix,
+        delete=delete,
+        max_delete=max_delete,
+        dry_run=dry_run,
+    )
+    return start_sync(transport, plan, options)
 
 
 def _reusable(patterns: str | Iterable[str]) -> str | Iterable[str]:

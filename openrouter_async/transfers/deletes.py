@@ -12,7 +12,7 @@ from ..operations.files import delete_file, list_files
 from .context import RunContext, prepare_run
 from .engine import Result, Run
 from .globs import matcher
-from .items import Item, Totals, pull_items, stored_file, totals_of
+from .items import Item, Totals, pull, stored_file, totals_of
 from .options import BulkOptions, Files, Match
 from .outcomes import Outcomes
 from .results import Outcome
@@ -60,11 +60,11 @@ class _DeleteRun(Run):
         self._files = files
         self._matches = matches
 
-    async def _items(self) -> AsyncGenerator[Item, None]:
+    async def _items(self) -> AsyncGenerator[list[Item], None]:
         files: Any = await self._matching_files() if self._files is None else self._files
-        async with aclosing(pull_items(files)) as pulled:
-            async for file in pulled:
-                yield Item(file)
+        async with aclosing(pull(files)) as batches:
+            async for batch in batches:
+                yield list(map(Item, batch))
 
     async def _matching_files(self) -> list[FileMetadata]:
         # Listed completely first: deletions between two pages would make the next one skip files.

@@ -14,11 +14,11 @@ from ..errors import DownloadTargetError, OpenRouterError
 from ..operations.files import download_into, retrieve_file
 from .context import RunContext, check_flags, prepare_run
 from .engine import Result, Run
-from .items import Item, pull_items, stored_file, totals_of
+from .items import Item, pull, stored_file, totals_of
 from .options import BulkOptions, Files
 from .outcomes import Outcomes
 from .results import Outcome
-from .table import Seen
+from .seen import Seen
 
 __all__ = ["start_downloads"]
 
@@ -51,11 +51,11 @@ class _DownloadRun(Run):
         self._ids = Seen()
         self._paths = Seen()
 
-    async def _items(self) -> AsyncGenerator[Item, None]:
+    async def _items(self) -> AsyncGenerator[list[Item], None]:
         self._root = await run_in_thread(_write_error, self._resolve_root)
-        async with aclosing(pull_items(self._files)) as files:
-            async for file in files:
-                yield Item(file)
+        async with aclosing(pull(self._files)) as batches:
+            async for batch in batches:
+                yield list(map(Item, batch))
 
     async def _handle(self, item: Item) -> Result:
         try:

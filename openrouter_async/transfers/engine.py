@@ -9,16 +9,17 @@ neither lose an outcome nor leave a request behind. Hence:
 - **Workers pull.** Each takes the next item from the caller's iterable when it has finished one,
   under a lock, as an async generator has one reader. So a million items need no more memory than a
   thousand, and the throttle decides how many workers really run at once.
-- **Results pass through one bounded queue.** Workers wait when the reader is slow.
-- **An outcome is emitted once it is on the disk.** With a journal each result carries the task
-  that writes it down. Workers do not wait for the write, only the reader does: many writes share
-  one fsync.
+- **Results wait in one bounded list.** Workers wait when the reader is slow. The reader takes all
+  that are there: a step of an async generator costs more than an outcome.
+- **An outcome is emitted once it is on the disk.** With a journal each result carries the future of
+  its write. Workers do not wait for it, only the reader does: many writes share one sync.
 - **An exit is a value.** ``sys.exit()`` in a callback, raised by a worker's task, would end the
   event loop; so the worker hands the exception to the generator, which raises it.
 - **Stopping is cooperative.** A fatal error (bad key, account, TLS, service out of reach) or
   ``on_error="stop"`` lets what has started finish. Items pulled by then are reported as skipped.
 
-Subclasses define the items (`Run._items`) and what is done with each (`Run._handle`). An item may
+Subclasses define the items (`Run._items`), in batches in which results stand for items that need no
+processing, and what is done with each (`Run._handle`). An item may
 come again, for a retry at the end of the run: then `Run._handle` returns None the first time.
 """
 
@@ -28,8 +29,8 @@ import json
 import logging
 import os
 import time
-from collections import Counter
-from collections.abc import AsyncGenerator, Coroutine, Iterable
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from .._core.hooks import notify
@@ -57,7 +58,7 @@ __all__ = ["Result", "Run"]
 
 logger = logging.getLogger("openrouter_async")
 
-_MAX_QUEUED: Final = 1024
+_MAX_RESULTS: Final = 1024
 """Results that wait for the reader before the workers wait for it, too."""
 
 # A wrong key, an empty account or a broken TLS setup fails every other item as well.
@@ -86,7 +87,7 @@ class Result(NamedTuple):
 
     item: Item
     outcome: Outcome
-    write: asyncio.Task[None] | None = None
+    write: "asyncio.Future[None] | None" = None
 
 
 class Run:
@@ -95,8 +96,10 @@ class Run:
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._pull_lock = asyncio.Lock()
-        self._results: asyncio.Queue[Result | None] = asyncio.Queue(_MAX_QUEUED)
-        self._writes: set[asyncio.Task[None]] = set()
+        self._pulled: deque[Item] = deque()
+        self._results: list[Result] = []
+        self._has_results = asyncio.Event()
+        self._has_room = asyncio.Event()
         self._stop_reason: OpenRouterError | None = None
         self._source_error: Exception | None = None
         """What the iterable of items raised."""
@@ -108,11 +111,12 @@ class Run:
         self._is_short = False
         self._started = time.monotonic()
         self._counts: Counter[Status] = Counter()
+        self._items_done = 0
         self._bytes_done = 0
         self._bytes_total = context.totals.size
 
-    def _items(self) -> AsyncGenerator[Item, None]:
-        """Yield the items."""
+    def _items(self) -> AsyncGenerator[Sequence[Item | Result], None]:
+        """Yield the items, or results of those that need no processing."""
         raise NotImplementedError
 
     async def _handle(self, item: Item) -> Result | None:
@@ -127,8 +131,8 @@ class Run:
         """Result of an item that was pulled, but not started before the run stopped."""
         return Result(item, item.outcome("skipped", reason=_STOPPED))
 
-    async def outcomes(self) -> AsyncGenerator[Outcome, None]:
-        """Yield one outcome for each item, in order of completion.
+    async def outcomes(self) -> AsyncGenerator[list[Outcome], None]:
+        """Yield one outcome for each item, in order of completion, all that are known at once.
 
         Raises:
             TransferStoppedError: The run was stopped before its last item.
@@ -138,16 +142,23 @@ class Run:
         all_workers = asyncio.gather(*workers)
         all_workers.add_done_callback(self._workers_done)
         try:
-            while (result := await self._next_result(all_workers)) is not None:
-                yield await self._emit(result)
+            while results := await self._next_results(all_workers):
+                emitted: list[Outcome] = []
+                for result in results:
+                    if emitted and self._is_awaited(result):
+                        yield emitted
+                        emitted = []
+                    emitted.append(await self._emit(result))
+                yield emitted
             all_workers.result()
-            for result in self._pending_results():
-                yield await self._emit(result)
+            waiting = [self._not_started(item) for item in self._pulled if item.started]
+            for result in (*waiting, *self._pending_results()):
+                yield [await self._emit(result)]
         finally:
             for worker in workers:
                 worker.cancel()
             try:
-                await wait_all([*workers, all_workers, *self._writes])
+                await wait_all([*workers, all_workers])
             finally:
                 await items.aclose()
                 self._log_summary()
@@ -162,15 +173,22 @@ class Run:
         size = self._bytes_done
         logger.info("bulk run over: %s; %d bytes in %.1f s", counts or "no items", size, seconds)
 
+    def _is_awaited(self, result: Result) -> bool:
+        """Whether an outcome takes time to emit, so that those before it should not wait."""
+        is_written = result.write is None or result.write.done()
+        return not is_written or self._context.progress is not None
+
     async def _emit(self, result: Result) -> Outcome:
         """Return the outcome once it is written down, and report it as progress."""
         item, outcome, write = result
         if write:
             await asyncio.shield(write)
         self._counts[outcome.status] += 1
+        self._items_done += 1
         if self._bytes_total is not None and outcome.status in _NOT_TRANSFERRED:
             self._bytes_total -= (item.size or 0) - item.bytes_done
-        await self._report_progress(item, outcome)
+        if self._context.progress:
+            await self._report_progress(item, outcome)
         return outcome
 
     def _workers_done(self, all_workers: "asyncio.Future[Any]") -> None:
@@ -179,25 +197,35 @@ class Run:
         self._wake_reader()
 
     def _wake_reader(self) -> None:
-        if self._results.empty():  # the reader waits, and nothing more will come
-            self._results.put_nowait(None)
+        self._has_results.set()
 
-    async def _next_result(self, all_workers: "asyncio.Future[Any]") -> Result | None:
-        result = None
-        if not (self._exit or (all_workers.done() and self._results.empty())):
-            result = await self._results.get()
+    async def _add_results(self, results: Sequence[Result]) -> None:
+        """Pass results to the reader; wait while many wait for it."""
+        self._results += results
+        self._has_results.set()
+        while len(self._results) >= _MAX_RESULTS:
+            self._has_room.clear()
+            await self._has_room.wait()
+
+    async def _next_results(self, all_workers: "asyncio.Future[Any]") -> list[Result]:
+        """Return the results that are there, or the next one; none after the last."""
+        while not (self._results or self._exit or all_workers.done()):
+            self._has_results.clear()
+            await self._has_results.wait()
         if self._exit:
             raise self._exit
-        return result
+        results, self._results = self._results, []
+        self._has_room.set()
+        return results
 
-    async def _work(self, items: AsyncGenerator[Item, None]) -> None:
+    async def _work(self, items: AsyncGenerator[Sequence[Item | Result], None]) -> None:
         try:
             await self._process_items(items)
         except (SystemExit, KeyboardInterrupt) as error:
             self._exit = error
             self._wake_reader()
 
-    async def _process_items(self, items: AsyncGenerator[Item, None]) -> None:
+    async def _process_items(self, items: AsyncGenerator[Sequence[Item | Result], None]) -> None:
         while (item := await self._next_item(items)) is not None:
             try:
                 result = await self._process(item)
@@ -206,28 +234,38 @@ class Run:
                 if not self._active:
                     self._idle.set()
             if result is not None:
-                await self._results.put(result)
+                await self._add_results([result])
 
-    async def _next_item(self, items: AsyncGenerator[Item, None]) -> Item | None:
+    async def _next_item(self, items: AsyncGenerator[Sequence[Item | Result], None]) -> Item | None:
         """Pull the next item; None after the last one, or when the run stops."""
         await self._context.reading.wait()
         async with self._pull_lock:
-            if self._stop_reason or self._source_error:
+            while not (self._pulled or self._stop_reason or self._source_error):
+                batch = await self._next_batch(items)
+                if batch is None:
+                    return None
+                self._pulled.extend(item for item in batch if isinstance(item, Item))
+                await self._add_results([item for item in batch if isinstance(item, Result)])
+                await self._context.reading.wait()
+            if self._stop_reason or not self._pulled:
                 return None
-            self._puller = asyncio.current_task()
-            try:
-                item = await anext(items, None)
-            except asyncio.CancelledError:
-                if self._stop_reason is None:
-                    raise
-                return None
-            except Exception as error:  # noqa: BLE001 - raised when the other items have finished
-                self._source_error = error
-                return None
-            finally:
-                self._puller = None
-            self._active += item is not None
-            return item
+            self._active += 1
+            return self._pulled.popleft()
+
+    async def _next_batch(
+        self, items: AsyncGenerator[Sequence[Item | Result], None]
+    ) -> Sequence[Item | Result] | None:
+        self._puller = asyncio.current_task()
+        try:
+            return await anext(items, None)
+        except asyncio.CancelledError:
+            if self._stop_reason is None:
+                raise
+        except Exception as error:  # noqa: BLE001 - raised when the other items have finished
+            self._source_error = error
+        finally:
+            self._puller = None
+        return None
 
     async def _process(self, item: Item) -> Result | None:
         """Process one item at the throttle's pace; None if it will be retried."""
@@ -282,18 +320,6 @@ class Run:
             if self._puller:  # it may wait for an item that never comes
                 self._puller.cancel()
 
-    def _write_in_background(self, write: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start a write that no worker waits for."""
-        task = asyncio.create_task(write)
-        self._writes.add(task)
-        task.add_done_callback(self._write_done)
-        return task
-
-    def _write_done(self, task: asyncio.Task[None]) -> None:
-        self._writes.discard(task)
-        if not task.cancelled():
-            task.exception()  # the first failure ends the run; later ones are the same
-
     async def _wait_until_idle(self) -> None:
         """Wait until no item is being processed."""
         while self._active:
@@ -312,7 +338,7 @@ class Run:
         if not self._context.progress:
             return
         event = TransferProgress(
-            items_done=self._counts.total(),
+            items_done=self._items_done,
             items_total=self._context.totals.items,
             bytes_done=self._bytes_done,
             bytes_total=self._bytes_total,

@@ -28,6 +28,10 @@ class Entry:
     """Name to store it under, with slashes between its parts."""
     size: int | None = None
     """Size in bytes at the time of the walk."""
+    mtime_ns: int | None = None
+    """Modification time in nanoseconds since 1970, at the time of the walk."""
+    inode: tuple[int, int] | None = None
+    """Device and inode number, the same for each link to a file."""
     reason: str | None = None
     """Why it is not uploaded."""
     error: OpenRouterError | None = None

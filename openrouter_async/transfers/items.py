@@ -1,9 +1,11 @@
 """Items of a bulk run: pulling them from the caller's iterable, and keeping count for each."""
 
+import asyncio
 import io
 import os
 import re
 import time
+from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -11,18 +13,18 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
+    Sequence,
 )
-from contextlib import aclosing
 from contextvars import ContextVar
-from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 
 from attrs import define
 
-from .._workers import DISK, FOREIGN, Kind, run_in_worker
+from .._workers import FOREIGN, Kind, run_in_worker, wait_all
 from ..errors import InvalidRequestError, OpenRouterError
 from ..models import FileMetadata
+from .entries import Entry
 from .results import Outcome, Status
 
 __all__ = [
@@ -30,8 +32,6 @@ __all__ = [
     "Totals",
     "current_item",
     "pull",
-    "pull_in_thread",
-    "pull_items",
     "stored_file",
     "totals_of",
 ]
@@ -40,6 +40,13 @@ T = TypeVar("T")
 
 # A mapping or a binary file is one source, although it can be iterated.
 _SINGLE: Final = (str, bytes, bytearray, memoryview, Mapping, io.RawIOBase, io.BufferedIOBase)
+_SMALL: Final = (str, os.PathLike, Entry, FileMetadata)
+"""Items that take little memory, unlike content."""
+
+_BATCH: Final = 256
+_SLOW: Final = 0.05
+"""Seconds after which an iterator is slow: it is not read ahead."""
+
 _ID: Final = re.compile(r"[\w-]{1,256}", re.ASCII)
 
 
@@ -115,68 +122,80 @@ def totals_of(items: object, expected: str, path_hint: str = "") -> Totals:
     return Totals(len(items) if isinstance(items, Collection) else None)
 
 
-async def pull(items: Iterable[T] | AsyncIterable[T], at_once: int = 1) -> AsyncGenerator[T, None]:
-    """Yield items from a sync or async iterable of the caller's.
+def pull(
+    items: Iterable[T] | AsyncIterable[T], kind: Kind = FOREIGN
+) -> AsyncGenerator[list[T], None]:
+    """Yield the items of a sync or async iterable, in batches of those that come at once.
 
-    A sync iterator may block, so it is read in a thread, ``at_once`` items at a time. A
-    cancellation does not wait for that thread: it may block for ever, and holds no resources.
-    """
-    if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
-    elif isinstance(items, list | tuple):
-        for item in items:
-            yield item
-    else:
-        async with aclosing(pull_in_thread(iter(items), at_once, FOREIGN)) as pulled:
-            async for item in pulled:
-                yield item
-
-
-async def pull_in_thread(
-    iterator: Iterator[T], at_once: int, kind: Kind = DISK
-) -> AsyncGenerator[T, None]:
-    """Yield from an iterator that is read in a thread, ``at_once`` items at a time.
+    Of a text file its lines, without white space around them and empty ones. A sync iterator may
+    block, so it is read in a thread. One that is fast is read ahead, as a hop to a thread takes
+    longer than an item; what it has yielded is passed on even while it blocks, and content in
+    memory is not read ahead. A cancellation does not wait for a caller's iterator: it may block for
+    ever, and holds no resources.
 
     Raises:
         InvalidRequestError: Reading failed with an ``OSError``; the items before it were yielded.
     """
-    failure: Exception | None = None
-    batch: list[T] = []
-    take = partial(_take, iterator, at_once, batch)
-    while failure is None:
-        batch.clear()
+    if isinstance(items, AsyncIterable):
+        return _one_by_one(items)
+    if isinstance(items, list | tuple):
+        return _slices(items)
+    if hasattr(items, "readline"):
+        items = filter(None, map(_stripped, items))
+    return _read_ahead(iter(items), kind)
+
+
+async def _one_by_one(items: AsyncIterable[T]) -> AsyncGenerator[list[T], None]:
+    async for item in items:
+        yield [item]
+
+
+async def _slices(items: Sequence[T]) -> AsyncGenerator[list[T], None]:
+    for start in range(0, len(items), _BATCH):
+        yield list(items[start : start + _BATCH])
+
+
+def _stripped(line: Any) -> Any:  # noqa: ANN401
+    return line.removeprefix("\ufeff").strip() if isinstance(line, str) else line
+
+
+async def _read_ahead(iterator: Iterator[T], kind: Kind) -> AsyncGenerator[list[T], None]:
+    limit, batch = 1, deque[T]()
+    while limit:
+        taking = asyncio.ensure_future(run_in_worker(kind, _take, iterator, limit, batch))
         try:
-            await run_in_worker(kind, take)
-        except OSError as error:
-            failure = InvalidRequestError(f"the iterable of items could not be read: {error}")
-            failure.__cause__ = error
-        except Exception as error:  # noqa: BLE001 - raised after the items before it
-            failure = error
-        for item in batch:
-            yield item
-        if not (batch or failure):
-            return
-    raise failure
+            for timeout in (_SLOW, None):
+                await asyncio.wait([taking], timeout=timeout)
+                if batch:
+                    yield [batch.popleft() for _ in range(len(batch))]
+        finally:
+            taking.cancel()
+            await wait_all([taking])
+        taken = taking.result()
+        if isinstance(taken, OSError):
+            msg = f"the iterable of items could not be read: {taken}"
+            raise InvalidRequestError(msg) from taken
+        if isinstance(taken, BaseException):
+            raise taken
+        limit = min(2 * taken, _BATCH)
 
 
-def _take(iterator: Iterator[T], count: int, batch: list[T]) -> None:
-    """Append items one by one, so that those before an exception are not lost."""
-    for item in islice(iterator, count):
-        batch.append(item)  # noqa: PERF402
+def _take(iterator: Iterator[T], limit: int, batch: "deque[T]") -> int | BaseException:
+    """Append items to the batch, which is read meanwhile; return how many were fast.
 
-
-async def pull_items(
-    items: Iterable[T] | AsyncIterable[T], at_once: int = 1
-) -> AsyncGenerator[T | str, None]:
-    """Yield items; of a text file its lines, without white space around them and empty ones."""
-    is_text_file = hasattr(items, "readline")
-    async with aclosing(pull(items, at_once)) as pulled:
-        async for item in pulled:
-            if not (is_text_file and isinstance(item, str)):
-                yield item
-            elif line := item.removeprefix("\ufeff").strip():
-                yield line
+    An exception is returned, as an exit that a task raises would end the event loop.
+    """
+    start = time.monotonic()
+    try:
+        for taken, item in enumerate(islice(iterator, limit), 1):
+            batch.append(item)
+            if time.monotonic() - start > _SLOW or not isinstance(item, _SMALL):
+                return 1
+            if taken == limit:
+                return taken
+    except BaseException as error:  # noqa: BLE001
+        return error
+    return 0
 
 
 def stored_file(source: object) -> tuple[str, FileMetadata | None]:

@@ -1,176 +1,207 @@
-"""The journal of a bulk upload: which items have started and finished, to resume after a kill.
+"""The journal of a bulk upload: which files have started and finished, to resume after a kill.
 
-It is a file of JSON lines that is only appended to. Two rules make it safe at any moment:
+It is a SQLite database with a row for each version of a file, known by its destination: the name it
+is stored under, its size, and its modification time or checksum. Where it came from is not
+recorded, so a folder that has moved, or that another machine mounts, holds the same files. Two
+rules make it safe at any moment:
 
-- That an item has *started* is written before anything is sent. So after a kill the next run knows
-  all items that may be stored at the service, and searches for them before it sends any again.
-- That an item has *finished* is on the disk (fsync) before the caller sees its outcome.
+- That a file has *started* is committed before anything is sent. So after a kill the next run knows
+  all files that may be stored at the service, and searches for them before it sends any again.
+- That a file has *finished* is on the disk before the caller sees its outcome.
 
-A started line needs no fsync of its own: a kill of the process loses nothing that was written. One
-fsync costs milliseconds, so finished lines are gathered for `_SYNC_DELAY` and share one. All file
-access happens in threads, writes strictly one after another: the queue keeps the lines until a
-write has ended, and `_append` writes no line twice even if the event loop ends meanwhile.
+Why SQLite is used as it is:
 
-Memory stays flat: for each uploaded item only the offset of its line is kept, by fingerprint, and
-the line is read again when it is needed. When the file is opened, an incomplete last line is cut
-off, and lines that hold NUL bytes are ignored: a crash of the machine can leave them.
+- WAL, as a commit then writes once and syncs once. Starts are committed with
+  ``synchronous=NORMAL``, which does not sync: they survive a kill of the process. Outcomes share a
+  commit with ``synchronous=FULL``, which syncs the log with all starts before it.
+- ``locking_mode=EXCLUSIVE`` for the whole run: one run at a time, and the WAL's index stays in
+  memory. So it works on a network's file system, where the index could not be shared.
+- One thread writes. It needs no event loop, so a loop that ends loses nothing of what is queued.
 """
 
 import asyncio
+import json
+import logging
 import os
-from codecs import BOM_UTF8
-from collections.abc import Callable
-from contextlib import suppress
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from threading import Lock
-from typing import Final, TypeVar, TypeVarTuple
+from os.path import samestat
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from stat import S_ISREG
+from threading import Lock, Thread
+from typing import Any, Final, NamedTuple
+from unicodedata import normalize
 
-from attrs import define
+import attrs
 
 from .._content.threads import run_in_thread
 from .._workers import wait_all
 from ..errors import JournalError
 from ..models import FileMetadata
-from .journal_file import JournalFile
-from .records import Destination, JournalEntry, Record, decode, encode, encode_header, read_header
-from .results import Outcome
-from .table import Seen, Table
+from .journal_rows import (
+    ADD_KIND,
+    APPLICATION,
+    FIND,
+    FIND_BETWEEN,
+    FINISH,
+    FORGET_OTHERS,
+    KEY,
+    OPEN,
+    PENDING,
+    ROW_NAMES,
+    ROWS,
+    SCHEMA,
+    START,
+    VERSION,
+    Destination,
+    JournalEntry,
+    Known,
+    Row,
+    finish_values,
+    from_microseconds,
+    to_microseconds,
+)
+from .json_lines import OldRecord, read_json_lines
 
-__all__ = ["Destination", "Journal", "JournalEntry"]
+__all__ = ["Destination", "Journal", "JournalEntry", "Known"]
 
-T = TypeVar("T")
-Args = TypeVarTuple("Args")
+logger = logging.getLogger("openrouter_async")
 
 _SYNC_DELAY: Final = 0.05
-"""Seconds in which finished items are gathered to share one fsync."""
+"""Seconds in which outcomes are gathered to share a sync."""
+
+_NO_LOCKS: Final = {"SQLITE_IOERR_LOCK", "SQLITE_IOERR_RDLOCK", "SQLITE_IOERR_CHECKRESERVEDLOCK"}
+"""From a file system without locks, such as some that are mounted over a network."""
 
 
-class _UploadedEntries:
-    """Index of the uploaded entries: for each the offset of its line in the file."""
-
-    def __init__(self, file: JournalFile) -> None:
-        self._file = file
-        self._table = Table()
-        self._ids = Seen()
-        self._lock = Lock()
-
-    def note(self, record: Record, offset: int) -> None:
-        """Index a line of the file. Called by one thread at a time."""
-        if record.status not in {"uploaded", "failed"}:
-            return
-        entry = record.entry
-        similar = self._similar(entry)
-        old = next((at for at, known in similar if known.entry == entry), None)
-        with self._lock:
-            if old is not None:
-                self._table.replace(entry.key, old, offset)
-            elif record.file:
-                self._table.add(entry.key, offset)
-            if record.file:
-                self._ids.add(record.file.id)
-
-    def find(self, entry: JournalEntry) -> FileMetadata | None:
-        found = [known for _, known in self._similar(entry) if entry.matches(known.entry)]
-        found.sort(key=lambda known: known.entry.mtime_ns != entry.mtime_ns)  # exact ones first
-        return next((known.file for known in found if known.file), None)
-
-    def is_known(self, file_id: str) -> bool:
-        with self._lock:
-            return file_id in self._ids
-
-    def _similar(self, entry: JournalEntry) -> list[tuple[int, Record]]:
-        """Return the lines with the same key, the latest first."""
-        with self._lock:
-            offsets = sorted(self._table.get(entry.key), reverse=True)
-        return [(offset, decode(self._file.line_at(offset))) for offset in offsets]
-
-
-@define(eq=False)
-class _Line:
-    """A line to write, and the future of its writer."""
-
-    record: Record
-    text: bytes
+class _Write(NamedTuple):
+    statement: str
+    values: Sequence[Any]
     done: "asyncio.Future[None]"
-    written: bool = False
-
-    def finish(self, failure: JournalError | None = None) -> None:
-        """Wake the waiter, if it still waits."""
-        if self.done.done():
-            return
-        if failure is None:
-            self.done.set_result(None)
-        else:
-            self.done.set_exception(failure)
-            self.done.exception()  # marks it as retrieved, in case its waiter is cancelled
 
 
 class Journal:
     """Journal of one run, locked against other runs until it is closed.
 
     Attributes:
-        path: Its absolute path.
-        pending: Entries that had started, or were unknown, when earlier runs ended, and have not
-            finished in this one; with the time at which each first started.
+        path: Its path, without symbolic links.
+        pending: Entries that had started, or were unknown, when earlier runs ended; with the time
+            at which each first started.
         last_written: When earlier runs last wrote, as a Unix timestamp; 0.0 for a new journal.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Set the path; `open` opens the file."""
+    def __init__(self, path: str | os.PathLike[str], destination: Destination | None) -> None:
+        """Set the path and the destination; `open` opens the file."""
         self._path = os.fspath(path)
-        self._file = JournalFile(self._path)
-        self.path = self._file.path
-        self._uploaded = _UploadedEntries(self._file)
-        self.pending: dict[JournalEntry, datetime] = {}
-        self.last_written = 0.0
-        self._queue: list[_Line] = []
-        self._unsynced: list[_Line] = []
-        self._writing = Lock()
-        self._writer: asyncio.Task[None] | None = None
-        self._syncer: asyncio.Task[None] | None = None
-        self._closing = asyncio.Event()
-        self._close_task: asyncio.Task[None] | None = None
+        self.destination = destination
+        """Where its files are uploaded to."""
+        self._lock = Lock()
+        self._queue: SimpleQueue[_Write | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._closing = False
         self._failure = ""
+        self._texts: set[str | None] = {None}
+        """Those in the table of kinds."""
+        self._kinds: dict[int, dict[str, Any]] = {}
+        self.last_written = 0.0
 
     @classmethod
-    async def open(cls, path: str | os.PathLike[str], destination: Destination) -> "Journal":
-        """Open the journal of earlier runs, or create one.
+    async def open(
+        cls, path: str | os.PathLike[str], destination: Destination | None = None
+    ) -> "Journal":
+        """Open the journal of earlier runs, or create one if a destination is given.
 
-        What a kill or a crash left at its end is repaired; a file that is not a journal for this
-        destination is not changed.
+        What a kill left is repaired by SQLite, and a journal of JSON lines, which earlier releases
+        wrote, is replaced by a database. A file that is not a journal for this destination is not
+        changed.
 
         Raises:
             JournalError: It is in use by another run, for another destination, of another version
                 or not a journal; or it cannot be read or written.
         """
-        journal = cls(path)
+        journal = cls(path, destination)
         try:
-            await journal._in_thread(journal._load, destination)
+            await run_in_thread(journal._error, journal._open)
         except BaseException:
-            journal._file.close()
+            await journal.aclose()
             raise
         return journal
 
-    def find(self, entry: JournalEntry) -> FileMetadata | None:
-        """Return the file that an entry was uploaded as, or None; blocks to read its line.
-
-        Checksums have to be equal if both have one, otherwise modification times.
+    def find(self, entries: Sequence[JournalEntry]) -> list[Known | None]:
+        """Return what is known about each entry, or None; blocks to read.
 
         Raises:
-            JournalError: The line cannot be read.
+            JournalError: The journal cannot be read.
         """
-        try:
-            return self._uploaded.find(entry)
-        except (OSError, ValueError) as error:
-            raise self._error(str(error)) from error
+        names = [entry.name for entry in entries]
+        rows: dict[str, list[Row]] = {}
+        with self._reading() as database:
+            # A folder's files are neighbours; those between others are not worth reading.
+            near = (min(names, default=""), max(names, default=""), 4 * len(names))
+            found = database.execute(FIND_BETWEEN, near).fetchall()
+            if len(found) == near[-1]:
+                found = [row for name in names for row in database.execute(FIND, (name,))]
+            for row in found:
+                rows.setdefault(row[0], []).append(row)
+            return [self._known(entry, rows.get(entry.name, ())) for entry in entries]
 
-    def is_at(self, status: os.stat_result) -> bool:
-        """Whether a file is the journal itself."""
-        return self._file.is_at(status)
+    def _known(self, entry: JournalEntry, rows: Sequence[Row]) -> Known | None:
+        if len(rows) == 1 and rows[0][:5] == entry.key and rows[0][-1] == "uploaded":
+            return Known(entry, self._file(rows[0]))
+        found = [row for row in rows if entry.matches(*row[1:5])]
+        found.sort(key=lambda row: (row[-1] != "uploaded", row[2] != entry.mtime_ns))
+        others = {row[5] for row in rows if row[-1] == "uploaded" and row not in found[:1]}
+        is_open = any(row[-1] in OPEN for row in rows)
+        for row in found:
+            recorded = JournalEntry(*row[:5])
+            file = self._file(row) if row[-1] == "uploaded" else None
+            if file or recorded in self.pending:
+                return Known(recorded, file, self.pending.get(recorded), others, is_open)
+        return Known(entry, others=others, is_open=is_open) if others or is_open else None
 
-    def is_known(self, file_id: str) -> bool:
-        """Whether an entry was uploaded as this file."""
-        return self._uploaded.is_known(file_id)
+    def _file(self, row: Row) -> FileMetadata:
+        name, size, *_, file_id, filename, created_at, kind, _ = row
+        if kind not in self._kinds:
+            query = "SELECT fields FROM kinds WHERE kind = ?"
+            ((fields,),) = self._database.execute(query, (kind,))
+            self._kinds[kind] = json.loads(fields)
+        return FileMetadata(
+            id=file_id,
+            filename=filename or name,
+            size_bytes=size,
+            created_at=from_microseconds(created_at),
+            **self._kinds[kind],
+        )
+
+    def uploaded_ids(self, names: Iterable[str]) -> set[str]:
+        """Return the ids of all files that were uploaded under these names; blocks to read."""
+        query = "SELECT id FROM files WHERE name = ? AND id IS NOT NULL"
+        keys = {(normalize("NFC", name),) for name in names}
+        with self._reading() as database:
+            return {found for key in keys for (found,) in database.execute(query, key)}
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the number of files for each state; blocks to read."""
+        with self._reading() as database:
+            return dict(database.execute("SELECT state, count(*) FROM files GROUP BY state"))
+
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """Yield a mapping for each version of a file, by name; blocks to read."""
+        with self._reading() as database:
+            for row in database.execute(ROWS):
+                found = dict(zip(ROW_NAMES, row, strict=True))
+                for name in ("started", "created_at"):
+                    if found[name] is not None:
+                        found[name] = from_microseconds(found[name]).isoformat()
+                yield found
+
+    def is_at(self, inode: tuple[int, int]) -> bool:
+        """Whether a file, by device and inode number, is the journal itself."""
+        return inode in self._inodes
 
     async def start(self, entry: JournalEntry, started: datetime) -> None:
         """Record that an entry has started; on return, a kill of the process cannot undo it.
@@ -178,19 +209,28 @@ class Journal:
         Raises:
             JournalError: It could not be written; nothing more will be.
         """
-        await self._put(Record(entry=entry, started=started))
+        await self._put(START, (*entry.key, to_microseconds(started)))
 
-    async def finish(self, entry: JournalEntry, outcome: Outcome) -> None:
-        """Record the outcome of an entry; on return, it is on the disk.
+    def finish(
+        self,
+        entry: JournalEntry,
+        state: str,
+        file: FileMetadata | None = None,
+        error: object = None,
+    ) -> "asyncio.Future[None]":
+        """Record the outcome of an entry; the future is done when it is on the disk.
 
-        A cancellation ends the wait, but the line is written nevertheless.
-
-        Raises:
-            JournalError: It could not be written; nothing more will be.
+        It raises a `JournalError` if it could not be written; nothing more will be.
         """
-        text = outcome.reason if outcome.status == "skipped" else str(outcome.error or "")
-        file = outcome.file if outcome.status == "uploaded" else None
-        await self._put(Record(entry=entry, status=outcome.status, file=file, text=text))
+        values = finish_values(entry, state, file, error)
+        if values[-1] not in self._texts:
+            self._texts.add(values[-1])
+            self._put(ADD_KIND, values[-1:])
+        return self._put(FINISH, values)
+
+    def forget_others(self, entry: JournalEntry) -> "asyncio.Future[None]":
+        """Record that all other versions of a file were deleted; the future is that of `finish`."""
+        return self._put(FORGET_OTHERS, entry.key)
 
     async def aclose(self) -> None:
         """Write and sync what is left, and close the file, even when cancelled.
@@ -198,149 +238,262 @@ class Journal:
         Raises:
             JournalError: Something could not be written.
         """
-        if not self._close_task:
-            self._close_task = asyncio.create_task(self._close())
+        if not self._closing:
+            self._closing = True
+            self._queue.put(None)
+        closing = asyncio.ensure_future(run_in_thread(self._error, self._wait_until_closed))
+        await wait_all([closing])
+        if self._failure:
+            raise JournalError(self._failure)
+
+    def _wait_until_closed(self) -> None:
+        if self._thread:
+            self._thread.join()
+        elif hasattr(self, "_database"):
+            self._database.close()
+
+    # Opening
+
+    def _open(self) -> None:
         try:
-            await asyncio.shield(self._close_task)
+            self._lock_and_load()
+        except sqlite3.Error as error:
+            in_use = error.sqlite_errorname in {"SQLITE_BUSY", "SQLITE_LOCKED"}
+            raise self._error("it is in use by another run" if in_use else str(error)) from error
+
+    def _lock_and_load(self) -> None:
+        if not self._path or "\0" in self._path:
+            msg = "its path is empty, or contains NUL"
+            raise ValueError(msg)
+        self.path = os.path.realpath(self._path)
+        self._files = (self.path, f"{self.path}-wal")
+        status, *_ = found = list(map(_status, self._files))
+        if status and not S_ISREG(status.st_mode):  # SQLite would wait for a FIFO's other end
+            msg = "it is not a regular file"
+            raise ValueError(msg)
+        if status and status.st_size:
+            self.last_written = max(one.st_mtime for one in found if one)
+        elif self.destination is None:
+            msg = "there is no such journal"
+            raise ValueError(msg)
+        try:
+            self._connect()
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorname != "SQLITE_NOTADB":
+                raise
+            self._database.close()
+            self._take_over()
+            self._connect()
+        self._load()
+        # A daemon: an interpreter that exits during the run does not wait for it.
+        self._thread = Thread(target=self._work, name="openrouter_async journal", daemon=True)
+        self._thread.start()
+
+    def _connect(self) -> None:
+        self._database = _connect(self.path)
+        try:
+            self._prepare(self._database)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname not in _NO_LOCKS:
+                raise
+            logger.warning(
+                "the journal %r cannot be locked (%s): no other run may use it meanwhile",
+                self.path,
+                error,
+            )
+            self._database.close()
+            self._database = _connect(self.path, "?nolock=1")
+            self._prepare(self._database)
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        """Lock and check the database; create what it has if it is new."""
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        ((application,),) = database.execute("PRAGMA application_id")
+        ((version,),) = database.execute("PRAGMA user_version")
+        is_new = not database.execute("SELECT 1 FROM sqlite_master").fetchone()
+        if not is_new and application != APPLICATION:
+            msg = "it is not a journal, but another SQLite database"
+            raise ValueError(msg)
+        if version > VERSION:
+            msg = f"it has version {version}, and this release reads version {VERSION}: upgrade"
+            raise ValueError(msg)
+        if not is_new:
+            self._check(Destination(*database.execute("SELECT * FROM destination").fetchone()))
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        if is_new and self.destination:
+            database.executescript(f"BEGIN; {SCHEMA}")
+            values = attrs.astuple(self.destination)
+            database.execute("INSERT INTO destination VALUES (?, ?, ?)", values)
+            database.execute("COMMIT")
+        # Takes the lock, and creates the log.
+        database.execute("UPDATE destination SET server = server")
+
+    def _check(self, found: Destination) -> None:
+        if self.destination not in {None, found}:
+            msg = f"it is for another destination: {found}, not {self.destination}"
+            raise ValueError(msg)
+        self.destination = found
+
+    def _take_over(self) -> None:
+        """Replace a journal of JSON lines by a database with the same content."""
+        destination, records = read_json_lines(self.path)
+        self._check(Destination(**destination))
+        new = f"{self.path}.{os.getpid()}-{id(self)}"
+        try:
+            self._database = _connect(new)
+            self._prepare(self._database)
+            self._commit(self._statements(records), durable=True)
+            self._database.close()
+            os.replace(new, self.path)  # noqa: PTH105
         finally:
-            await wait_all([self._close_task])
+            self._database.close()
+            Path(new).unlink(missing_ok=True)
 
-    # Reading
+    def _statements(self, records: Iterable[OldRecord]) -> Iterator[tuple[str, Sequence[Any]]]:
+        database = self._database
+        database.execute(f"CREATE TEMP TABLE sources ({', '.join(KEY)}, path)")
+        database.execute(f"CREATE INDEX temp.by_key ON sources ({', '.join(KEY[:-1])})")
+        for path, key, details in records:
+            entry = JournalEntry(*key)
+            query = "SELECT path, copy FROM sources WHERE (name, size, mtime_ns, sha256)"
+            copies = dict(database.execute(f"{query} = (?, ?, ?, ?)", entry.key[:-1]))
+            entry = attrs.evolve(entry, copy=copies.get(path, len(copies)))
+            if path not in copies:
+                database.execute(
+                    "INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?)", (*entry.key, path)
+                )
+            if started := details.get("started"):
+                yield START, (*entry.key, to_microseconds(started))
+            else:
+                values = finish_values(entry, **details)
+                if details["file"]:
+                    yield ADD_KIND, values[-1:]
+                yield FINISH, values
 
-    def _load(self, destination: Destination) -> None:
-        self._file.open()
-        if not self._check_header(destination):
-            return
-        self.last_written = self._file.modified
-        end, has_header = 0, False
-        for number, (offset, line) in enumerate(self._file.lines(), 1):
-            end = offset + len(line) + 1
-            if not line.removeprefix(BOM_UTF8).strip():  # an editor's
-                continue
-            # Our lines hold no NUL bytes: a crash of the machine left them in a line's place.
-            if has_header and b"\0" not in line:
-                self._load_line(number, offset, line)
-            has_header = True
-        if end < self._file.size:
-            self._file.truncate(end)
-        self._file.sync()  # an earlier run may have been killed between a write and its fsync
-
-    def _check_header(self, destination: Destination) -> bool:
-        """Check the header; write it and return False if the file is new."""
-        header = encode_header(destination)
-        # An editor may have put a mark and empty lines before it.
-        head, newline, _ = self._file.head().removeprefix(BOM_UTF8).lstrip().partition(b"\n")
-        if newline or not header.startswith(head):
-            found = read_header(head)
-            if found != destination:
-                msg = f"it is for another destination: {found}, not {destination}"
-                raise ValueError(msg)
-            return True
-        self._file.truncate(0)
-        self._file.append(header)
-        self._file.sync()
-        self._file.sync_name()
-        return False
-
-    def _load_line(self, number: int, offset: int, line: bytes) -> None:
-        try:
-            record = decode(line)
-        except ValueError as error:
-            msg = f"line {number} is {error}"
-            raise ValueError(msg) from None
-        if record.started:
-            # The first start counts, as that upload may be the one that was stored.
-            self.pending.setdefault(record.entry, record.started)
-        elif record.status != "unknown":
-            self.pending.pop(record.entry, None)
-        self._uploaded.note(record, offset)
+    def _load(self) -> None:
+        self.pending = {
+            JournalEntry(*key): from_microseconds(started)
+            for *key, started in self._database.execute(PENDING)
+        }
+        # Without locks SQLite keeps no log.
+        found = {path: status for path in self._files if (status := _status(path))}
+        self._in_place = found
+        self._inodes = {(status.st_dev, status.st_ino) for status in found.values()}
 
     # Writing
 
-    async def _put(self, record: Record) -> None:
-        if self._failure:
-            raise JournalError(self._failure)
-        if self._closing.is_set():
-            msg = "it is closed"
-            raise self._error(msg)
-        line = _Line(record, encode(record), asyncio.get_running_loop().create_future())
-        self._queue.append(line)
-        if not self._writer or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
-        await line.done
+    def _put(self, statement: str, values: Sequence[Any]) -> "asyncio.Future[None]":
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._failure or self._closing:
+            done.set_exception(JournalError(self._failure or str(self._error("it is closed"))))
+        else:
+            self._queue.put(_Write(statement, values, done))
+        return done
 
-    async def _write(self) -> None:
-        """Write the queued lines, and those that are queued meanwhile."""
-        while self._queue:
-            lines = self._queue[:]
-            if not await self._do(self._append, lines):
-                return
-            del self._queue[: len(lines)]
-            for line in lines:
-                if line.record.started:
-                    line.finish()
-                else:
-                    self._unsynced.append(line)
-            if self._unsynced and (not self._syncer or self._syncer.done()):
-                self._syncer = asyncio.create_task(self._sync())
+    def _work(self) -> None:
+        """Commit what is queued: starts at once, outcomes together."""
+        outcomes: list[_Write] = []
+        due, is_open = 0.0, True
+        while is_open or outcomes:
+            starts: list[_Write] = []
+            timeout = max(0.0, due - time.monotonic()) if outcomes else None
+            with suppress(Empty):
+                while is_open:
+                    write = self._queue.get(timeout=timeout)
+                    if write is None:
+                        is_open = False
+                    elif write.statement is START:
+                        starts.append(write)
+                        timeout = 0
+                    else:
+                        due = due if outcomes else time.monotonic() + _SYNC_DELAY
+                        outcomes.append(write)
+                        timeout = 0
+            if outcomes and not (is_open and time.monotonic() < due):
+                self._write([*starts, *outcomes], durable=True)
+                outcomes = []
+            elif starts:
+                self._write(starts, durable=False)
+        self._close()
 
-    def _append(self, lines: list[_Line]) -> None:
-        # An event loop that ends leaves this running and its lines queued; `_close` comes again.
-        with self._writing:
-            lines = [line for line in lines if not line.written]
-            offset = self._file.size
-            self._file.append(b"".join([line.text for line in lines]))
-            for line in lines:
-                line.written = True
-                self._uploaded.note(line.record, offset)
-                offset += len(line.text)
-
-    async def _sync(self) -> None:
-        """Sync the written lines, and those that are written meanwhile."""
-        while self._unsynced:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), _SYNC_DELAY)
-            lines = self._unsynced[:]
-            if not await self._do(self._file.sync):
-                return
-            del self._unsynced[: len(lines)]
-            for line in lines:
-                if line.record.status != "unknown":
-                    self.pending.pop(line.record.entry, None)
-                line.finish()
-
-    async def _do(self, function: Callable[[*Args], T], *args: *Args) -> bool:
-        """Call a function in a thread; if it fails, so do all waiters, and all later writes."""
+    def _write(self, writes: Sequence[_Write], *, durable: bool) -> None:
+        """Commit, and wake those who wait; after a failure there is no other attempt."""
         try:
-            await self._in_thread(function, *args)
+            if not self._failure:
+                self._commit([write[:2] for write in writes], durable=durable)
+                self._check_in_place()
         except Exception as error:  # noqa: BLE001 - no waiter may be left waiting
-            self._failure = str(error) if isinstance(error, JournalError) else repr(error)
-            for line in (*self._unsynced, *self._queue):
-                line.finish(JournalError(self._failure))
-            self._unsynced, self._queue = [], []
-        return not self._failure
+            self._failure = str(self._error(str(error) or repr(error)))
+        with suppress(RuntimeError):  # the loop is closed
+            loop = writes[0].done.get_loop()
+            loop.call_soon_threadsafe(_wake, writes, self._failure)
 
-    async def _close(self) -> None:
-        self._closing.set()
+    def _commit(self, writes: Iterable[tuple[str, Sequence[Any]]], *, durable: bool) -> None:
+        database = self._database
+        with self._lock:
+            database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            database.execute("BEGIN")
+            for statement, values in writes:
+                database.execute(statement, values)
+            database.execute("COMMIT")
+
+    def _check_in_place(self) -> None:
+        """Check that the next run will find what was written.
+
+        Raises:
+            ValueError: Another program has deleted, replaced or cut the file.
+        """
+        for path, before in self._in_place.items():
+            now = _status(path)
+            if not (now and samestat(now, before) and now.st_size >= before.st_size):
+                msg = "another program has deleted, replaced or cut it during the run"
+                raise ValueError(msg)
+            self._in_place[path] = now
+
+    def _close(self) -> None:
         try:
-            await _wait_for(self._writer)
-            await self._write()  # what is left if an ending event loop has cancelled the tasks
-            await _wait_for(self._syncer)
-            await self._sync()
-            await self._do(self._file.sync)  # for the started lines
-        finally:
-            await self._in_thread(self._file.close)
-        if self._failure:
-            raise JournalError(self._failure)
+            self._check_in_place()
+            self._database.close()  # moves what is in the log to the file
+        except Exception as error:  # noqa: BLE001 - raised by `aclose`
+            self._failure = self._failure or str(self._error(str(error)))
+            self._database.close()
 
-    async def _in_thread(self, function: Callable[[*Args], T], *args: *Args) -> T:
-        return await run_in_thread(self._error, function, *args)
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._database
+            except sqlite3.Error as error:
+                raise self._error(str(error)) from error
 
     def _error(self, reason: str) -> JournalError:
         named = f"{self._path!r:.100}: "
         return JournalError(f"the journal {named}{reason.removeprefix(named)}")
 
 
-async def _wait_for(task: "asyncio.Task[None] | None") -> None:
-    if task:
-        await asyncio.wait([task])
+def _connect(path: str, parameters: str = "") -> sqlite3.Connection:
+    return sqlite3.connect(
+        Path(path).as_uri() + parameters,
+        uri=True,
+        timeout=0,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _wake(writes: Sequence[_Write], failure: str) -> None:
+    for _, _, done in writes:
+        if done.done():  # its waiter was cancelled
+            continue
+        if failure:
+            done.set_exception(JournalError(failure))
+            done.exception()  # marks it as retrieved, in case there is no waiter
+        else:
+            done.set_result(None)
+
+
+def _status(path: str) -> os.stat_result | None:
+    with suppress(FileNotFoundError):
+        return os.stat(path)  # noqa: PTH116
+    return None

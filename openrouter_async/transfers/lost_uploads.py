@@ -9,7 +9,7 @@ would store one twice, so all of them stay ``unknown``.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import aclosing
 from datetime import datetime
 from typing import Final
@@ -49,17 +49,23 @@ class LostUploads:
         self._candidates: dict[UploadKey, list[FileMetadata]] = {}
         self._ambiguous: set[UploadKey] = set()
         self._journal: str | None = None
+        self._known: Container[str] = ()
 
     async def search(
-        self, lost: Iterable[tuple[UploadKey, datetime]], *, journal: str | None = None
+        self,
+        lost: Iterable[tuple[UploadKey, datetime]],
+        *,
+        journal: str | None = None,
+        known: Container[str] = (),
     ) -> None:
         """List the files, and keep those that may be one of the lost: by name, size and time.
 
         Args:
             lost: Names and sizes, with the times from when on they may be stored.
             journal: Path of the journal, if earlier runs with it have sent them.
+            known: Ids that the journal has.
         """
-        self._journal = journal
+        self._journal, self._known = journal, known
         wanted: dict[UploadKey, datetime] = {}
         counts: Counter[UploadKey] = Counter()
         for key, since in lost:
@@ -97,7 +103,7 @@ class LostUploads:
         else:
             seen = seen_uploads.seen_elsewhere(file.id, self._journal)
         return (
-            not (seen or self._is_known(file.id))
+            not (seen or self._is_known(file.id) or file.id in self._known)
             and file.created_at >= since - self._transport.clock.margin
         )
 

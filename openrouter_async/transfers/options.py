@@ -77,8 +77,11 @@ class UploadManyOptions(BulkOptions, total=False):
             one skips what is uploaded, and finds out about uploads that were interrupted.
         checksum: Whether the journal recognizes files by SHA-256 instead of modification time.
         check: Whether to check all sources before anything is sent.
+        skip_existing: Whether to skip files whose name and size a stored file has, by one listing
+            before the first upload.
     """
 
     journal: str | PathLike[str] | None
     checksum: bool
     check: bool
+    skip_existing: bool

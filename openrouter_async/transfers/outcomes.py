@@ -4,7 +4,8 @@ A plain async generator ends when a wait for its next item is cancelled, and say
 after ``wait_for(anext(outcomes), 5)`` had timed out, a run would be over in its middle. Here each
 step of the generator is a task of its own, so that a cancelled wait loses nothing: the next one
 gets the outcome. Meanwhile the run is paused: what has started is finished, and nothing more
-starts. It ends when it is closed, or no longer referred to.
+starts. It ends when it is closed, or no longer referred to. A step gives all outcomes that are
+there, as a task for each would cost more than the outcome.
 
 ``SystemExit`` and ``KeyboardInterrupt`` in callers' code (``progress=``, hooks, ``match=``,
 iterators) would end the event loop if a task of ours raised them. They leave our tasks as values,
@@ -12,6 +13,7 @@ and are raised where the caller waits.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from types import TracebackType
@@ -38,12 +40,15 @@ class Outcomes(AsyncGenerator[Outcome, None]):
     """The outcomes of a run, in order of completion.
 
     Args:
-        generator: Yields them.
+        generator: Yields them, in batches.
         reading: Cleared from a cancelled wait to the next one.
     """
 
-    def __init__(self, generator: AsyncGenerator[Outcome, None], reading: asyncio.Event) -> None:
+    def __init__(
+        self, generator: AsyncGenerator[list[Outcome], None], reading: asyncio.Event
+    ) -> None:
         self._generator = generator
+        self._ready: deque[Outcome] = deque()
         self._reading = reading
         self._step: asyncio.Task[object] | None = None
         self._is_read = False
@@ -54,6 +59,8 @@ class Outcomes(AsyncGenerator[Outcome, None]):
             msg = "another task waits for this run's next outcome"
             raise RuntimeError(msg)
         self._reading.set()
+        if self._ready:
+            return self._ready.popleft()
         if self._step is None:
             self._step = asyncio.create_task(_advance(self._generator))
         step = self._step
@@ -69,9 +76,10 @@ class Outcomes(AsyncGenerator[Outcome, None]):
             raise StopAsyncIteration
         self._step = None
         result = _result(step)
-        if isinstance(result, Outcome):
-            return result
-        raise StopAsyncIteration
+        if not isinstance(result, list):
+            raise StopAsyncIteration
+        self._ready.extend(result)
+        return self._ready.popleft()
 
     async def asend(self, value: None) -> Outcome:
         """Return the next outcome."""
@@ -92,6 +100,7 @@ class Outcomes(AsyncGenerator[Outcome, None]):
     async def aclose(self) -> None:
         """Cancel the run, and wait for its end."""
         step, self._step = self._step, None
+        self._ready.clear()
         if step is not None:
             step.cancel()
             await wait_all([step])
@@ -106,7 +115,7 @@ class Outcomes(AsyncGenerator[Outcome, None]):
                 self._step.get_loop().call_soon_threadsafe(self._step.cancel)
 
 
-async def _advance(generator: AsyncGenerator[Outcome, None]) -> object:
+async def _advance(generator: AsyncGenerator[list[Outcome], None]) -> object:
     try:
         return await anext(generator, _END)
     except (SystemExit, KeyboardInterrupt) as error:

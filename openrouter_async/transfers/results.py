@@ -14,7 +14,7 @@ from ..models import FileMetadata
 
 __all__ = ["OnProgress", "Outcome", "Report", "Status", "TransferProgress", "summarize"]
 
-Status = Literal["uploaded", "downloaded", "deleted", "skipped", "failed", "unknown"]
+Status = Literal["uploaded", "downloaded", "deleted", "skipped", "failed", "unknown", "planned"]
 """How an item ended; ``unknown``: it was sent, and the response was lost."""
 
 _PROBLEMS: Final = frozenset({"failed", "unknown"})

@@ -12,6 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
@@ -83,6 +84,24 @@ def walk(
     path = _check_root(root)
     real = Path(os.path.realpath(path))
     return _Walk(path, real, included, excluded, prefix, follow_symlinks, hidden).run()
+
+
+def selection(
+    include: str | Iterable[str], exclude: str | Iterable[str], prefix: str, *, hidden: bool
+) -> Matches:
+    """Return a function that tells whether a walk could yield a file with this name."""
+    included, excluded = matcher(include, if_none=True), matcher(exclude)
+
+    def is_wanted(name: str) -> bool:
+        below = name.removeprefix(prefix)
+        if len(below) + len(prefix) != len(name) or not included(below):
+            return False
+        parts = below.split("/")
+        folders = accumulate(f"{part}/" for part in parts[:-1])
+        is_hidden = any(part.startswith(".") for part in parts)
+        return not (excluded(below) or any(map(excluded, folders)) or (is_hidden and not hidden))
+
+    return is_wanted
 
 
 def check_prefix(prefix: str) -> str:
@@ -185,7 +204,13 @@ class _Walk:
         status = found.stat()
         if not stat.S_ISREG(status.st_mode):
             return self._entry(found.path, name, reason=_NOT_REGULAR)
-        return self._entry(found.path, name, size=status.st_size)
+        return self._entry(
+            found.path,
+            name,
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            inode=(status.st_dev, status.st_ino),
+        )
 
     def _check_link(self, path: str) -> None:
         try:

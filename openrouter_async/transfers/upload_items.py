@@ -2,9 +2,10 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from unicodedata import normalize
 
 from attrs import define, evolve
@@ -16,10 +17,14 @@ from ..errors import InvalidRequestError, OpenRouterError, UploadSourceError
 from ..models import FileMetadata
 from .entries import Entry
 from .items import Item
-from .journal import Journal, JournalEntry
+from .journal import Journal, JournalEntry, Known
+from .seen import Seen
+from .stored import StoredFiles
 
 __all__ = ["SourceExaminer", "UploadItem", "with_prefix"]
 
+_UPLOADED_EARLIER: Final = "an earlier run uploaded it, according to the journal"
+_STORED: Final = "a file with this name and size is stored already"
 _RESENDABLE: Final = (str, os.PathLike, bytes, bytearray, memoryview, list, tuple)
 
 
@@ -30,12 +35,16 @@ class UploadItem(Item):
     content: FileContent = b""
     filename: str = ""
     content_type: str | None = None
-    identity: str | None = None
-    """The same for the same file under the same name; None if that cannot be determined."""
+    inode: tuple[int, int] | None = None
+    """Device and inode number of a file."""
     entry: JournalEntry | None = None
     """What the journal knows it by."""
     uploaded_earlier: FileMetadata | None = None
     """The file that an earlier run uploaded it as, according to the journal."""
+    known: Known | None = None
+    """What the journal knows about it."""
+    replaces: Sequence[FileMetadata] = ()
+    """Stored files with its name that are not the same."""
     skip_reason: str | None = None
     lost_since: datetime | None = None
     """From when on it may be at the service although no response confirmed it."""
@@ -66,79 +75,155 @@ def with_prefix(source: FileSource | Entry, prefix: str) -> NamedSource | Entry:
 class SourceExaminer:
     """Fills in what is known about each source; it reads files, so call it in a thread."""
 
-    def __init__(self, prefix: str, journal: Journal | None, *, checksum: bool) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        journal: Journal | None,
+        stored: StoredFiles | None = None,
+        *,
+        checksum: bool,
+        replace: bool = False,
+    ) -> None:
         self._prefix = prefix
+        self._replace = replace
         self._journal = journal
+        self.stored = stored
+        """What the service has, to be compared with the sources; loaded before the first."""
         self._checksum = checksum
-        self._pending: dict[str, list[tuple[JournalEntry, datetime]]] = {}
+        self._seen = Seen()
 
-    def expect(self, pending: dict[JournalEntry, datetime]) -> None:
-        """Recognize the entries that an earlier run had started and not finished."""
-        for entry, started in pending.items():
-            self._pending.setdefault(entry.key, []).append((entry, started))
+    def prepare(self, items: Sequence[UploadItem]) -> None:
+        """Fill in which items are skipped: in their order, and as cheaply as possible.
+
+        Raises:
+            JournalError: The journal cannot be read.
+        """
+        for item in items:
+            with suppress(Exception):  # `examine` meets it again, and it becomes an outcome
+                self._identify(item, use_scan=True)
+        if self._replace:
+            for item in items:
+                self._claim_name(item)
+        found = [item for item in items if item.entry and not item.skip_reason]
+        if not self._seen.add_all([(item.entry, item.inode) for item in found]):
+            for item in found:
+                self._claim(item)
+        if self.stored:
+            self.stored.mark_local([item.filename for item in items if item.filename])
+        if not self._checksum:
+            self._look_up([item for item in items if item.entry and not item.skip_reason])
 
     def examine(self, item: UploadItem) -> None:
-        """Fill in the item.
+        """Fill in an item that is sent next: its file may have changed since it was prepared.
 
         Raises:
             OpenRouterError: The source cannot be uploaded.
             OSError: The source cannot be read.
         """
+        copy = item.entry.copy if item.entry else 0
+        item.skip_reason = None
+        self._identify(item, use_scan=False)
+        if item.skip_reason:
+            return
+        if not self._journal:
+            pass
+        elif item.entry:
+            item.entry = evolve(item.entry, copy=copy, sha256=self._digest(item.content))
+        elif isinstance(item.content, bytes | bytearray | memoryview):
+            digest = hashlib.sha256(item.content).hexdigest()
+            item.entry = JournalEntry(item.filename, item.size or 0, sha256=digest)
+        else:
+            kind = type(item.content).__name__
+            msg = f"a journal recognizes paths and bytes only, not {kind}; upload it without one"
+            raise InvalidRequestError(msg)
+        self._look_up([item])
+
+    def _identify(self, item: UploadItem, *, use_scan: bool) -> None:
         if isinstance(item.source, str | os.PathLike) and PATTERN.search(str(item.source)):
             _check_is_no_pattern(item.source)
         source = with_prefix(item.source, self._prefix)
+        size = mtime_ns = item.inode = None
         if isinstance(source, Entry):
             if source.error:
                 raise source.error
             item.skip_reason = source.reason
-            item.size = source.size
+            if use_scan:
+                size, mtime_ns, item.inode = source.size, source.mtime_ns, source.inode
             source = NamedSource(source.path, source.filename, None)
         check_filename(source.filename)
         item.content, item.filename = source.content, source.filename
         item.content_type = source.content_type
-        if source.path and not item.skip_reason:
-            self._examine_path(item, source.path)
-        else:
+        if item.skip_reason or not isinstance(source.content, str | os.PathLike):
             item.size = _size_in_memory(item.content)
-        if self._journal and not item.skip_reason:
-            self._look_up(self._journal, item)
-
-    def _examine_path(self, item: UploadItem, path: Path) -> None:
-        status = path.stat()
-        item.size = status.st_size
-        # With size and time, as a new file may reuse the inode number of a deleted one.
-        identity = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-        item.identity = f"{identity}:{normalize('NFC', item.filename)}"
-        if self._journal and self._journal.is_at(status):
+            return
+        if size is None or mtime_ns is None or item.inode is None:
+            status = os.stat(source.content)  # noqa: PTH116 - pathlib is slower
+            size, mtime_ns = status.st_size, status.st_mtime_ns
+            item.inode = status.st_dev, status.st_ino
+        item.size = size
+        item.entry = JournalEntry(item.filename, size, mtime_ns)
+        if self._journal and self._journal.is_at(item.inode):
             item.skip_reason = "it is this run's journal"
-        item.entry = JournalEntry(
-            path=os.path.abspath(path),  # noqa: PTH100 - does not resolve links
-            filename=item.filename,
-            size=status.st_size,
-            mtime_ns=status.st_mtime_ns,
-        )
 
-    def _look_up(self, journal: Journal, item: UploadItem) -> None:
-        if item.entry and self._checksum:
-            with open(item.entry.path, "rb") as file:  # noqa: PTH123
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            item.entry = evolve(item.entry, sha256=digest)
-        elif isinstance(item.content, bytes | bytearray | memoryview):
-            digest = hashlib.sha256(item.content).hexdigest()
-            item.entry = JournalEntry(
-                path="", filename=item.filename, size=item.size or 0, sha256=digest
-            )
-        if item.entry is None:
-            kind = type(item.content).__name__
-            msg = f"a journal recognizes paths and bytes only, not {kind}; upload it without one"
-            raise InvalidRequestError(msg)
-        item.uploaded_earlier = journal.find(item.entry)
-        own = item.entry
-        pending = [known for known in self._pending.get(own.key, ()) if own.matches(known[0])]
-        if pending:
-            entry, item.lost_since = min(pending, key=lambda k: k[0].mtime_ns != own.mtime_ns)
-            # With its time, by which it is recorded as finished.
-            item.entry = evolve(own, mtime_ns=entry.mtime_ns)
+    def _claim_name(self, item: UploadItem) -> None:
+        """Let the second file of a name fail: each would replace the other in every run."""
+        if not self._seen.add(normalize("NFC", item.filename)):
+            msg = f"another file in the folder has the same name: {item.filename!r:.100}"
+            item.source = evolve(item.source, error=UploadSourceError(msg))
+            item.entry = None
+
+    def _claim(self, item: UploadItem) -> None:
+        """Skip a file that came before in this run, and tell apart others that look like it."""
+        while item.entry and not item.skip_reason:
+            if self._seen.add(item.entry, item.inode):
+                return
+            if self._seen.has(item.entry, item.inode):
+                item.skip_reason = "the same file came before in this run"
+            item.entry = evolve(item.entry, copy=item.entry.copy + 1)
+
+    def _digest(self, path: Any) -> str:  # noqa: ANN401
+        if not self._checksum:
+            return ""
+        with open(path, "rb") as file:  # noqa: PTH123
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _look_up(self, items: Sequence[UploadItem]) -> None:
+        """Fill in what the journal and the service know about items."""
+        if self._journal:
+            entries = [(item, item.entry) for item in items if item.entry]
+            known = self._journal.find([entry for _, entry in entries])
+            for (item, _), found in zip(entries, known, strict=True):
+                item.known = found
+                if found and found.file:
+                    item.skip_reason, item.uploaded_earlier = _UPLOADED_EARLIER, found.file
+                elif found and found.started:
+                    item.entry, item.lost_since = found.entry, found.started
+        if self.stored:
+            stored = self.stored.find([item.filename for item in items])
+            for item, files in zip(items, stored, strict=True):
+                self._compare(item, files)
+
+    def _compare(self, item: UploadItem, stored: Sequence[FileMetadata]) -> None:
+        """Skip a file that is stored already; the journal knows better than name and size."""
+        known = item.known or Known(item.entry)
+        file_id = known.file.id if known.file else None
+        same = next(
+            (
+                file
+                for file in stored
+                if file.id == file_id
+                or (
+                    not (file_id or known.is_open)
+                    and file.size_bytes == item.size
+                    and file.id not in known.others
+                )
+            ),
+            None,
+        )
+        item.skip_reason = _STORED if same else None
+        item.uploaded_earlier = same
+        if self._replace:
+            item.replaces = [file for file in stored if file is not same]
 
 
 def _check_is_no_pattern(path: str | os.PathLike[str]) -> None:

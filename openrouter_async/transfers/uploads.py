@@ -10,10 +10,10 @@ rounds; without it, it is ``unknown``, and the next run with the same journal fi
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from attrs import evolve
 
@@ -21,6 +21,7 @@ from .._content.chunks import read_error
 from .._content.threads import describe, run_in_thread
 from .._core.transport import AsyncTransport
 from .._core.uploads_seen import key_of
+from .._workers import DISK, FOREIGN, Kind
 from ..errors import (
     OpenRouterError,
     PreflightError,
@@ -32,18 +33,19 @@ from ..operations.files import list_files, upload_file
 from .context import RunContext, check_flags, prepare_run
 from .engine import Result, Run
 from .entries import Entry
-from .items import Item, Totals, pull, pull_in_thread, pull_items, totals_of
+from .items import Item, Totals, pull, totals_of
 from .journal import Destination, Journal
 from .lost_uploads import LostUploads, is_slow, may_be_stored
 from .options import BulkOptions, Sources, UploadManyOptions
 from .outcomes import Outcomes
 from .preflight import find_problems
 from .results import Outcome, Report, summarize
-from .table import Seen
+from .seen import Seen
+from .stored import StoredFiles
 from .tree import check_prefix
 from .upload_items import SourceExaminer, UploadItem, with_prefix
 
-__all__ = ["start_uploads", "upload_entries"]
+__all__ = ["UploadRun", "bulk_options", "start_uploads", "upload_entries", "upload_outcomes"]
 
 _GRACE: Final = 2.0
 """Seconds that the service may still work on a request whose sender has gone."""
@@ -51,14 +53,13 @@ _GRACE: Final = 2.0
 _LONG_GRACE: Final = 15.0
 """The same after a timeout: the service is known to be slow."""
 
+_PAGE_SIZE: Final = 1000
 _MAX_ROUNDS: Final = 2
 """How often lost uploads are searched for, and sent again if they are not there."""
 
-_BATCH: Final = 64
-
+_FLAGS: Final = ("check", "checksum", "skip_existing")
 _UPLOAD_ONLY: Final = UploadManyOptions.__annotations__.keys() - BulkOptions.__annotations__.keys()
 
-_UPLOADED_EARLIER: Final = "an earlier run uploaded it, according to the journal"
 _AMBIGUOUS: Final = (
     "only some uploads with this name and size have arrived, and nothing tells which"
 )
@@ -79,15 +80,15 @@ async def upload_entries(
     if options.get("progress"):
         totals = await _count(await run_in_thread(read_error, entries))
     found = await run_in_thread(read_error, entries)
-    async with aclosing(pull_in_thread(found, _BATCH)) as pulled:
-        return await summarize(_start(transport, pulled, "", totals, options))
+    return await summarize(_start(transport, found, "", totals, options, DISK))
 
 
 async def _count(entries: Iterator[Entry]) -> Totals:
     items = size = 0
-    async for entry in pull_in_thread(entries, _BATCH):
-        items += 1
-        size += entry.size or 0
+    async with aclosing(pull(entries, DISK)) as batches:
+        async for batch in batches:
+            items += len(batch)
+            size += sum(entry.size or 0 for entry in batch)
     return Totals(items, size)
 
 
@@ -97,32 +98,62 @@ def _start(
     prefix: str,
     totals: Totals,
     options: UploadManyOptions,
+    kind: Kind = FOREIGN,
 ) -> AsyncGenerator[Outcome, None]:
     prefix = check_prefix(prefix)
-    check_flags(check=options.get("check", False), checksum=options.get("checksum", False))
+    context = prepare_run(transport, totals, bulk_options(options))
+
+    async def make_run(examiner: SourceExaminer, journal: Journal | None) -> UploadRun:
+        checked = await _checked(sources, prefix) if options.get("check") else sources
+        return UploadRun(context, pull(checked, kind), examiner, journal)
+
+    stored = StoredFiles() if options.get("skip_existing") else None
+    found = upload_outcomes(context, options, make_run, prefix=prefix, stored=stored)
+    return Outcomes(found, context.reading)
+
+
+def bulk_options(options: UploadManyOptions) -> BulkOptions:
+    """Return the options that uploads have in common with other runs; the others are checked."""
+    flags: Any = {name: options.get(name, False) for name in _FLAGS}
+    check_flags(**flags)
     bulk: Any = {key: value for key, value in options.items() if key not in _UPLOAD_ONLY}
-    context = prepare_run(transport, totals, bulk)
-    return Outcomes(_outcomes(context, sources, prefix, options), context.reading)
+    return cast("BulkOptions", bulk)
 
 
-async def _outcomes(
-    context: RunContext, sources: Sources, prefix: str, options: UploadManyOptions
-) -> AsyncGenerator[Outcome, None]:
-    if options.get("check"):
-        sources = [source async for source in pull_items(sources, _BATCH)]
-        renamed = [with_prefix(source, prefix) for source in sources]
-        found = pull(find_problems(renamed), _BATCH)
-        if problems := [problem async for problem in found]:
-            raise PreflightError(problems)
+async def _checked(sources: Sources, prefix: str) -> Sources:
+    """Return the sources, all read.
+
+    Raises:
+        PreflightError: There are problems with them.
+    """
+    sources = [source async for batch in pull(sources) for source in batch]
+    renamed = [with_prefix(source, prefix) for source in sources]
+    found = pull(find_problems(renamed), DISK)
+    if problems := [problem async for batch in found for problem in batch]:
+        raise PreflightError(problems)
+    return sources
+
+
+async def upload_outcomes(
+    context: RunContext,
+    options: UploadManyOptions,
+    make_run: "Callable[[SourceExaminer, Journal | None], Awaitable[UploadRun]]",
+    *,
+    prefix: str = "",
+    stored: StoredFiles | None = None,
+    replace: bool = False,
+) -> AsyncGenerator[list[Outcome], None]:
+    """Yield the outcomes of a run with its journal, which is open meanwhile."""
     journal = None
     if (path := options.get("journal")) is not None:
         journal = await Journal.open(path, _destination(context))
-    examiner = SourceExaminer(prefix, journal, checksum=options.get("checksum", False))
-    run = _UploadRun(context, sources, examiner, journal)
+    checksum = options.get("checksum", False)
+    examiner = SourceExaminer(prefix, journal, stored, checksum=checksum, replace=replace)
     try:
-        async with aclosing(run.outcomes()) as outcomes:
-            async for outcome in outcomes:
-                yield outcome
+        run = await make_run(examiner, journal)
+        async with aclosing(run.outcomes()) as batches:
+            async for batch in batches:
+                yield batch
     finally:
         if journal:
             await journal.aclose()
@@ -136,11 +167,13 @@ def _destination(context: RunContext) -> Destination:
     )
 
 
-class _UploadRun(Run):
+class UploadRun(Run):
+    """A run of uploads."""
+
     def __init__(
         self,
         context: RunContext,
-        sources: Sources,
+        sources: AsyncGenerator[list[Any], None],
         examiner: SourceExaminer,
         journal: Journal | None,
     ) -> None:
@@ -148,32 +181,49 @@ class _UploadRun(Run):
         self._sources = sources
         self._examiner = examiner
         self._journal = journal
-        self._identities = Seen()
+        self._stored = examiner.stored
         self._uploaded_ids = Seen()
         self._lost: list[UploadItem] = []
         """Sent completely without a response, to be searched for when all others are done."""
-        self._to_retry: list[UploadItem] = []
-        """Searched for, and about to be processed again."""
         # One listing at the end finds all lost uploads; no call needs to search for its own.
         retries = context.transport.settings.retries
         self._reconciles = retries.on_ambiguous_upload == "reconcile"
         if self._reconciles:
             retries = evolve(retries, on_ambiguous_upload="raise")
         self._transport = context.transport.with_options(retries=retries)
-        self._lost_uploads = LostUploads(self._transport, context.scope, self._is_known)
+        self._lost_uploads = LostUploads(
+            self._transport, context.scope, self._uploaded_ids.__contains__
+        )
 
-    async def _items(self) -> AsyncGenerator[Item, None]:
+    async def _items(self) -> AsyncGenerator[Sequence[Item | Result], None]:
         await self._resume()
-        async with aclosing(pull_items(self._sources)) as sources:
-            async for source in sources:
-                yield UploadItem(source)
+        if self._stored:
+            listing = list_files(self._transport, limit=_PAGE_SIZE, **self._context.scope)
+            async with aclosing(aiter(listing)) as files:
+                await self._stored.load(files)
+        async with aclosing(self._sources) as batches:
+            async for batch in batches:
+                yield await run_in_thread(read_error, self._prepare, batch)
         for _ in range(_MAX_ROUNDS):
             await self._wait_until_idle()
             if not self._lost or not await self._search_for_lost():
-                return
-            self._to_retry, self._lost = self._lost, []
-            while self._to_retry:
-                yield self._to_retry.pop()
+                break
+            lost, self._lost = self._lost, []
+            yield lost
+        while more := await self._more_items():
+            yield more
+
+    async def _more_items(self) -> Sequence[Item | Result]:
+        """Return what is to be done when all sources have been processed, batch by batch."""
+        return ()
+
+    def _prepare(self, sources: Sequence[Any]) -> list[Item | Result]:
+        """Return an item for each source, or a result if nothing is to be sent for it."""
+        items = [UploadItem(source) for source in sources]
+        self._examiner.prepare(items)
+        return [
+            _skipped(item) if item.skip_reason and not item.replaces else item for item in items
+        ]
 
     async def _resume(self) -> None:
         """Search for what was unfinished when the journal's last run ended."""
@@ -189,14 +239,17 @@ class _UploadRun(Run):
                 raise TransferStoppedError(error) from None
 
     async def _search_for_pending(self, journal: Journal) -> None:
-        pending = dict(journal.pending)
-        self._examiner.expect(pending)
+        await self._wait_for_service(journal)
+        await self._lost_uploads.search(
+            ((key_of(entry.name, entry.size), since) for entry, since in journal.pending.items()),
+            journal=journal.path,
+            known=await self._known_ids(entry.name for entry in journal.pending),
+        )
+
+    async def _wait_for_service(self, journal: Journal) -> None:
+        """Wait until the service has finished with what earlier runs have sent."""
         # At most the grace period: with a clock that was set back, the journal is from the future.
         await asyncio.sleep(min(_GRACE, journal.last_written + _GRACE - time.time()))
-        await self._lost_uploads.search(
-            ((key_of(entry.filename, entry.size), started) for entry, started in pending.items()),
-            journal=journal.path,
-        )
 
     async def _search_for_lost(self) -> bool:
         """Search for what this run lost; False if the service could not be asked."""
@@ -204,18 +257,20 @@ class _UploadRun(Run):
         await asyncio.sleep(_LONG_GRACE if slow else _GRACE)
         try:
             await self._lost_uploads.search(
-                (item.key, item.lost_since or self._service_time(item)) for item in self._lost
+                ((item.key, item.lost_since or self._service_time(item)) for item in self._lost),
+                known=await self._known_ids(item.filename for item in self._lost),
             )
         except OpenRouterError:
             return False
         return True
 
-    def _is_known(self, file_id: str) -> bool:
-        in_journal = self._journal is not None and self._journal.is_known(file_id)
-        return in_journal or file_id in self._uploaded_ids
+    async def _known_ids(self, names: Iterable[str]) -> set[str]:
+        if not self._journal:
+            return set()
+        return await run_in_thread(read_error, self._journal.uploaded_ids, names)
 
     def _pending_results(self) -> Iterable[Result]:
-        return [self._final_result(item) for item in (*self._to_retry, *self._lost)]
+        return map(self._final_result, self._lost)
 
     def _not_started(self, item: Item) -> Result:
         if isinstance(item, UploadItem) and item.lost_error:
@@ -244,14 +299,8 @@ class _UploadRun(Run):
         return await self._send(item)
 
     async def _outcome_without_sending(self, item: UploadItem) -> Outcome | None:
-        if item.rounds == 0 and item.identity and not self._identities.add(item.identity):
-            item.entry = None  # the journal gets the other one's outcome
-            item.skip_reason = "the same file came before in this run"
         if item.skip_reason:
-            return item.outcome("skipped", reason=item.skip_reason)
-        if item.uploaded_earlier:
-            item.entry = None  # the journal has it already
-            return item.outcome("skipped", reason=_UPLOADED_EARLIER, file=item.uploaded_earlier)
+            return _skipped(item).outcome
         if self._lost_uploads.is_ambiguous(item):
             return item.outcome("unknown", item.lost_error, reason=_AMBIGUOUS)
         if file := self._lost_uploads.take(item):
@@ -306,17 +355,21 @@ class _UploadRun(Run):
             self._uploaded_ids.add(outcome.file.id)
             if self._journal:
                 self._transport.uploads_seen.add(outcome.file.id, self._journal.path)
-        if self._journal is None or item.entry is None:
+        if self._journal is None or item.entry is None or outcome.status == "skipped":
             return Result(item, outcome)
-        return Result(
-            item, outcome, self._write_in_background(self._journal.finish(item.entry, outcome))
-        )
+        write = self._journal.finish(item.entry, outcome.status, outcome.file, outcome.error)
+        return Result(item, outcome, write)
 
 
 def _source_error(error: Exception) -> UploadSourceError:
     failure = read_error(describe(error))
     failure.__cause__ = error
     return failure
+
+
+def _skipped(item: UploadItem) -> Result:
+    outcome = item.outcome("skipped", reason=item.skip_reason, file=item.uploaded_earlier)
+    return Result(item, outcome)
 
 
 def _unknown(item: UploadItem) -> Outcome:

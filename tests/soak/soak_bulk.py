@@ -6,19 +6,22 @@ emulator's own database, not from a listing.
 """
 
 import hashlib
-import json
 import os
 import random
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.stores import folder_contents, stored_contents
 
+from openrouter_async import OpenRouter
 from openrouter_async.emulator import run_emulator
 
 FILES = int(os.environ.get("SOAK_FILES", "5000"))
@@ -88,32 +91,18 @@ def rules(seed):
     ]
 
 
-def stored(data):
-    """Count the stored files by name and hash, and return their ids, from the emulator's data."""
-    with sqlite3.connect(f"file:{data / 'emulator.sqlite3'}?mode=ro", uri=True) as db:
-        rows = db.execute("SELECT id, filename, blob FROM files").fetchall()
-    contents = {
-        id_: (name, hashlib.sha256((data / "blobs" / blob).read_bytes()).hexdigest())
-        for id_, name, blob in rows
-    }
-    return Counter(contents.values()), set(contents)
-
-
 def finished(journal):
-    """Return the ids in the journal's last finished line of each entry."""
-    last = {}
-    for line in journal.read_text().splitlines()[1:]:
-        record = json.loads(line)
-        if item := record.get("finished"):
-            last[item["path"]] = record
-    assert {record["status"] for record in last.values()} == {"uploaded"}
-    return {record["file"]["id"] for record in last.values()}
+    """Return the ids in the journal."""
+    with closing(sqlite3.connect(journal)) as database:
+        rows = database.execute("SELECT state, id FROM files").fetchall()
+    assert {state for state, _ in rows} == {"uploaded"}
+    return {file_id for _, file_id in rows}
 
 
 def test_every_file_is_stored_once_despite_kills_and_faults(tmp_path, table):
     """SIGKILL at random moments, while a tenth of the requests fail in different ways."""
     dice = random.Random(SEED)
-    root, data, journal = tmp_path / "files", tmp_path / "data", tmp_path / "run.jsonl"
+    root, data, journal = tmp_path / "files", tmp_path / "data", tmp_path / "run.journal"
     expected = write_files(root, dice)
     kills, runs, started = 0, 0, time.monotonic()
     with run_emulator(data) as emulator:
@@ -140,7 +129,8 @@ def test_every_file_is_stored_once_despite_kills_and_faults(tmp_path, table):
             kills += process.returncode == -signal.SIGKILL
             assert runs < 5 * KILLS + 20, "the run does not end"
         faults = sum(rule["met"] for rule in emulator.fault_status())
-    found, ids = stored(data)
+    contents = stored_contents(data)
+    found, ids = Counter(contents.values()), set(contents)
     table(
         "bulk uploads, killed and resumed",
         ["files", "kills", "runs", "faults", "stored", "too many", "missing", "seconds"],
@@ -157,6 +147,101 @@ def test_every_file_is_stored_once_despite_kills_and_faults(tmp_path, table):
     )
     assert found == expected
     assert finished(journal) == ids
+
+
+SYNC = r"""
+import asyncio, sys
+from openrouter_async import AsyncOpenRouter, RetryConfig
+
+async def main():
+    root, journal = sys.argv[1:]
+    retries = RetryConfig(on_ambiguous_upload="reconcile")
+    problems = 0
+    async with AsyncOpenRouter(retries=retries) as client:
+        async for outcome in client.files.sync(root, journal=journal, concurrency=32, delete=True):
+            print(outcome.status, flush=True)
+            problems += outcome.status in {"failed", "unknown"}
+    return 1 if problems else 0
+
+sys.exit(asyncio.run(main()))
+"""
+
+
+def change(root, dice):
+    """Change a tenth of the files, half of them without changing their size; remove a tenth."""
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    chosen = dice.sample(files, len(files) // 5)
+    for place, path in enumerate(chosen):
+        if place % 2:
+            path.unlink()
+        else:
+            text = path.read_text()
+            path.write_text(f"{dice.randrange(10)}{text[1:]}{'y' * (place % 4)}")
+
+
+def test_a_synced_store_equals_the_folder_despite_kills(tmp_path, table):
+    """And no name that the folder has is missing at any moment: it is listed all the time."""
+    dice = random.Random(SEED)
+    root, data, journal = tmp_path / "files", tmp_path / "data", tmp_path / "run.journal"
+    count = write_files(root, dice).total() * 2 // 5
+    for path in sorted(root.rglob("*.txt"))[count:]:
+        path.unlink()
+    kills, runs, looks, started = 0, 0, 0, time.monotonic()
+    command = [sys.executable, "-c", SYNC, str(root), str(journal)]
+    with (
+        run_emulator(data) as emulator,
+        OpenRouter(emulator.api_key, server_url=emulator.base_url) as client,
+    ):
+        environment = {
+            **os.environ,
+            "OPENROUTER_API_KEY": emulator.api_key,
+            "OPENROUTER_BASE_URL": emulator.base_url,
+        }
+        kept = set()
+        for round_ in range(3):
+            if round_:
+                kept = {file.filename for file in client.files.list(limit=1000)}
+                change(root, dice)
+            kept &= {name for name, _ in folder_contents(root)}
+            killed = 0
+            while True:
+                runs += 1
+                process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+                if killed < KILLS // 3:
+                    if dice.random() < 0.8:
+                        process.stdout.readline()
+                    time.sleep(dice.uniform(0, 1))
+                    process.send_signal(signal.SIGKILL)
+                drain = threading.Thread(target=process.stdout.read)
+                drain.start()
+                while process.poll() is None:
+                    looks += 1
+                    assert kept <= {file.filename for file in client.files.list(limit=1000)}
+                drain.join()
+                process.stdout.close()
+                if process.returncode == 0 and killed >= KILLS // 3:
+                    break
+                killed += process.returncode == -signal.SIGKILL
+                assert runs < 5 * KILLS + 20, "the run does not end"
+            kills += killed
+    found, expected = (
+        Counter(contents for contents in stored_contents(data).values()),
+        folder_contents(root),
+    )
+    table(
+        "syncs, killed and repeated",
+        ["files", "kills", "runs", "looks", "too many", "missing", "seconds"],
+        [
+            expected.total(),
+            kills,
+            runs,
+            looks,
+            (found - expected).total(),
+            (expected - found).total(),
+            f"{time.monotonic() - started:.0f}",
+        ],
+    )
+    assert found == expected
 
 
 @pytest.fixture
@@ -183,7 +268,7 @@ def test_memory_stays_flat(tmp_path, sink, table, count, size):
             (first := root / f"{number}-.txt").write_bytes(b"x" * size)
     environment = {**os.environ, "OPENROUTER_API_KEY": "sk-test", "OPENROUTER_BASE_URL": sink}
     started = time.monotonic()
-    journal = tmp_path / "run.jsonl"
+    journal = tmp_path / "run.journal"
     command = [sys.executable, "-c", RUN, str(root), str(journal)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     peak = int(done.stdout.splitlines()[-1]) / 1024

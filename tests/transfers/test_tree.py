@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from openrouter_async.errors import InvalidRequestError, UploadSourceError
-from openrouter_async.transfers import Entry, walk
 from openrouter_async.transfers import tree as _tree
+from openrouter_async.transfers import walk
 from openrouter_async.transfers.globs import matcher
 from openrouter_async.transfers.tree import check_prefix
 
@@ -75,10 +75,9 @@ def test_files_are_sorted_within_each_folder(tmp_path):
     """With their sizes, and paths that begin with the root."""
     plant(tmp_path, "b.txt", "a/z.txt", "a/b/c.txt", "a.txt", "A", ".hidden")
     (tmp_path / "empty").mkdir()
-    assert list(walk(tmp_path, hidden=True)) == [
-        Entry(path=tmp_path / name, filename=name, size=len(name))
-        for name in [".hidden", "A", "a/b/c.txt", "a/z.txt", "a.txt", "b.txt"]
-    ]
+    names = [".hidden", "A", "a/b/c.txt", "a/z.txt", "a.txt", "b.txt"]
+    found = [(tmp_path / name, name, len(name)) for name in names]
+    assert [(e.path, e.filename, e.size) for e in walk(tmp_path, hidden=True)] == found
 
 
 @pytest.mark.parametrize("root", ["docs", "./docs/", Path("docs"), "../{}/docs"])

@@ -1,20 +1,19 @@
 """Bulk uploads: one outcome for each source, and each file stored once."""
 
 import asyncio
-import errno
 import gc
 import gzip
 import hashlib
 import io
-import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import typing
 from collections import Counter
-from contextlib import aclosing
+from contextlib import aclosing, closing
 
 import anyio
 import pytest
@@ -23,8 +22,8 @@ from attrs import evolve
 from openrouter_async import AsyncOpenRouter, Hooks, RetryConfig, errors
 from openrouter_async.transfers import Entry, walk
 from openrouter_async.transfers import engine as _engine
-from openrouter_async.transfers import journal_file as _journal_file
 from openrouter_async.transfers import uploads as _uploads
+from openrouter_async.transfers.journal import Journal
 
 QUICK = RetryConfig(initial_interval=0.01, max_interval=0.02)
 RECONCILE = RetryConfig(initial_interval=0.01, max_interval=0.02, on_ambiguous_upload="reconcile")
@@ -414,7 +413,7 @@ async def test_the_journal_is_not_uploaded_if_it_is_among_the_files(client, tree
     first = await client.files.upload_tree(tree.root, journal=journal)
     second = await client.files.upload_tree(tree.root, journal=journal)
     assert first.counts["uploaded"] == 1
-    assert second.counts == {"skipped": 2}
+    assert second.counts == {"skipped": 3}  # with its log
     assert await names(client) == ["a.txt"]
 
 
@@ -520,9 +519,9 @@ async def test_a_cancelled_run_leaves_a_correct_journal(emulator, tree, tmp_path
         outcomes = await gathered(client.files.upload_many(paths, journal=journal))
         assert {o.status for o in outcomes} == {"uploaded", "skipped"}
         assert await names(client) == numbered(90)
-    lines = [json.loads(line) for line in journal.read_text().splitlines()]
-    uploaded = {line["file"]["id"] for line in lines if line.get("status") == "uploaded"}
-    assert len(uploaded) == 90
+    with closing(sqlite3.connect(journal)) as database:
+        states = database.execute("SELECT state, count(DISTINCT id) FROM files").fetchall()
+    assert states == [("uploaded", 90)]
 
 
 async def test_closing_the_generator_ends_the_run(emulator, tree):
@@ -555,17 +554,20 @@ async def test_after_a_full_disk_a_second_run_by_the_same_client_stores_nothing_
     """The client has seen responses that the journal could not take note of."""
     paths = tree(*numbered(60))
     journal = tmp_path / "run.jsonl"
-    write = _journal_file._write
+    commit = Journal._commit
 
-    def write_within_room(descriptor, data):
-        if journal.read_bytes().count(b'"uploaded"') > 10 and b'"uploaded"' in bytes(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write(descriptor, data)
+    def commit_within_room(self, writes, *, durable):
+        if durable and len(writes) > 3:
+            ((pages,),) = self._database.execute("PRAGMA page_count")
+            self._database.execute(f"PRAGMA max_page_count = {pages}")
+            padding = "x" * 9000
+            writes = [*writes, ("INSERT INTO kinds (fields) VALUES (?)", (padding,))]
+        commit(self, writes, durable=durable)
 
     emulator.faults({"operation": "upload_file", "delay": 0.02, "times": None})
     with monkeypatch.context() as patch:
-        patch.setattr(_journal_file, "_write", write_within_room)
-        with pytest.raises(errors.JournalError, match="No space"):
+        patch.setattr(Journal, "_commit", commit_within_room)
+        with pytest.raises(errors.JournalError, match="disk is full"):
             await gathered(client.files.upload_many(paths, journal=journal))
     await asyncio.sleep(0.1)
     outcomes = await gathered(client.files.upload_many(paths, journal=journal))
