@@ -557,7 +557,9 @@ async def test_after_a_full_disk_a_second_run_by_the_same_client_stores_nothing_
     commit = Journal._commit
 
     def commit_within_room(self, writes, *, durable):
-        if durable and len(writes) > 3:
+        query = "SELECT count(*) FROM files WHERE state = 'uploaded'"
+        ((uploaded,),) = self._database.execute(query)
+        if durable and uploaded > 10:
             ((pages,),) = self._database.execute("PRAGMA page_count")
             self._database.execute(f"PRAGMA max_page_count = {pages}")
             padding = "x" * 9000
