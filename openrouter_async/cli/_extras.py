@@ -11,7 +11,7 @@ __all__ = ["epilog", "help_without_extra", "missing_packages", "requires_extra"]
 _NOT_IN_EXTRAS = frozenset({"openrouter_async", *sys.stdlib_module_names})
 
 _PACKAGES = {
-    "cli": ("rich", "typer"),
+    "cli": ("pathspec", "rich", "typer"),
     "emulator": ("python_multipart", "starlette", "uvicorn"),
 }
 

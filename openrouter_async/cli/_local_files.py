@@ -11,6 +11,7 @@ from attrs import frozen
 from ..transfers import Entry, matcher, walk
 from ._bulk import Totals
 from ._errors import UsageError
+from ._selection import Selection
 
 __all__ = ["LocalFiles"]
 
@@ -23,20 +24,25 @@ class LocalFiles:
     """Iterable of the files below the given paths; it can be iterated several times."""
 
     roots: Sequence[Path]
-    include: Sequence[str]
-    exclude: Sequence[str]
+    selection: Selection
     prefix: str
     follow_symlinks: bool
     hidden: bool
     journal: Path | None
+    listed: Sequence[str] = ()
+    """Paths of files, which are stored under them."""
     name: str | None = None
     """The filename of the only file."""
 
     def __iter__(self) -> Iterator[Entry]:
         for root in self.roots:
             found = self._walk(root) if _is(Path.is_dir, root) else [self._entry(root)]
-            # The journal and its log change while the run writes to them.
-            yield from (entry for entry in found if not self._is_journal(entry.path))
+            for entry in found:
+                # The journal and its log change while the run writes to them.
+                if self.selection.accepts(entry) and not self._is_journal(entry.path):
+                    yield entry
+        for name in self.listed:
+            yield self._entry(Path(name), Path(name).as_posix())
 
     def check(self, *, recursive: bool) -> None:
         """Check that all folders can be walked.
@@ -62,19 +68,19 @@ class LocalFiles:
     @property
     def is_single(self) -> bool:
         """Whether there is one file and no folder."""
-        return len(self.roots) == 1 and not _is(Path.is_dir, self.roots[0])
+        return len(self.roots) == 1 and not self.listed and not _is(Path.is_dir, self.roots[0])
 
     async def pattern_notes(self) -> list[str]:
         """Return notes on patterns that have no effect, or that miss files by their case only."""
-        if not (self.include or self.exclude):
+        if not (self.selection.include or self.selection.exclude) or self.selection.ignore_case:
             return []
         return await anyio.to_thread.run_sync(self._pattern_notes, abandon_on_cancel=True)
 
     def _pattern_notes(self) -> list[str]:
-        missed = [_Missed("include", pattern) for pattern in self.include]
-        missed += [_Missed("exclude", pattern) for pattern in self.exclude]
+        missed = [_Missed("include", pattern) for pattern in self.selection.include]
+        missed += [_Missed("exclude", pattern) for pattern in self.selection.exclude]
         folders = (root for root in self.roots if _is(Path.is_dir, root))
-        for entry in chain.from_iterable(self._walk(root, include=()) for root in folders):
+        for entry in chain.from_iterable(self._walk(root, everything=True) for root in folders):
             for pattern in missed:
                 pattern.compare(entry.filename.removeprefix(self.prefix))
         return [note for pattern in missed for note in pattern.notes()]
@@ -92,20 +98,20 @@ class LocalFiles:
             totals.size += sum(sizes)
         return totals
 
-    def _walk(self, root: Path, include: Sequence[str] | None = None) -> Iterator[Entry]:
+    def _walk(self, root: Path, *, everything: bool = False) -> Iterator[Entry]:
         return walk(
             root,
-            include=self.include if include is None else include,
-            exclude=self.exclude,
+            include=() if everything else self.selection.included(),
+            exclude=self.selection.excluded(root),
             prefix=self.prefix,
             follow_symlinks=self.follow_symlinks,
             hidden=self.hidden,
         )
 
-    def _entry(self, path: Path) -> Entry:
+    def _entry(self, path: Path, name: str = "") -> Entry:
         # A path that is missing or not a file fails when it is uploaded.
         size = path.stat().st_size if _is(Path.is_file, path) else None
-        return Entry(path=path, filename=self.prefix + (self.name or path.name), size=size)
+        return Entry(path=path, filename=self.prefix + (name or self.name or path.name), size=size)
 
     def _is_journal(self, path: Path) -> bool:
         journal = self.journal

@@ -6,12 +6,13 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, BinaryIO, Final
 
 from ._errors import UsageError
 from ._signals import interruptible
 
-__all__ = ["expand_words", "read_pipe", "read_standard_input", "standard_input"]
+__all__ = ["expand_words", "read_list", "read_pipe", "read_standard_input", "standard_input"]
 
 _CHUNK_SIZE: Final = 65_536
 _MAX_QUEUED: Final = 8
@@ -71,6 +72,24 @@ def _lines() -> list[str]:
     except UnicodeDecodeError:
         msg = "standard input is not text in UTF-8"
         raise UsageError(msg) from None
+
+
+def read_list(path: str) -> list[str]:
+    """Return the lines of a file, or those of stdin for ``-``; or what NUL characters separate.
+
+    Raises:
+        UsageError: It cannot be read, or is empty.
+    """
+    try:
+        content = read_standard_input() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        msg = f"cannot read {path!r:.100}: {error.strerror}"
+        raise UsageError(msg) from None
+    words = content.split(b"\0") if b"\0" in content else content.splitlines()
+    if found := [os.fsdecode(word) for word in words if word]:
+        return found
+    msg = f"{path!r:.100} names no files"
+    raise UsageError(msg)
 
 
 async def read_pipe(descriptor: int) -> AsyncGenerator[bytes, None]:

@@ -23,7 +23,7 @@ from ._output import Output
 
 __all__ = ["doctor"]
 
-_REQUIRED: Final = ("httpx", "attrs", "cattrs", "anyio", "backoff", "typer", "rich")
+_REQUIRED: Final = ("httpx", "attrs", "cattrs", "anyio", "backoff", "typer", "rich", "pathspec")
 _OPTIONAL: Final = ("orjson", "starlette", "uvicorn")
 _TIMEOUT_SECONDS: Final = 20
 

@@ -13,6 +13,7 @@ from ._bulk import Totals, outcome_row, run_bulk
 from ._command import Concurrency, Workspace, command, new_client, resolve_workspace
 from ._errors import FAILED
 from ._output import Output
+from ._selection import Selection
 
 __all__ = ["sync", "verify"]
 
@@ -27,6 +28,10 @@ _Include = Annotated[
 ]
 _Exclude = Annotated[
     list[str], typer.Option(metavar="GLOB", help="Leave matching files alone. Repeatable.")
+]
+_ExcludeFrom = Annotated[
+    list[Path],
+    typer.Option(metavar="FILE", help="Leave files alone by this file's rules, as git does."),
 ]
 _Hidden = Annotated[
     bool, typer.Option("--hidden", help="Include files and folders that begin with a dot.")
@@ -50,6 +55,7 @@ async def sync(
     ] = False,
     include: _Include = [],  # noqa: B006 - Typer needs a list here
     exclude: _Exclude = [],  # noqa: B006
+    exclude_from: _ExcludeFrom = [],  # noqa: B006
     hidden: _Hidden = False,
     journal: Annotated[
         Path | None,
@@ -65,14 +71,15 @@ async def sync(
 
     New and changed files are uploaded; what a changed file replaces is deleted afterwards.
     """
+    selection = Selection(include=include, exclude=exclude, exclude_from=exclude_from)
     async with new_client(concurrency) as client:
         start = partial(
             client.files.sync,
             folder,
             prefix=prefix,
             delete=delete,
-            include=include,
-            exclude=exclude,
+            include=selection.included(),
+            exclude=selection.excluded(folder),
             hidden=hidden,
             journal=journal,
             checksum=checksum,
@@ -109,6 +116,7 @@ async def verify(
     prefix: _Prefix = "",
     include: _Include = [],  # noqa: B006
     exclude: _Exclude = [],  # noqa: B006
+    exclude_from: _ExcludeFrom = [],  # noqa: B006
     hidden: _Hidden = False,
     workspace: Workspace = None,
 ) -> int:
@@ -116,6 +124,7 @@ async def verify(
 
     The exit status is 1 if there is a difference.
     """
+    selection = Selection(include=include, exclude=exclude, exclude_from=exclude_from)
     same = differences = 0
     async with new_client() as client:
         workspace_id = await resolve_workspace(client, workspace)
@@ -124,8 +133,8 @@ async def verify(
             prefix=prefix,
             delete=True,
             dry_run=True,
-            include=include,
-            exclude=exclude,
+            include=selection.included(),
+            exclude=selection.excluded(folder),
             hidden=hidden,
             workspace_id=workspace_id,
         )

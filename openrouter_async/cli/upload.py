@@ -19,7 +19,8 @@ from ._command import Concurrency, Workspace, command, new_client, resolve_works
 from ._errors import FAILED, UsageError
 from ._local_files import LocalFiles
 from ._output import Output, human_size
-from ._stdin import standard_input
+from ._selection import Selection, parse_size, parse_time
+from ._stdin import read_list, standard_input
 
 __all__ = ["upload"]
 
@@ -31,9 +32,9 @@ _COLUMNS: Final = ("status", "id", "filename", "reason", "source")
 def upload(
     output: Output,
     paths: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="PATH", help="Files and folders; a single - is standard input."),
-    ],
+    ] = None,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Upload the files in folders.")
     ] = False,
@@ -44,6 +45,27 @@ def upload(
     exclude: Annotated[
         list[str], typer.Option(metavar="GLOB", help="Skip matching files of folders. Repeatable.")
     ] = [],  # noqa: B006
+    exclude_from: Annotated[
+        list[Path],
+        typer.Option(metavar="FILE", help="Skip by this file's rules, as git does. Repeatable."),
+    ] = [],  # noqa: B006
+    files_from: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Upload the files whose paths it lists; - is stdin."),
+    ] = None,
+    ignore_case: Annotated[
+        bool, typer.Option("--ignore-case", help="Compare globs without regard to case.")
+    ] = False,
+    min_size: Annotated[
+        str, typer.Option(metavar="SIZE", help="Skip smaller files of folders, such as '1K'.")
+    ] = "0",
+    max_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Skip larger files of folders.")
+    ] = None,
+    newer_than: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Skip files of folders older than '12h', '2026-03-01'."),
+    ] = None,
     prefix: Annotated[
         str, typer.Option(metavar="FOLDER", help="Put this folder before all filenames.")
     ] = "",
@@ -81,14 +103,26 @@ def upload(
     workspace: Workspace = None,
 ) -> int | Coroutine[Any, Any, int]:
     """Upload files, folders or standard input."""
+    paths = paths or []
+    if bool(paths) is (files_from is not None):
+        msg = "expected either paths, or --files-from FILE"
+        raise UsageError(msg)
     if "" in paths:  # an unset shell variable; Path("") would be the current folder
         msg = "a path is empty"
         raise UsageError(msg)
     _check_journal(journal, resume=resume, dry_run=dry_run)
     files = LocalFiles(
         roots=[Path(path) for path in paths],
-        include=include,
-        exclude=exclude,
+        listed=() if files_from is None else read_list(files_from),
+        selection=Selection(
+            include=include,
+            exclude=exclude,
+            exclude_from=exclude_from,
+            ignore_case=ignore_case,
+            min_size=parse_size(min_size),
+            max_size=None if max_size is None else parse_size(max_size),
+            newer_than=None if newer_than is None else parse_time(newer_than),
+        ),
         prefix=f"{prefix.removesuffix('/')}/" if prefix else "",
         follow_symlinks=follow_symlinks,
         hidden=hidden,

@@ -4,12 +4,13 @@ Their implementations are imported by the first call, as they would add a tenth 
 import time.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 from os import PathLike
 from typing import Unpack
 
 from .._core.transport import AsyncTransport
+from .globs import Patterns
 from .options import BulkOptions, Files, Match, Sources, UploadManyOptions
 from .results import Outcome, Report
 
@@ -74,8 +75,8 @@ async def upload_tree(
     transport: AsyncTransport,
     root: str | PathLike[str],
     *,
-    include: str | Iterable[str] = (),
-    exclude: str | Iterable[str] = (),
+    include: Patterns = (),
+    exclude: Patterns = (),
     prefix: str = "",
     follow_symlinks: bool = False,
     hidden: bool = False,
@@ -93,8 +94,9 @@ async def upload_tree(
 
     Args:
         root: The folder.
-        include: Globs of the files to upload (``**/*.pdf``); all files if omitted. A glob without
-            a slash is compared with the last part of a path only.
+        include: Globs of the files to upload (``**/*.pdf``), or a function of the path below the
+            folder; all files if omitted. A glob without a slash is compared with the last part of
+            a path only.
         exclude: Globs of the files to leave out; a folder that matches is not entered.
         prefix: Prepended to the names that the files are stored under: ``"docs/"``.
         follow_symlinks: Whether to follow symbolic links; loops, and links that lead out of the
@@ -136,8 +138,8 @@ def sync(
     delete: bool = False,
     max_delete: int | None = None,
     dry_run: bool = False,
-    include: str | Iterable[str] = (),
-    exclude: str | Iterable[str] = (),
+    include: Patterns = (),
+    exclude: Patterns = (),
     follow_symlinks: bool = False,
     hidden: bool = False,
     **options: Unpack[UploadManyOptions],
@@ -208,7 +210,7 @@ def sync(
     return start_sync(transport, plan, options)
 
 
-def _reusable(patterns: str | Iterable[str]) -> str | Iterable[str]:
+def _reusable(patterns: Patterns) -> Patterns:
     # The folder may be walked twice; `walk` refuses what is not iterable.
     return list(patterns) if isinstance(patterns, Iterator) else patterns
 

@@ -16,12 +16,13 @@ from unicodedata import normalize
 
 from ..errors import InvalidRequestError
 
-__all__ = ["Matches", "matcher"]
+__all__ = ["Matches", "Patterns", "matcher"]
 
 Matches = Callable[[str], bool]
+Patterns = str | Iterable[str] | Matches
 
 
-def matcher(patterns: str | Iterable[str], *, if_none: bool = False) -> Matches:
+def matcher(patterns: Patterns, *, if_none: bool = False) -> Matches:
     """Return a function that tells whether a name matches one of the patterns.
 
     A name has slashes between its parts; the name of a folder ends in a slash. In a pattern ``*``
@@ -39,12 +40,14 @@ def matcher(patterns: str | Iterable[str], *, if_none: bool = False) -> Matches:
         ```
 
     Args:
-        patterns: One pattern, or several.
+        patterns: One pattern, or several; or a function of a name, which is returned.
         if_none: What the function returns if there are no patterns.
 
     Raises:
         InvalidRequestError: A pattern is not a string, or can match nothing.
     """
+    if callable(patterns):
+        return patterns
     if isinstance(patterns, str):
         patterns = [patterns]
     if not isinstance(patterns, Iterable):

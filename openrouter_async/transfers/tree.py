@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from operator import attrgetter
 from pathlib import Path
@@ -23,7 +23,7 @@ from .._content.names import check_filename
 from .._content.threads import shorten
 from ..errors import InvalidRequestError, UploadSourceError
 from .entries import Entry
-from .globs import Matches, matcher
+from .globs import Matches, Patterns, matcher
 
 __all__ = ["HIDDEN", "Entry", "check_prefix", "walk"]
 
@@ -37,8 +37,8 @@ _SCAN_WAIT: Final = 0.1
 def walk(
     root: str | os.PathLike[str],
     *,
-    include: str | Iterable[str] = (),
-    exclude: str | Iterable[str] = (),
+    include: Patterns = (),
+    exclude: Patterns = (),
     prefix: str = "",
     follow_symlinks: bool = False,
     hidden: bool = False,
@@ -86,9 +86,7 @@ def walk(
     return _Walk(path, real, included, excluded, prefix, follow_symlinks, hidden).run()
 
 
-def selection(
-    include: str | Iterable[str], exclude: str | Iterable[str], prefix: str, *, hidden: bool
-) -> Matches:
+def selection(include: Patterns, exclude: Patterns, prefix: str, *, hidden: bool) -> Matches:
     """Return a function that tells whether a walk could yield a file with this name."""
     included, excluded = matcher(include, if_none=True), matcher(exclude)
 

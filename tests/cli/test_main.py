@@ -74,7 +74,7 @@ def test_missing_extra_is_one_line(execute, missing, args, extra):
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
-@pytest.mark.parametrize("missing", ["typer", "rich"])
+@pytest.mark.parametrize("missing", ["typer", "rich", "pathspec"])
 def test_help_without_the_extra_says_how_to_install_it(execute, missing, option):
     """``--version`` works too."""
     status, output, errors = execute("-c", BLOCKED.format(missing={missing}, args=[option]))
