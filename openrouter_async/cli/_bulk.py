@@ -1,9 +1,11 @@
 """Output of a bulk run: progress bars on a terminal, lines elsewhere, and a summary at the end."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
+from pathlib import Path
 from typing import Final
 
 from attrs import define, evolve, field
@@ -16,7 +18,7 @@ from rich.text import Text
 from .. import Progress
 from ..transfers import OnProgress, Outcome, TransferProgress, rich_progress
 from ..transfers.tree import HIDDEN
-from ._errors import FAILED, UNAUTHENTICATED, exit_status_of, explain, reword
+from ._errors import FAILED, UNAUTHENTICATED, OutputError, exit_status_of, explain, reword
 from ._output import Output, Row, Terminal, human_size, visible
 
 __all__ = ["Results", "Start", "Totals", "file_bars", "outcome_row", "run_bulk"]
@@ -33,6 +35,9 @@ _NO_PROGRESS: Final = TransferProgress(
     item_bytes=0,
     item_size=None,
 )
+_SHORT: Final = 1.0
+"""Seconds after which a rate says something."""
+
 _NOT_TRANSFERRED: Final = frozenset({"skipped", "failed", "unknown"})
 
 
@@ -119,11 +124,17 @@ class _Summary:
         counts = ", ".join(f"{count:,} {status}" for status, count in self.counts.items())
         seconds = time.monotonic() - self.started
         size = f"; {human_size(self.size)}" if self.size else ""
-        return f"{counts or '0 files'}{size} in {seconds:.1f} s"
+        rate = f" ({human_size(self.size / seconds)}/s)" if self.size and seconds > _SHORT else ""
+        return f"{counts or '0 files'}{size} in {seconds:.1f} s{rate}"
 
 
 async def run_bulk(
-    output: Output, start: Start, totals: Totals, *columns: str, key: str = "id"
+    output: Output,
+    start: Start,
+    totals: Totals,
+    *columns: str,
+    key: str = "id",
+    report: Path | None = None,
 ) -> int:
     """Run a bulk transfer, show its progress and outcomes, and return the exit status.
 
@@ -133,49 +144,56 @@ async def run_bulk(
         totals: The size of the run.
         columns: Keys of `outcome_row` that a line shows.
         key: The one of them that is a result's own, printed alone with ``--quiet``.
+        report: A file to write the outcomes to, as lines of JSON.
 
     Raises:
+        OutputError: The report cannot be written.
         TransferStoppedError: The run ended before its last item.
     """
     results = Results(output, key, columns)
     summary = _Summary(results)
     try:
-        with _run_bars(output, totals) as progress:
+        with _writer(report) as write, _run_bars(output, totals) as progress:
             async with aclosing(start(progress)) as outcomes:
                 async for outcome in outcomes:
                     summary.add(outcome)
+                    write(outcome)
     finally:
         results.finish(str(summary))
     return summary.exit_status
 
 
+@contextmanager
+def _writer(report: Path | None) -> Iterator[Callable[[Outcome], None]]:
+    if report is None:
+        yield lambda _: None
+        return
+    try:
+        with report.open("w", encoding="utf-8", buffering=1) as file:  # a line at once
+
+            def write(outcome: Outcome) -> None:
+                file.write(json.dumps(outcome_row(outcome)) + "\n")
+
+            yield write
+    except OSError as error:
+        msg = f"cannot write the report: {error}"
+        raise OutputError(msg) from None
+
+
 def outcome_row(outcome: Outcome) -> Row:
     """Return an outcome as a row with the same keys for all bulk commands."""
-    source, known = outcome.source, outcome.file or outcome.source
     return {
-        "status": outcome.status,
-        "source": _name_of(source),
-        "id": known if isinstance(known, str) else getattr(known, "id", None),
-        "filename": known[0] if isinstance(known, tuple) else getattr(known, "filename", None),
-        "size_bytes": _size_of(outcome),
-        "path": None if outcome.path is None else str(outcome.path),
+        **outcome.to_dict(),
+        # Standard input has a filename only.
+        "source": "-" if isinstance(outcome.source, tuple) else outcome.to_dict()["source"],
         "reason": outcome.reason and reword(outcome.reason),
         "error": None if outcome.error is None else "; ".join(explain(outcome.error)),
-        "elapsed": round(outcome.elapsed, 3),
     }
 
 
-def _name_of(source: object) -> str:
-    """Return a source's path or id; ``-`` for standard input."""
-    if isinstance(source, str):
-        return source
-    known = getattr(source, "path", None) or getattr(source, "id", None)
-    return "-" if known is None else str(known)
-
-
 def _size_of(outcome: Outcome) -> int | None:
-    known = outcome.file or outcome.source
-    return getattr(known, "size_bytes", getattr(known, "size", None))
+    size: int | None = outcome.to_dict()["size_bytes"]
+    return size
 
 
 @contextmanager

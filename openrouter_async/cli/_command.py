@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from functools import partial, wraps
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -28,6 +29,7 @@ __all__ = [
     "Concurrency",
     "DryRun",
     "FileNames",
+    "ReportFile",
     "Workspace",
     "WorkspaceName",
     "Yes",
@@ -60,6 +62,12 @@ WorkspaceName = Annotated[
     str, typer.Argument(metavar="WORKSPACE", help="Slug or id.", show_default=False)
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--report", metavar="FILE", help="Write all outcomes to this file, as JSON lines."
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 

@@ -12,7 +12,15 @@ from attrs import frozen
 from .. import AsyncOpenRouter, FileMetadata
 from ..transfers import OnProgress, Outcome
 from ._bulk import Results, Totals, file_bars, outcome_row, run_bulk
-from ._command import Concurrency, FileNames, Workspace, command, new_client, resolve_workspace
+from ._command import (
+    Concurrency,
+    FileNames,
+    ReportFile,
+    Workspace,
+    command,
+    new_client,
+    resolve_workspace,
+)
 from ._errors import FAILED, UsageError
 from ._output import Output, human_size
 from ._select import select_files
@@ -38,6 +46,7 @@ def download(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     concurrency: Concurrency = 16,
+    report: ReportFile = None,
     workspace: Workspace = None,
 ) -> Coroutine[Any, Any, int]:
     """Download files that were created by the service.
@@ -56,7 +65,14 @@ def download(
         raise UsageError(msg)
     target = path or directory or Path()
     return _download(
-        output, words, target, concurrency, workspace, to_file=bool(path), overwrite=overwrite
+        output,
+        words,
+        target,
+        concurrency,
+        workspace,
+        to_file=bool(path),
+        overwrite=overwrite,
+        report=report,
     )
 
 
@@ -69,6 +85,7 @@ async def _download(
     *,
     to_file: bool,
     overwrite: bool,
+    report: Path | None,
 ) -> int:
     async with new_client(concurrency) as client:
         workspace_id = await resolve_workspace(client, workspace)
@@ -76,7 +93,7 @@ async def _download(
         if to_file and len(selected.files) > 1:
             msg = f"-o is for a single file, and {words[0]!r:.100} matches {len(selected.files):,}"
             raise UsageError(msg)
-        download = _Download(output, client, workspace_id, overwrite)
+        download = _Download(output, client, workspace_id, overwrite, report)
         if not selected.files:
             exit_status = FAILED
         elif not to_file:
@@ -94,6 +111,7 @@ class _Download:
     client: AsyncOpenRouter
     workspace_id: str | None
     overwrite: bool
+    report: Path | None
 
     async def to_stdout(self, file: str | FileMetadata) -> int:
         file_id = file if isinstance(file, str) else file.id
@@ -143,7 +161,9 @@ class _Download:
             )
 
         try:
-            return await run_bulk(self.output, start, totals, *_COLUMNS, key="path")
+            return await run_bulk(
+                self.output, start, totals, *_COLUMNS, key="path", report=self.report
+            )
         except asyncio.CancelledError:
             if not self.overwrite:
                 self.output.note(

@@ -10,7 +10,7 @@ import typer
 
 from ..transfers import OnProgress, Outcome
 from ._bulk import Totals, outcome_row, run_bulk
-from ._command import Concurrency, Workspace, command, new_client, resolve_workspace
+from ._command import Concurrency, ReportFile, Workspace, command, new_client, resolve_workspace
 from ._errors import FAILED
 from ._output import Output
 from ._selection import Selection
@@ -65,6 +65,7 @@ async def sync(
         bool, typer.Option("--checksum", help="Notice changes by the journal's SHA-256.")
     ] = False,
     concurrency: Concurrency = 16,
+    report: ReportFile = None,
     workspace: Workspace = None,
 ) -> int:
     """Make the files under a prefix those of a folder.
@@ -92,7 +93,7 @@ async def sync(
         def run(progress: OnProgress | None) -> AsyncGenerator[Outcome, None]:
             return start(dry_run=dry_run, max_delete=max_delete, progress=progress)
 
-        return await run_bulk(output, run, Totals(), *_COLUMNS)
+        return await run_bulk(output, run, Totals(), *_COLUMNS, report=report)
 
 
 async def _allowed(output: Output, planned: AsyncGenerator[Outcome, None]) -> int | None:

@@ -15,7 +15,7 @@ from .. import FileSource
 from ..errors import JournalError, PreflightError
 from ..transfers import OnProgress, Outcome, find_problems
 from ._bulk import Totals, outcome_row, run_bulk
-from ._command import Concurrency, Workspace, command, new_client, resolve_workspace
+from ._command import Concurrency, ReportFile, Workspace, command, new_client, resolve_workspace
 from ._errors import FAILED, UsageError
 from ._local_files import LocalFiles
 from ._output import Output, human_size
@@ -100,6 +100,7 @@ def upload(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the files, and upload nothing.")
     ] = False,
+    report: ReportFile = None,
     workspace: Workspace = None,
 ) -> int | Coroutine[Any, Any, int]:
     """Upload files, folders or standard input."""
@@ -138,6 +139,7 @@ def upload(
         checksum=checksum,
         check=check,
         skip_existing=skip_existing,
+        report=report,
     )
     if _STDIN in paths:
         _check_stdin(paths, name, journal, dry_run=dry_run)
@@ -182,6 +184,7 @@ async def _upload(
     checksum: bool,
     check: bool,
     skip_existing: bool,
+    report: Path | None,
 ) -> int:
     is_single = not isinstance(sources, LocalFiles) or sources.is_single
     async with new_client(concurrency) as client:
@@ -204,7 +207,7 @@ async def _upload(
 
         exit_status = FAILED
         try:
-            exit_status = await run_bulk(output, start, totals, *_COLUMNS)
+            exit_status = await run_bulk(output, start, totals, *_COLUMNS, report=report)
             if isinstance(sources, LocalFiles):
                 for note in await sources.pattern_notes():
                     output.note(note)

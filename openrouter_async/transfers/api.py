@@ -11,7 +11,7 @@ from typing import Unpack
 
 from .._core.transport import AsyncTransport
 from .globs import Patterns
-from .options import BulkOptions, Files, Match, Sources, UploadManyOptions
+from .options import Age, BulkOptions, Files, Match, Sources, UploadManyOptions
 from .results import Outcome, Report
 
 __all__ = [
@@ -264,11 +264,14 @@ def delete_many(
     files: Files | None = None,
     *,
     match: Match | None = None,
+    older_than: Age | None = None,
+    dry_run: bool = False,
     **options: Unpack[BulkOptions],
 ) -> AsyncGenerator[Outcome, None]:
     """Delete many files permanently, several at once, and yield an outcome for each.
 
-    Pass either ``files`` or ``match``. A file that does not exist is ``skipped``.
+    Pass either ``files``, or ``match`` or ``older_than`` or both. A file that does not exist is
+    ``skipped``.
 
     Example:
         ```python
@@ -285,6 +288,9 @@ def delete_many(
         match: Delete all files in the workspace whose name matches this glob (``*.tmp``,
             ``2025/**``), or for which this function returns True. All files are listed before
             the first is deleted.
+        older_than: Delete all files in the workspace that were created before this time, or longer
+            ago: ``timedelta(days=30)``.
+        dry_run: Whether to delete nothing: what would be is ``planned``.
         **options: `BulkOptions`, and those of a call (`CallOptions`).
 
     Returns:
@@ -298,4 +304,4 @@ def delete_many(
     """
     from .deletes import start_deletes
 
-    return start_deletes(transport, files, match, options)
+    return start_deletes(transport, files, match, older_than, options, dry_run=dry_run)

@@ -1,6 +1,7 @@
 """Options of the bulk operations, and the types of what they take."""
 
 from collections.abc import AsyncIterable, Callable, Iterable
+from datetime import datetime, timedelta
 from os import PathLike
 from typing import Literal, TypeAlias
 from uuid import UUID
@@ -12,6 +13,7 @@ from .entries import Entry
 from .results import OnProgress
 
 __all__ = [
+    "Age",
     "BulkOptions",
     "Files",
     "Match",
@@ -27,6 +29,8 @@ Sources: TypeAlias = Iterable[Source] | AsyncIterable[Source]
 Files: TypeAlias = Iterable[str | FileMetadata] | AsyncIterable[str | FileMetadata]
 
 Match: TypeAlias = str | Callable[[FileMetadata], bool]
+
+Age: TypeAlias = timedelta | datetime
 
 OnError = Literal["collect", "stop"]
 

@@ -1,9 +1,11 @@
 """What a bulk run returns: an `Outcome` for each item, progress meanwhile, and a `Report`."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
+from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -50,6 +52,41 @@ class Outcome:
     """Number of requests made for it; 0 if nothing was sent."""
     elapsed: float = 0.0
     """Seconds from its start to its end."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the outcome as JSON values, with the same keys for all kinds of runs.
+
+        Example:
+            ```python
+            import json
+
+            async for outcome in client.files.upload_many(["report.pdf"]):
+                print(json.dumps(outcome.to_dict()))
+            ```
+        """
+        known = self.file or self.source
+        return {
+            "status": self.status,
+            "source": _label(self.source),
+            "id": known if isinstance(known, str) else getattr(known, "id", None),
+            "filename": known[0] if isinstance(known, tuple) else getattr(known, "filename", None),
+            "size_bytes": getattr(known, "size_bytes", getattr(known, "size", None)),
+            "path": None if self.path is None else str(self.path),
+            "reason": self.reason,
+            "error": None if self.error is None else str(self.error),
+            "attempts": self.attempts,
+            "elapsed": round(self.elapsed, 3),
+        }
+
+
+def _label(source: object) -> str:
+    """Return a source's path, name or id; ``-`` if it has none."""
+    if isinstance(source, tuple):
+        source = source[0]
+    if isinstance(source, str | PathLike):
+        return str(source)
+    known = getattr(source, "path", None) or getattr(source, "id", None)
+    return "-" if known is None else str(known)
 
 
 @frozen(kw_only=True)
@@ -118,6 +155,26 @@ class Report:
     def ok(self) -> bool:
         """Whether no item failed or is unknown, and the run was not stopped."""
         return not self.problems and self.stopped is None
+
+    def to_json(self) -> str:
+        """Return the report as JSON text: the counts, the problems, and why it was stopped.
+
+        Example:
+            ```python
+            report = await client.files.upload_tree("docs")
+            print(report.to_json())
+            ```
+        """
+        return json.dumps(
+            {
+                "ok": self.ok,
+                "counts": dict(self.counts),
+                "bytes_done": self.bytes_done,
+                "elapsed": round(self.elapsed, 3),
+                "stopped": None if self.stopped is None else str(self.stopped),
+                "problems": [outcome.to_dict() for outcome in self.problems],
+            }
+        )
 
     @classmethod
     def merged(cls, reports: Iterable["Report"]) -> "Report":

@@ -21,7 +21,7 @@ CREATE INDEX by_name ON stored (name);
 class StoredFiles:
     """Files by name, in the order of the listing; which of them the local folder has, too."""
 
-    def __init__(self, is_wanted: Callable[[str], bool] = lambda _: True) -> None:
+    def __init__(self, is_wanted: Callable[[FileMetadata], bool] = lambda _: True) -> None:
         self._is_wanted = is_wanted
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode = OFF")
@@ -29,10 +29,10 @@ class StoredFiles:
         self._database.execute("BEGIN")  # without an end: nothing is to be kept
 
     async def load(self, files: AsyncIterable[FileMetadata]) -> None:
-        """Add the files whose names are wanted."""
+        """Add the files that are wanted."""
         insert = "INSERT INTO stored (name, file) VALUES (?, ?)"
         async for file in files:
-            if self._is_wanted(file.filename):
+            if self._is_wanted(file):
                 self._database.execute(insert, (normalize("NFC", file.filename), file.to_json()))
 
     def find(self, names: Sequence[str]) -> Iterator[list[FileMetadata]]:

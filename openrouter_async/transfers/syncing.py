@@ -73,7 +73,7 @@ def start_sync(
         entries = await run_in_thread(read_error, plan.walk)
         return _SyncRun(context, pull(entries, DISK), examiner, journal, plan)
 
-    stored = StoredFiles(plan.is_wanted)
+    stored = StoredFiles(lambda file: plan.is_wanted(file.filename))
     found = upload_outcomes(context, options, make_run, stored=stored, replace=True)
     return Outcomes(found, context.reading)
 

@@ -1,5 +1,6 @@
 """Which files of folders a command takes."""
 
+import json
 import os
 from datetime import UTC, datetime, timedelta
 
@@ -121,3 +122,29 @@ def test_other_texts_are_refused(parse, text):
     """With an example."""
     with pytest.raises(UsageError, match="such as"):
         parse(text)
+
+
+def test_files_are_removed_by_age(cli, folder, names):
+    """A dry run shows which."""
+    cli("files", "upload", "docs/a.txt", "docs/x.log")
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    planned = cli("files", "rm", "--older-than", tomorrow, "--dry-run")
+    assert planned.exit_code == 0, planned.output
+    assert [line.split("\t")[0] for line in planned.stdout.splitlines()] == ["planned"] * 2
+    assert cli("files", "rm", "--older-than", "1h", "--yes").exit_code == 0
+    assert names() == ["a.txt", "x.log"]
+    command = ["files", "rm", "--match", "*.log", "--older-than", tomorrow, "--yes"]
+    assert cli(*command).exit_code == 0
+    assert names() == ["a.txt"]
+
+
+def test_all_outcomes_are_written_to_a_report(cli, folder, names):
+    """As lines of JSON, whatever is printed."""
+    command = ["files", "upload", "docs/a.txt", "docs/none", "--quiet", "--report", "report.jsonl"]
+    assert cli(*command).exit_code == 1
+    lines = (folder.parent / "report.jsonl").read_text().splitlines()
+    assert {json.loads(line)["status"] for line in lines} == {"uploaded", "failed"}
+    refused = cli("files", "upload", "docs/a.txt", "--report", "none/report.jsonl")
+    assert refused.exit_code == 1
+    assert "cannot write the report" in refused.stderr
+    assert names() == ["a.txt"]

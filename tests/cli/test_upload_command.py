@@ -72,6 +72,7 @@ def test_json_outcomes_have_the_same_fields(cli, folder):
             "path",
             "reason",
             "error",
+            "attempts",
             "elapsed",
         )
     }

@@ -5,6 +5,7 @@ import io
 import tempfile
 from collections import Counter
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.failures import raised
@@ -295,3 +296,34 @@ async def test_a_firewall_that_refuses_one_file_does_not_end_the_run(
     async with make_client("sk-or-v1-key", server_url=server.url) as client:
         outcomes = await gathered(client.files.delete_many(ids, concurrency=2))
     assert statuses(outcomes) == {"deleted": 11, "failed": 1}
+
+
+async def test_a_dry_run_deletes_nothing(client, stored):
+    """Neither what matches nor what is named; a wrong id fails all the same."""
+    ids = stored("a.txt", "b.tmp")
+    outcomes = await gathered(client.files.delete_many(match="*.tmp", dry_run=True))
+    assert [(outcome.status, outcome.file.id) for outcome in outcomes] == [("planned", ids[1])]
+    outcomes = await gathered(client.files.delete_many([*ids, "not/an/id"], dry_run=True))
+    assert statuses(outcomes) == {"planned": 2, "failed": 1}
+    assert await names(client) == ["a.txt", "b.tmp"]
+
+
+async def test_files_are_deleted_by_age(client, stored):
+    """As an age or a time; together with a glob both have to fit."""
+    stored("a.txt", "b.tmp", "c.txt")
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    assert not await gathered(client.files.delete_many(older_than=timedelta(hours=1)))
+    assert not await gathered(client.files.delete_many(older_than=soon - timedelta(hours=2)))
+    outcomes = await gathered(client.files.delete_many(match="*.tmp", older_than=soon))
+    assert statuses(outcomes) == {"deleted": 1}
+    await gathered(client.files.delete_many(older_than=soon))
+    assert await names(client) == []
+
+
+@pytest.mark.parametrize("age", [30, "30d", datetime(2026, 1, 1)], ids=str)  # noqa: DTZ001
+async def test_an_ambiguous_age_is_refused(client, age):
+    """Neither seconds nor days, nor a time without a zone."""
+    with pytest.raises(errors.InvalidRequestError, match="older_than"):
+        await gathered(client.files.delete_many(older_than=age))
+    with pytest.raises(errors.InvalidRequestError, match="pass either"):
+        await gathered(client.files.delete_many(["id"], older_than=timedelta(1)))
