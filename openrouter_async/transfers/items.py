@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 # A mapping or a binary file is one source, although it can be iterated.
 _SINGLE: Final = (str, bytes, bytearray, memoryview, Mapping, io.RawIOBase, io.BufferedIOBase)
-_SMALL: Final = (str, os.PathLike, Entry, FileMetadata)
+_SMALL: Final = (str, Entry, FileMetadata, os.PathLike)  # the last one is slow to check
 """Items that take little memory, unlike content."""
 
 _BATCH: Final = 256

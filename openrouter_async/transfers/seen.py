@@ -11,6 +11,7 @@ from typing import Final
 
 __all__ = ["Seen"]
 
+_TOGETHER: Final = 512
 _CACHE: Final = 8 << 10
 """KiB."""
 
@@ -19,6 +20,7 @@ class Seen:
     """Keys that were added, each with a value."""
 
     def __init__(self) -> None:
+        self._noted: list[tuple[int, int]] = []
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute(f"PRAGMA cache_size = -{_CACHE}")
@@ -26,6 +28,7 @@ class Seen:
         self._database.execute("BEGIN")  # without an end: nothing is to be kept
 
     def __contains__(self, key: Hashable) -> bool:
+        self._write_noted()
         query = "SELECT 1 FROM seen WHERE key = ?"
         return self._database.execute(query, (hash(key),)).fetchone() is not None
 
@@ -33,6 +36,16 @@ class Seen:
         """Add a key; False if it was there already."""
         insert = "INSERT OR IGNORE INTO seen VALUES (?, ?)"
         return self._database.execute(insert, (hash(key), hash(value))).rowcount > 0
+
+    def note(self, key: Hashable) -> None:
+        """Add a key; cheaper than `add`, as keys are written together."""
+        self._noted.append((hash(key), 0))
+        if len(self._noted) >= _TOGETHER:
+            self._write_noted()
+
+    def _write_noted(self) -> None:
+        noted, self._noted = self._noted, []
+        self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", noted)
 
     def add_all(self, items: Sequence[tuple[Hashable, Hashable]]) -> bool:
         """Add keys with values, none of them if one is there already: then return False."""

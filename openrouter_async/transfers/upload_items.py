@@ -1,10 +1,13 @@
 """Sources of an upload run: under which name each is stored, and what is known about it already."""
 
 import hashlib
+import math
 import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 from unicodedata import normalize
 
@@ -25,6 +28,9 @@ __all__ = ["SourceExaminer", "UploadItem", "with_prefix"]
 
 _UPLOADED_EARLIER: Final = "an earlier run uploaded it, according to the journal"
 _STORED: Final = "a file with this name and size is stored already"
+_CURRENT: Final = 1.0
+"""Seconds for which the status of a file counts as current."""
+_PATHS: Final = (str, Path, os.PathLike)  # `PathLike` alone is slow to check
 _RESENDABLE: Final = (str, os.PathLike, bytes, bytearray, memoryview, list, tuple)
 
 
@@ -46,6 +52,8 @@ class UploadItem(Item):
     replaces: Sequence[FileMetadata] = ()
     """Stored files with its name that are not the same."""
     skip_reason: str | None = None
+    prepared: float = -math.inf
+    """When its file's status was read, by the monotonic clock."""
     lost_since: datetime | None = None
     """From when on it may be at the service although no response confirmed it."""
     lost_error: OpenRouterError | None = None
@@ -101,6 +109,7 @@ class SourceExaminer:
         for item in items:
             with suppress(Exception):  # `examine` meets it again, and it becomes an outcome
                 self._identify(item, use_scan=True)
+                item.prepared = time.monotonic()
         if self._replace:
             for item in items:
                 self._claim_name(item)
@@ -112,6 +121,14 @@ class SourceExaminer:
             self.stored.mark_local([item.filename for item in items if item.filename])
         if not self._checksum:
             self._look_up([item for item in items if item.entry and not item.skip_reason])
+
+    def is_current(self, item: UploadItem) -> bool:
+        """Whether an item that is sent next need not be examined: that would take a thread."""
+        return (
+            item.entry is not None
+            and not (self._checksum or item.replaces or item.skip_reason)
+            and time.monotonic() - item.prepared < _CURRENT
+        )
 
     def examine(self, item: UploadItem) -> None:
         """Fill in an item that is sent next: its file may have changed since it was prepared.
@@ -139,7 +156,7 @@ class SourceExaminer:
         self._look_up([item])
 
     def _identify(self, item: UploadItem, *, use_scan: bool) -> None:
-        if isinstance(item.source, str | os.PathLike) and PATTERN.search(str(item.source)):
+        if not isinstance(item.source, Entry):
             _check_is_no_pattern(item.source)
         source = with_prefix(item.source, self._prefix)
         size = mtime_ns = item.inode = None
@@ -153,7 +170,7 @@ class SourceExaminer:
         check_filename(source.filename)
         item.content, item.filename = source.content, source.filename
         item.content_type = source.content_type
-        if item.skip_reason or not isinstance(source.content, str | os.PathLike):
+        if item.skip_reason or not isinstance(source.content, _PATHS):
             item.size = _size_in_memory(item.content)
             return
         if size is None or mtime_ns is None or item.inode is None:
@@ -226,7 +243,9 @@ class SourceExaminer:
             item.replaces = [file for file in stored if file is not same]
 
 
-def _check_is_no_pattern(path: str | os.PathLike[str]) -> None:
+def _check_is_no_pattern(path: object) -> None:
+    if not isinstance(path, _PATHS) or not PATTERN.search(str(path)):
+        return
     if advice := path_advice(path):
         msg = f"no file has the name {str(path)!r:.100}{advice}"
         raise UploadSourceError(msg)

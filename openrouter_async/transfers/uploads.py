@@ -287,7 +287,7 @@ class UploadRun(Run):
         if item.repeats:
             item.rounds = min(item.rounds, 1)  # nothing was sent
         try:
-            if item.rounds == 0:
+            if item.rounds == 0 and not self._examiner.is_current(item):
                 await run_in_thread(read_error, self._examiner.examine, item)
         except OpenRouterError as error:
             return self._finish(item, item.outcome("failed", error))
@@ -352,7 +352,7 @@ class UploadRun(Run):
     def _finish(self, item: UploadItem, outcome: Outcome) -> Result:
         """Start writing the outcome to the journal, and return the result."""
         if outcome.status == "uploaded" and outcome.file:
-            self._uploaded_ids.add(outcome.file.id)
+            self._uploaded_ids.note(outcome.file.id)
             if self._journal:
                 self._transport.uploads_seen.add(outcome.file.id, self._journal.path)
         if self._journal is None or item.entry is None or outcome.status == "skipped":
