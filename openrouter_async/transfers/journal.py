@@ -193,7 +193,7 @@ class Journal:
         """Yield a mapping for each version of a file, by name; blocks to read."""
         with self._reading() as database:
             for row in database.execute(ROWS):
-                found = dict(zip(ROW_NAMES, row, strict=True))
+                found: dict[str, Any] = dict(zip(ROW_NAMES, row, strict=True))
                 for name in ("started", "created_at"):
                     if found[name] is not None:
                         found[name] = from_microseconds(found[name]).isoformat()

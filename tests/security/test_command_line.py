@@ -32,6 +32,8 @@ ARGUMENTS = {
     "files info": ["x"],
     "files download": ["x"],
     "files rm": ["--match", "*", "--yes"],
+    "files sync": ["."],
+    "files verify": ["."],
     "workspaces ls": [],
     "workspaces show": ["x"],
     "workspaces create": ["trials"],
@@ -58,6 +60,7 @@ ARGUMENTS = {
     "containers promote": ["sess_x", "x"],
     "organization members": [],
     "budget": [],
+    "journal": ["never.journal"],
     "api": ["GET", "/workspaces"],
     "doctor": [],
     "emulator": ["--host", "192.0.2.1"],  # fails: not an address of this machine
@@ -183,6 +186,7 @@ SILENT = {
     "workspaces plan",
     "doctor",
     "emulator",
+    "journal",
 }
 """Commands that print nothing of a successful response."""
 
@@ -214,7 +218,11 @@ def test_no_error_response_controls_the_terminal(run, emulator, command):
         shown = result.shown
         assert controls_in(shown) == set()
         assert "\x1b[6n" not in shown
-        assert ESCAPED in shown or json.dumps(MALICIOUS)[1:-1] in shown or command == "emulator"
+        assert (
+            ESCAPED in shown
+            or json.dumps(MALICIOUS)[1:-1] in shown
+            or command in {"emulator", "journal"}
+        )
 
 
 def test_no_local_filename_controls_the_terminal(cli, tmp_path):

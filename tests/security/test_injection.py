@@ -17,6 +17,7 @@ DELETE_MANY = next(call for call in CALLS if call.name == "delete_many")
 
 
 COMPOSED = {
+    "files.sync",
     "workspaces.apply",
     "workspaces.export",
     "workspaces.plan",
