@@ -70,6 +70,7 @@ def test_every_operation_is_driven():
         "plan",
         "remove_members",
         "set_budgets",
+        "sync",
         "teardown",
         "upload_many",
         "upload_tree",
