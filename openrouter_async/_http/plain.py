@@ -3,8 +3,8 @@
 h11 turns each response into events by a state machine, which costs more than all else in a call.
 So a response is first compared with one strict pattern. If it has that form, it means the same to
 every parser, and is read here; if anything about it is unusual, h11 reads it from its first byte.
-`tests/_http/test_plain.py` compares both on many millions of bytes: what is accepted here h11
-accepts with the same status, headers and body, and whatever h11 refuses is refused.
+`tests/_http/test_plain.py` compares both on real, changed, cut and random responses: what is
+accepted here h11 accepts with the same status, headers and body, and what h11 refuses is refused.
 
 Plain is: HTTP/1.1, a final status that has a body, printable characters, lines that end in CRLF
 and are not folded, and either one decimal ``Content-Length`` or ``Transfer-Encoding: chunked``.
