@@ -184,7 +184,7 @@ def _upload_shard(
         all_sources = sources() if callable(sources) else sources
         async with connect() as client:
             outcomes = client.files.upload_many(shard(all_sources, *index_and_count), **options)
-            return await summarize(outcomes)
+            return await summarize([outcome] async for outcome in outcomes)
 
     report = asyncio.run(run())
     return evolve(report, problems=tuple(map(_that_can_be_sent, report.problems)))

@@ -55,6 +55,7 @@ _CONTENT: Final = (
 )
 _MAX_NAME: Final = 255
 _FORBIDDEN: Final = frozenset('<>:"|?*\\')
+_NO_SEGMENTS: Final = frozenset({"", ".", ".."})
 
 _TYPE: Final = re.compile("[!-~]([ -~]*[!-~])?")
 """What a header can hold."""
@@ -192,7 +193,7 @@ def check_filename(name: str) -> None:
         rule = 'a filename must not contain < > : " | ? * \\ or control characters'
     elif "Cs" in categories:
         rule = "a filename must not contain lone surrogates"
-    elif any(segment in {"", ".", ".."} for segment in name.split("/")):
+    elif not _NO_SEGMENTS.isdisjoint(name.split("/")):
         rule = "a filename's segments between slashes must not be empty, '.' or '..'"
     else:
         return

@@ -148,12 +148,17 @@ class Run:
                     if emitted and self._is_awaited(result):
                         yield emitted
                         emitted = []
-                    emitted.append(await self._emit(result))
+                    if result.write or self._context.progress:
+                        await self._emit(result)
+                    else:
+                        self._count(result)
+                    emitted.append(result.outcome)
                 yield emitted
             all_workers.result()
             waiting = [self._not_started(item) for item in self._pulled if item.started]
             for result in (*waiting, *self._pending_results()):
-                yield [await self._emit(result)]
+                await self._emit(result)
+                yield [result.outcome]
         finally:
             for worker in workers:
                 worker.cancel()
@@ -178,18 +183,20 @@ class Run:
         is_written = result.write is None or result.write.done()
         return not is_written or self._context.progress is not None
 
-    async def _emit(self, result: Result) -> Outcome:
-        """Return the outcome once it is written down, and report it as progress."""
-        item, outcome, write = result
-        if write:
-            await asyncio.shield(write)
+    async def _emit(self, result: Result) -> None:
+        """Return when the outcome is written down and reported as progress."""
+        if result.write:
+            await asyncio.shield(result.write)
+        self._count(result)
+        if self._context.progress:
+            await self._report_progress(result.item, result.outcome)
+
+    def _count(self, result: Result) -> None:
+        item, outcome, _ = result
         self._counts[outcome.status] += 1
         self._items_done += 1
         if self._bytes_total is not None and outcome.status in _NOT_TRANSFERRED:
             self._bytes_total -= (item.size or 0) - item.bytes_done
-        if self._context.progress:
-            await self._report_progress(item, outcome)
-        return outcome
 
     def _workers_done(self, all_workers: "asyncio.Future[Any]") -> None:
         if not all_workers.cancelled():

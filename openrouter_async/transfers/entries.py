@@ -1,12 +1,18 @@
 """`Entry`: what a walk yields, and uploads accept."""
 
+import os
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
+from .._content.names import FileContent
 from ..errors import OpenRouterError
 
 __all__ = ["Entry"]
+
+
+def _to_text(path: str | os.PathLike[str]) -> str:
+    return os.fspath(path)
 
 
 @frozen(kw_only=True)
@@ -22,8 +28,8 @@ class Entry:
         ```
     """
 
-    path: Path
-    """The root as it was passed in, joined with the path below it."""
+    location: str = field(alias="path", converter=_to_text)
+    """The path as text: a million `Path` objects would take as long as the rest of a walk."""
     filename: str
     """Name to store it under, with slashes between its parts."""
     size: int | None = None
@@ -36,3 +42,20 @@ class Entry:
     """Why it is not uploaded."""
     error: OpenRouterError | None = None
     """Why it cannot be uploaded, or why a folder could not be entered."""
+
+    @property
+    def path(self) -> Path:
+        """The root as it was passed in, joined with the path below it."""
+        return Path(self.location)
+
+    content_type = None
+
+    @property
+    def content(self) -> FileContent:
+        """What is uploaded."""
+        return self.path
+
+    def status(self) -> tuple[int, int, tuple[int, int] | None]:
+        """Return the current size, modification time and inode; blocks to read."""
+        status = os.stat(self.location)  # noqa: PTH116 - pathlib is slower
+        return status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino)

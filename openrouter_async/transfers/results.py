@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from os import PathLike
 from pathlib import Path
@@ -202,21 +202,22 @@ class Report:
         )
 
 
-async def summarize(outcomes: AsyncGenerator[Outcome, None]) -> Report:
+async def summarize(batches: AsyncGenerator[Sequence[Outcome], None]) -> Report:
     """Read a run to its end, and return its report."""
     started = time.monotonic()
     counts: Counter[Status] = Counter()
     problems: list[Outcome] = []
     size = 0
     stopped: OpenRouterError | None = None
-    async with aclosing(outcomes):
+    async with aclosing(batches):
         try:
-            async for outcome in outcomes:
-                counts[outcome.status] += 1
-                if outcome.status in _PROBLEMS:
-                    problems.append(outcome)
-                elif outcome.status != "skipped" and outcome.file:
-                    size += outcome.file.size_bytes
+            async for batch in batches:
+                for outcome in batch:
+                    counts[outcome.status] += 1
+                    if outcome.status in _PROBLEMS:
+                        problems.append(outcome)
+                    elif outcome.status != "skipped" and outcome.file:
+                        size += outcome.file.size_bytes
         except TransferStoppedError as error:
             stopped = error.reason
     return Report(

@@ -238,7 +238,7 @@ class _Walk:
         return self._entry(path, name, error=error.with_traceback(None))
 
     def _entry(self, path: str, name: str, **found: Any) -> Entry:  # noqa: ANN401
-        return Entry(path=Path(path), filename=(self.prefix + name).removesuffix("/"), **found)
+        return Entry(path=path, filename=(self.prefix + name).removesuffix("/"), **found)
 
 
 def _scan(path: str) -> "os._ScandirIterator[str]":

@@ -26,7 +26,7 @@ from .stored import StoredFiles
 
 __all__ = ["SourceExaminer", "UploadItem", "with_prefix"]
 
-_UPLOADED_EARLIER: Final = "an earlier run uploaded it, according to the journal"
+UPLOADED_EARLIER: Final = "an earlier run uploaded it, according to the journal"
 _STORED: Final = "a file with this name and size is stored already"
 _CURRENT: Final = 1.0
 """Seconds for which the status of a file counts as current."""
@@ -34,13 +34,16 @@ _PATHS: Final = (str, Path, os.PathLike)  # `PathLike` alone is slow to check
 _RESENDABLE: Final = (str, os.PathLike, bytes, bytearray, memoryview, list, tuple)
 
 
+_NO_SOURCE: Final = NamedSource(b"", "", None)
+
+
 @define(eq=False)
 class UploadItem(Item):
     """A source, and what is known about it."""
 
-    content: FileContent = b""
+    named: NamedSource | Entry = _NO_SOURCE
+    """The source, with the prefix in its name."""
     filename: str = ""
-    content_type: str | None = None
     inode: tuple[int, int] | None = None
     """Device and inode number of a file."""
     entry: JournalEntry | None = None
@@ -68,7 +71,7 @@ class UploadItem(Item):
     @property
     def is_resendable(self) -> bool:
         """Whether its content can be read again."""
-        return isinstance(self.content, _RESENDABLE)
+        return isinstance(self.named, Entry) or isinstance(self.named.content, _RESENDABLE)
 
 
 def with_prefix(source: FileSource | Entry, prefix: str) -> NamedSource | Entry:
@@ -91,7 +94,19 @@ class SourceExaminer:
         *,
         checksum: bool,
         replace: bool = False,
+        is_tree: bool = False,
     ) -> None:
+        """Set what sources are compared with.
+
+        Args:
+            prefix: Added to the names.
+            journal: The run's journal.
+            stored: The files at the service.
+            checksum: Whether the journal recognizes files by their content.
+            replace: Whether stored files with the same name are replaced.
+            is_tree: Whether the sources are those of one walk, and outcomes are only counted.
+        """
+        self._is_tree = is_tree
         self._prefix = prefix
         self._replace = replace
         self._journal = journal
@@ -100,21 +115,51 @@ class SourceExaminer:
         self._checksum = checksum
         self._seen = Seen()
 
+    def take_known(self, sources: Sequence[Any]) -> dict[int, FileMetadata | None]:
+        """Return those that an earlier run uploaded, by position, at little cost for each.
+
+        With ``is_tree`` their metadata is None, as they are only counted.
+
+        Raises:
+            JournalError: The journal cannot be read.
+        """
+        if not self._journal or self._checksum or self.stored:
+            return {}
+        keys = {
+            (
+                normalize("NFC", self._prefix + source.filename),
+                source.size,
+                source.mtime_ns,
+                "",
+                0,
+            ): at
+            for at, source in enumerate(sources)
+            if isinstance(source, Entry) and source.mtime_ns is not None
+        }
+        found = self._journal.uploaded(keys)
+        # The names in one folder differ, at least those that Unicode has in one form only.
+        may_repeat = [key for key in found if not (self._is_tree and key[0].isascii())]
+        if not self._seen.add_all([(key, sources[keys[key]].inode) for key in may_repeat]):
+            return {}
+        files = (None if self._is_tree else self._journal.file(row) for row in found.values())
+        return dict(zip(map(keys.__getitem__, found), files, strict=True))
+
     def prepare(self, items: Sequence[UploadItem]) -> None:
         """Fill in which items are skipped: in their order, and as cheaply as possible.
 
         Raises:
             JournalError: The journal cannot be read.
         """
+        now = time.monotonic()
         for item in items:
             with suppress(Exception):  # `examine` meets it again, and it becomes an outcome
                 self._identify(item, use_scan=True)
-                item.prepared = time.monotonic()
+                item.prepared = now
         if self._replace:
             for item in items:
                 self._claim_name(item)
         found = [item for item in items if item.entry and not item.skip_reason]
-        if not self._seen.add_all([(item.entry, item.inode) for item in found]):
+        if not self._seen.add_all([(item.entry.key, item.inode) for item in found if item.entry]):
             for item in found:
                 self._claim(item)
         if self.stored:
@@ -142,15 +187,16 @@ class SourceExaminer:
         self._identify(item, use_scan=False)
         if item.skip_reason:
             return
+        content = item.named.content
         if not self._journal:
             pass
         elif item.entry:
-            item.entry = evolve(item.entry, copy=copy, sha256=self._digest(item.content))
-        elif isinstance(item.content, bytes | bytearray | memoryview):
-            digest = hashlib.sha256(item.content).hexdigest()
+            item.entry = evolve(item.entry, copy=copy, sha256=self._digest(content))
+        elif isinstance(content, bytes | bytearray | memoryview):
+            digest = hashlib.sha256(content).hexdigest()
             item.entry = JournalEntry(item.filename, item.size or 0, sha256=digest)
         else:
-            kind = type(item.content).__name__
+            kind = type(content).__name__
             msg = f"a journal recognizes paths and bytes only, not {kind}; upload it without one"
             raise InvalidRequestError(msg)
         self._look_up([item])
@@ -158,28 +204,29 @@ class SourceExaminer:
     def _identify(self, item: UploadItem, *, use_scan: bool) -> None:
         if not isinstance(item.source, Entry):
             _check_is_no_pattern(item.source)
-        source = with_prefix(item.source, self._prefix)
-        size = mtime_ns = item.inode = None
+        item.named = source = with_prefix(item.source, self._prefix)
+        item.filename = source.filename
         if isinstance(source, Entry):
             if source.error:
                 raise source.error
             item.skip_reason = source.reason
-            if use_scan:
-                size, mtime_ns, item.inode = source.size, source.mtime_ns, source.inode
-            source = NamedSource(source.path, source.filename, None)
-        check_filename(source.filename)
-        item.content, item.filename = source.content, source.filename
-        item.content_type = source.content_type
-        if item.skip_reason or not isinstance(source.content, _PATHS):
-            item.size = _size_in_memory(item.content)
-            return
-        if size is None or mtime_ns is None or item.inode is None:
+        check_filename(item.filename)
+        if isinstance(source, Entry):
+            size, mtime_ns, item.inode = source.size, source.mtime_ns, source.inode
+            if item.skip_reason:
+                return
+            if size is None or mtime_ns is None or not use_scan:
+                size, mtime_ns, item.inode = source.status()
+        elif isinstance(source.content, _PATHS):
             status = os.stat(source.content)  # noqa: PTH116 - pathlib is slower
             size, mtime_ns = status.st_size, status.st_mtime_ns
             item.inode = status.st_dev, status.st_ino
+        else:
+            item.size = _size_in_memory(source.content)
+            return
         item.size = size
         item.entry = JournalEntry(item.filename, size, mtime_ns)
-        if self._journal and self._journal.is_at(item.inode):
+        if self._journal and item.inode and self._journal.is_at(item.inode):
             item.skip_reason = "it is this run's journal"
 
     def _claim_name(self, item: UploadItem) -> None:
@@ -192,9 +239,9 @@ class SourceExaminer:
     def _claim(self, item: UploadItem) -> None:
         """Skip a file that came before in this run, and tell apart others that look like it."""
         while item.entry and not item.skip_reason:
-            if self._seen.add(item.entry, item.inode):
+            if self._seen.add(item.entry.key, item.inode):
                 return
-            if self._seen.has(item.entry, item.inode):
+            if self._seen.has(item.entry.key, item.inode):
                 item.skip_reason = "the same file came before in this run"
             item.entry = evolve(item.entry, copy=item.entry.copy + 1)
 
@@ -212,7 +259,7 @@ class SourceExaminer:
             for (item, _), found in zip(entries, known, strict=True):
                 item.known = found
                 if found and found.file:
-                    item.skip_reason, item.uploaded_earlier = _UPLOADED_EARLIER, found.file
+                    item.skip_reason, item.uploaded_earlier = UPLOADED_EARLIER, found.file
                 elif found and found.started:
                     item.entry, item.lost_since = found.entry, found.started
         if self.stored:

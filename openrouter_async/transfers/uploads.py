@@ -29,6 +29,7 @@ from ..errors import (
     UploadOutcomeUnknown,
     UploadSourceError,
 )
+from ..models import FileMetadata
 from ..operations.files import list_files, upload_file
 from .context import RunContext, check_flags, prepare_run
 from .engine import Result, Run
@@ -43,7 +44,7 @@ from .results import Outcome, Report, summarize
 from .seen import Seen
 from .stored import StoredFiles
 from .tree import check_prefix
-from .upload_items import SourceExaminer, UploadItem, with_prefix
+from .upload_items import UPLOADED_EARLIER, SourceExaminer, UploadItem, with_prefix
 
 __all__ = ["UploadRun", "bulk_options", "start_uploads", "upload_entries", "upload_outcomes"]
 
@@ -69,7 +70,11 @@ def start_uploads(
     transport: AsyncTransport, sources: Sources, prefix: str, options: UploadManyOptions
 ) -> AsyncGenerator[Outcome, None]:
     """Check the arguments of `upload_many`, and return its outcomes."""
-    return _start(transport, sources, prefix, totals_of(sources, "paths", "upload_tree"), options)
+    totals = totals_of(sources, "paths", "upload_tree")
+    prefix = check_prefix(prefix)
+    context = prepare_run(transport, totals, bulk_options(options))
+    found = _outcomes(context, sources, prefix, options)
+    return Outcomes(found, context.reading)
 
 
 async def upload_entries(
@@ -79,8 +84,10 @@ async def upload_entries(
     totals = Totals()
     if options.get("progress"):
         totals = await _count(await run_in_thread(read_error, entries))
+    context = prepare_run(transport, totals, bulk_options(options))
     found = await run_in_thread(read_error, entries)
-    return await summarize(_start(transport, found, "", totals, options, DISK))
+    is_tree = context.progress is None
+    return await summarize(_outcomes(context, found, "", options, DISK, is_tree=is_tree))
 
 
 async def _count(entries: Iterator[Entry]) -> Totals:
@@ -92,24 +99,23 @@ async def _count(entries: Iterator[Entry]) -> Totals:
     return Totals(items, size)
 
 
-def _start(
-    transport: AsyncTransport,
+def _outcomes(
+    context: RunContext,
     sources: Sources,
     prefix: str,
-    totals: Totals,
     options: UploadManyOptions,
     kind: Kind = FOREIGN,
-) -> AsyncGenerator[Outcome, None]:
-    prefix = check_prefix(prefix)
-    context = prepare_run(transport, totals, bulk_options(options))
-
+    *,
+    is_tree: bool = False,
+) -> AsyncGenerator[list[Outcome], None]:
     async def make_run(examiner: SourceExaminer, journal: Journal | None) -> UploadRun:
         checked = await _checked(sources, prefix) if options.get("check") else sources
         return UploadRun(context, pull(checked, kind), examiner, journal)
 
     stored = StoredFiles() if options.get("skip_existing") else None
-    found = upload_outcomes(context, options, make_run, prefix=prefix, stored=stored)
-    return Outcomes(found, context.reading)
+    return upload_outcomes(
+        context, options, make_run, prefix=prefix, stored=stored, is_tree=is_tree
+    )
 
 
 def bulk_options(options: UploadManyOptions) -> BulkOptions:
@@ -142,13 +148,16 @@ async def upload_outcomes(
     prefix: str = "",
     stored: StoredFiles | None = None,
     replace: bool = False,
+    is_tree: bool = False,
 ) -> AsyncGenerator[list[Outcome], None]:
     """Yield the outcomes of a run with its journal, which is open meanwhile."""
     journal = None
     if (path := options.get("journal")) is not None:
         journal = await Journal.open(path, _destination(context))
     checksum = options.get("checksum", False)
-    examiner = SourceExaminer(prefix, journal, stored, checksum=checksum, replace=replace)
+    examiner = SourceExaminer(
+        prefix, journal, stored, checksum=checksum, replace=replace, is_tree=is_tree
+    )
     try:
         run = await make_run(examiner, journal)
         async with aclosing(run.outcomes()) as batches:
@@ -219,10 +228,14 @@ class UploadRun(Run):
 
     def _prepare(self, sources: Sequence[Any]) -> list[Item | Result]:
         """Return an item for each source, or a result if nothing is to be sent for it."""
-        items = [UploadItem(source) for source in sources]
+        known = self._examiner.take_known(sources)
+        items = [UploadItem(source) for at, source in enumerate(sources) if at not in known]
         self._examiner.prepare(items)
+        counted = [_KNOWN] * sum(file is None for file in known.values())
         return [
-            _skipped(item) if item.skip_reason and not item.replaces else item for item in items
+            *counted,
+            *(_known(sources[at], file) for at, file in known.items() if file),
+            *(_skipped(item) if item.skip_reason and not item.replaces else item for item in items),
         ]
 
     async def _resume(self) -> None:
@@ -316,9 +329,9 @@ class UploadRun(Run):
         try:
             file = await upload_file(
                 self._transport,
-                item.content,
+                item.named.content,
                 filename=item.filename,
-                content_type=item.content_type,
+                content_type=item.named.content_type,
                 progress=lambda done, _: self._report_bytes(item, done),
                 **self._context.scope,
             )
@@ -365,6 +378,15 @@ def _source_error(error: Exception) -> UploadSourceError:
     failure = read_error(describe(error))
     failure.__cause__ = error
     return failure
+
+
+def _known(source: Entry, file: FileMetadata | None) -> Result:
+    outcome = Outcome(source=source, status="skipped", reason=UPLOADED_EARLIER, file=file)
+    return Result(Item(source, source.size), outcome)
+
+
+_KNOWN: Final = _known(Entry(path="", filename=""), None)
+"""Result of a file that is only counted."""
 
 
 def _skipped(item: UploadItem) -> Result:

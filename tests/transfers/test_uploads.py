@@ -780,6 +780,19 @@ async def test_a_tree_is_resumed_from_its_journal(client, emulator, tree, tmp_pa
     assert (first.counts, second.counts) == ({"uploaded": 6}, {"skipped": 6})
 
 
+async def test_what_a_resumed_tree_has_in_addition_is_uploaded(client, tree, tmp_path):
+    """Also what looks like a known file: of equal size, time, and name but for Unicode's form."""
+    composed, changed, _ = tree("\u00e9.txt", "changed.txt", "deep/same.txt")
+    journal = tmp_path / "run.journal"
+    await client.files.upload_tree(tree.root, journal=journal)
+    (decomposed,) = tree("e\u0301.txt")
+    os.utime(decomposed, ns=(0, composed.stat().st_mtime_ns))
+    changed.write_text("changed")
+    for counts in ({"uploaded": 2, "skipped": 2}, {"skipped": 4}):
+        report = await client.files.upload_tree(tree.root, journal=journal)
+        assert report.counts == counts
+
+
 async def test_links_are_not_followed_unless_asked(client, tree, tmp_path):
     """Links out of the tree fail even then."""
     (path,) = tree("real/a.txt")
