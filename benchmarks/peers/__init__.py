@@ -80,6 +80,8 @@ PEERS: Final = {
             "ClientBuilder().build()",
         ),
         Peer("httpx", "httpx", "httpx", "import httpx", "httpx.AsyncClient()"),
+        Peer("httpx2", "httpx2", "httpx2", "import httpx2", "httpx2.AsyncClient()"),
+        Peer("niquests", "niquests", "niquests", "import niquests", "niquests.AsyncSession()"),
         Peer(
             "openrouter",
             "openrouter",
