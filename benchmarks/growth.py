@@ -1,8 +1,8 @@
-"""What a bulk upload costs as it grows: ``nox -s growth``, with the numbers of files after ``--``.
+"""What bulk runs cost as they grow: ``nox -s growth``, with the numbers of files after ``--``.
 
 Each tree is uploaded to a sink, which stores nothing, and once more with the journal of that run:
-then each file is skipped. Each run is a process of its own, so its CPU time and its peak memory are
-its own.
+then each file is skipped. As many ids are deleted there. Each run is a process of its own, so its
+CPU time and its peak memory are its own.
 """
 
 import json
@@ -13,34 +13,38 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from .processes import Cores, run_server
+
 COUNTS = (1_000, 10_000, 100_000, 1_000_000)
 LINKS = 30_000
 """File systems limit the number of links to a file."""
+RUNS = ("first run", "second run", "deletion")
 HEADINGS = (
     "files",
-    "CPU µs a file, first run",
-    "second run",
-    "seconds, first run",
-    "second run",
-    "MiB at the peak, first run",
-    "second run",
+    *(f"{what}, {name}" for what in ("CPU µs a file", "seconds", "MiB at peak") for name in RUNS),
+    "CPU µs a file, os.walk and os.stat",
     "journal bytes a file",
 )
 RUN = r"""
-import asyncio, json, re, resource, sys
+import asyncio, json, re, sys, time
+from collections import Counter
 from pathlib import Path
 from openrouter_async import AsyncOpenRouter
 
-async def main():
+async def main(what, journal):
     async with AsyncOpenRouter() as client:
-        report = await client.files.upload_tree(sys.argv[1], journal=sys.argv[2], concurrency=32)
-    used = resource.getrusage(resource.RUSAGE_SELF)
+        if what.isdigit():
+            ids = (f"file_{number:020}" for number in range(int(what)))
+            outcomes = client.files.delete_many(ids, concurrency=32)
+            counts = Counter([outcome.status async for outcome in outcomes])
+        else:
+            report = await client.files.upload_tree(what, journal=journal, concurrency=32)
+            counts = report.counts
     peak = re.search(r"VmHWM:\s*(.*) kB", Path("/proc/self/status").read_text())[1]
-    cpu = used.ru_utime + used.ru_stime
-    print(json.dumps({"cpu": cpu, "peak": int(peak) / 1024, "counts": report.counts}))
+    used = {"cpu": time.process_time(), "peak": int(peak) / 1024, "counts": counts}
+    print(json.dumps(used))
 
-asyncio.run(main())
+asyncio.run(main(*sys.argv[1:]))
 """
 
 
@@ -56,51 +60,55 @@ def plant(root: Path, count: int) -> None:
             path.hardlink_to(first)
 
 
-def run(root: Path, journal: Path, url: str) -> tuple[dict, float]:
-    """Upload a tree, and return what the process has used, without its start, and its seconds."""
+def run(what: Path | int, journal: Path, url: str) -> dict:
+    """Upload a tree or delete a number of ids; return what the process used, and its seconds."""
     environment = {**os.environ, "OPENROUTER_API_KEY": "sk-test", "OPENROUTER_BASE_URL": url}
-    command = [sys.executable, "-c", RUN, str(root), str(journal)]
+    command = [sys.executable, "-c", RUN, str(what), str(journal)]
     started = time.monotonic()
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
-    return json.loads(done.stdout), time.monotonic() - started
+    return {**json.loads(done.stdout), "seconds": time.monotonic() - started}
 
 
-def measure(count: int, url: str, empty: float) -> list[str]:
+def walk(root: Path) -> float:
+    """Return the CPU time of the least that any second run has to do."""
+    started = time.process_time()
+    for folder, _, names in os.walk(root):
+        for name in names:
+            os.stat(f"{folder}/{name}")  # noqa: PTH116 - pathlib is slower
+    return time.process_time() - started
+
+
+def measure(count: int, url: str, start: float) -> list[str]:
     """Return a row of the table."""
     with tempfile.TemporaryDirectory() as folder:
         root, journal = Path(folder, "files"), Path(folder, "run.journal")
         plant(root, count)
-        first, first_seconds = run(root, journal, url)
+        runs = [run(root, journal, url)]
         size = journal.stat().st_size
-        second, second_seconds = run(root, journal, url)
-    assert first["counts"] == {"uploaded": count}, first
-    assert second["counts"] == {"skipped": count}, second
+        runs += [run(root, journal, url), run(count, journal, url)]
+        bare = walk(root)
+    assert [each["counts"] for each in runs] == [
+        {status: count} for status in ("uploaded", "skipped", "deleted")
+    ], runs
     return [
         f"{count:,}",
-        *(f"{(each['cpu'] - empty) / count * 1e6:.1f}" for each in (first, second)),
-        *(f"{seconds:.1f}" for seconds in (first_seconds, second_seconds)),
-        *(f"{each['peak']:.1f}" for each in (first, second)),
+        *(f"{(each['cpu'] - start) / count * 1e6:.1f}" for each in runs),
+        *(f"{each['seconds']:.1f}" for each in runs),
+        *(f"{each['peak']:.1f}" for each in runs),
+        f"{bare / count * 1e6:.1f}",
         f"{size / count:.0f}",
     ]
 
 
 def main(counts: list[int]) -> None:
     """Print the table, row by row."""
-    server = [sys.executable, "-m", "benchmarks.server"]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(
-            server, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process,
-    ):
-        url = f"http://127.0.0.1:{int(process.stdout.readline())}/api/v1"
-        (Path(folder) / "empty").mkdir()
-        empty, _ = run(Path(folder) / "empty", Path(folder) / "journal", url)
+    with tempfile.TemporaryDirectory() as folder, run_server(Cores(), Path(folder)) as server:
+        url = f"{server.base}/api/v1"
+        (empty := Path(folder) / "empty").mkdir()
+        start = run(empty, Path(folder) / "journal", url)["cpu"]
         print(" | ".join(HEADINGS))
         for count in counts:
-            print(" | ".join(measure(count, url, empty["cpu"])), flush=True)
-        process.stdin.close()
-        process.terminate()
+            print(" | ".join(measure(count, url, start)), flush=True)
 
 
 if __name__ == "__main__":

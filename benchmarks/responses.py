@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-__all__ = ["OK", "PAGE_ROWS", "Shape", "file_response", "page_response"]
+__all__ = ["OK", "PAGE_ROWS", "Shape", "deletion_response", "file_response", "page_response"]
 
 PAGE_ROWS: Final = 1000
 OK: Final = (
@@ -47,6 +47,11 @@ def _json(value: object) -> bytes:
 def file_response(shape: Shape, number: int = 0, size: int = 65536) -> bytes:
     """One file's metadata, as a whole HTTP response."""
     return _json(_file(shape, number, size))
+
+
+def deletion_response(file_id: str) -> bytes:
+    """The confirmation of a deletion, as a whole HTTP response."""
+    return _json({"_shape": "openrouter", "id": file_id, "type": "file_deleted"})
 
 
 def page_response(shape: Shape) -> bytes:

@@ -9,12 +9,12 @@ import os
 import ssl
 import sys
 import time
-from functools import cache
+from functools import lru_cache
 from itertools import count
 from typing import Final, NamedTuple, cast
 
 from .multipart import UploadCounter
-from .responses import OK, Shape, file_response, page_response
+from .responses import OK, Shape, deletion_response, file_response, page_response
 
 __all__ = ["CONTENT_SIZE", "main"]
 
@@ -34,7 +34,7 @@ class Route(NamedTuple):
     content: int = 0
 
 
-@cache
+@lru_cache
 def find_route(line: bytes) -> Route:
     """Parse a request line."""
     method, target, _ = line.decode().split(" ")
@@ -43,6 +43,8 @@ def find_route(line: bytes) -> Route:
     shape = "openai" if path.startswith("/openai/") else "openrouter"
     if method == "POST":
         return Route(shape, delay, None)
+    if method == "DELETE":
+        return Route(shape, delay, deletion_response(path.rpartition("/")[2]))
     if path.endswith("/content"):
         head = OK % (b"application/octet-stream", CONTENT_SIZE)
         return Route(shape, delay, head, CONTENT_SIZE)
