@@ -131,7 +131,9 @@ async def _bulk(row: Row, base: str, peer: AsyncPeer, work: Workload) -> Sample:
     sample = Sample()
     await peer.upload(work.small[0])
     paths = work.many(row.calls)
-    upload_all = getattr(peer, "upload_all", partial(_upload_all, peer))
+    upload_all = partial(_upload_all, peer)
+    if row.kind == "bulk":
+        upload_all = getattr(peer, "upload_all", upload_all)
     with _costs_of(sample, None if row.emulated else base):  # the emulator does not count
         sample.calls = await upload_all(paths, row.concurrency)
     if sample.calls < len(paths):
@@ -163,7 +165,7 @@ async def _verify(row: Row, peer: AsyncPeer, work: Workload) -> None:
 
 async def _async_row(row: Row, base: str, name: str, work: Workload) -> None:
     peer: AsyncPeer = import_module(f"benchmarks.peers.{name}").AsyncPeer(base)
-    measures = {"upload": _transfers, "download": _transfers, "bulk": _bulk}
+    measures = {"upload": _transfers, "download": _transfers, "bulk": _bulk, "gather": _bulk}
     measure = measures.get(row.kind, _calls)
     sample = await measure(row, base, peer, work)
     if not sample.failures:

@@ -126,6 +126,12 @@ CLAIMS: Final = (
     _less_cpu("uploads-64", "openrouter", 8),
     _at_most("uploads-64", "aiohttp", 1.6),
     Claim(
+        "bulk: at most 1.3x the CPU of gather",
+        Figure("bulk", "ours"),
+        Figure("bulk-gather", "ours"),
+        1.3,
+    ),
+    Claim(
         "bulk: 4x the files/s of openrouter",
         Figure("bulk", "ours", "rate"),
         Figure("bulk", "openrouter", "rate"),

@@ -5,7 +5,9 @@ from typing import Final, Literal
 
 __all__ = ["ROWS", "Kind", "Row"]
 
-Kind = Literal["start", "retrieve", "page", "uploads", "bulk", "upload", "download", "sync"]
+Kind = Literal[
+    "start", "retrieve", "page", "uploads", "bulk", "gather", "upload", "download", "sync"
+]
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,15 @@ ROWS: Final = {
         ),
         Row("uploads-64", "500 uploads of 64 KiB, 64 at a time", "uploads", 64, calls=500),
         Row("bulk", "a folder of 2,000 files of 64 KiB, 64 at a time", "bulk", 64, calls=2000),
+        Row(
+            "bulk-gather",
+            "the same folder by gather of single uploads",
+            "gather",
+            64,
+            calls=2000,
+            quick=False,
+            peers=("ours",),
+        ),
         Row(
             "bulk-emulator",
             "the same folder into the emulator, which stores it",
