@@ -264,5 +264,5 @@ def check_hooks(hooks: object) -> Hooks:
 async def notify(hook: Callable[[Event], Awaitable[None] | None], event: Event) -> None:
     """Call a hook, and await its result if it is async."""
     result = hook(event)
-    if inspect.isawaitable(result):
+    if result is not None and inspect.isawaitable(result):
         await result

@@ -79,6 +79,9 @@ _SHORTAGES: Final = tuple(os.strerror(number) for number in (errno.EMFILE, errno
 
 _NOT_TRANSFERRED: Final = frozenset({"failed", "unknown", "skipped"})
 
+_TOGETHER: Final = 0.005
+"""Seconds in which results are gathered for one step of the reader, which costs more than one."""
+
 _STOPPED: Final = "the run was stopped before this item started"
 
 
@@ -186,7 +189,9 @@ class Run:
     async def _emit(self, result: Result) -> None:
         """Return when the outcome is written down and reported as progress."""
         if result.write:
-            await asyncio.shield(result.write)
+            if not result.write.done():
+                await asyncio.shield(result.write)
+            result.write.result()
         self._count(result)
         if self._context.progress:
             await self._report_progress(result.item, result.outcome)
@@ -219,6 +224,7 @@ class Run:
         while not (self._results or self._exit or all_workers.done()):
             self._has_results.clear()
             await self._has_results.wait()
+            await asyncio.sleep(_TOGETHER)
         if self._exit:
             raise self._exit
         results, self._results = self._results, []
