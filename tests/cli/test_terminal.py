@@ -124,11 +124,9 @@ NAME = "Bericht für 報告 🎉.txt"
 @pytest.mark.parametrize(
     "encoding",
     [
-        {"PYTHONIOENCODING": "ascii"},
         {"PYTHONIOENCODING": "ascii:strict"},
         {"PYTHONIOENCODING": "cp1252"},
         {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-        {"LC_ALL": "C"},
     ],
     ids=str,
 )
