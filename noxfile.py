@@ -37,7 +37,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run all tests against a live emulator, with the branch coverage gate."""
-    session.install("-e", ".[cli,dask,emulator,otel]", *group("test"))
+    session.install("-e", ".[cli,dask,emulator,fsspec,otel]", *group("test"))
     session.run("coverage", "erase")
     # More processes than cores: the tests mostly wait.
     parallel = ("-q", "-n", "5")
@@ -76,21 +76,21 @@ def package(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Render the API reference into ``build/docs``; a broken cross-reference is an error."""
-    session.install("-e", ".[cli,dask,emulator,otel]", *group("docs"), "pytest")
+    session.install("-e", ".[cli,dask,emulator,fsspec,otel]", *group("docs"), "pytest")
     session.run("python", "tests/render_docs.py", "build/docs")
 
 
 @nox.session(python=["3.12", "3.13"])
 def pythons(session: nox.Session) -> None:
     """Run all tests on the other supported Python versions."""
-    session.install("-e", ".[cli,dask,emulator,otel]", *group("test"))
+    session.install("-e", ".[cli,dask,emulator,fsspec,otel]", *group("test"))
     session.run("pytest", "-q", "-n", "auto", *session.posargs)
 
 
 @nox.session
 def strict(session: nox.Session) -> None:
     """Run all tests in Python's development mode and asyncio's debug mode, warnings as errors."""
-    session.install("-e", ".[cli,dask,emulator,otel]", *group("test"))
+    session.install("-e", ".[cli,dask,emulator,fsspec,otel]", *group("test"))
     env = {
         "PYTHONASYNCIODEBUG": "1",
         "PYTHONDEVMODE": "1",
@@ -103,7 +103,7 @@ def strict(session: nox.Session) -> None:
 @nox.session
 def uvloop(session: nox.Session) -> None:
     """Run all tests on uvloop's event loop."""
-    session.install("-e", ".[cli,dask,emulator,otel]", *group("test"), "uvloop>=0.21")
+    session.install("-e", ".[cli,dask,emulator,fsspec,otel]", *group("test"), "uvloop>=0.21")
     env = {"PYTHONPATH": str(Path("tests/on_uvloop").resolve())}
     session.run("pytest", "-q", "-n", "4", *session.posargs, env=env)
 
@@ -118,7 +118,7 @@ def lowest(session: nox.Session) -> None:
         re.match(r"[^,]+", requirement)[0].replace(">=", "==") for requirement in requirements
     ]
     constraints.write_text("\n".join(oldest))
-    extras = "cli,dask,emulator,otel,speed"
+    extras = "cli,dask,emulator,fsspec,otel,speed"
     session.install("-e", f".[{extras}]", *group("test"), "-c", str(constraints))
     session.run("pytest", "-q", "-n", "4", *session.posargs)
 
@@ -146,6 +146,13 @@ def soak(session: nox.Session) -> None:
     session.run(
         "pytest", "-q", "tests/soak/soak_pool.py", "tests/soak/soak_calls.py", *session.posargs
     )
+
+
+@nox.session
+def stores(session: nox.Session) -> None:
+    """Run the tests of uploads from S3, over its real protocol."""
+    session.install("-e", ".[emulator,fsspec]", *group("test"), *group("stores"))
+    session.run("pytest", "-q", "tests/transfers/test_s3.py", *session.posargs)
 
 
 @nox.session(name="soak-bulk")

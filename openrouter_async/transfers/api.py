@@ -93,7 +93,8 @@ async def upload_tree(
         ```
 
     Args:
-        root: The folder.
+        root: The folder; or the URL of one in a store that fsspec knows (``s3://bucket/folder``;
+            extra ``fsspec``).
         include: Globs of the files to upload (``**/*.pdf``), or a function of the path below the
             folder; all files if omitted. A glob without a slash is compared with the last part of
             a path only.
@@ -115,7 +116,7 @@ async def upload_tree(
         PreflightError: With ``check``: problems with the files; nothing was sent.
         JournalError: The journal is in use, damaged, for another destination, or not writable.
     """
-    from .tree import walk
+    from .tree import walk, walk_kind
     from .uploads import upload_entries
 
     entries = partial(
@@ -127,7 +128,7 @@ async def upload_tree(
         follow_symlinks=follow_symlinks,
         hidden=hidden,
     )
-    return await upload_entries(transport, entries, options)
+    return await upload_entries(transport, entries, walk_kind(root), options)
 
 
 def sync(
@@ -161,7 +162,8 @@ def sync(
         ```
 
     Args:
-        root: The folder.
+        root: The folder; or the URL of one in a store that fsspec knows (``s3://bucket/folder``;
+            extra ``fsspec``).
         prefix: Prepended to the names that the files are stored under; other files at the service
             are left alone.
         delete: Whether to delete, last, the files under the prefix that the folder does not have;
@@ -187,7 +189,7 @@ def sync(
             has failed or more than ``max_delete`` would be.
     """
     from .syncing import SyncPlan, start_sync
-    from .tree import check_prefix, selection, walk
+    from .tree import check_prefix, selection, walk, walk_kind
 
     prefix = check_prefix(prefix)
     include, exclude = _reusable(include), _reusable(exclude)
@@ -201,6 +203,7 @@ def sync(
             follow_symlinks=follow_symlinks,
             hidden=hidden,
         ),
+        kind=walk_kind(root),
         is_wanted=selection(include, exclude, prefix, hidden=hidden),
         prefix=prefix,
         delete=delete,

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from .._content.names import FileContent
 from ..errors import OpenRouterError
 
 __all__ = ["Entry"]
@@ -24,12 +23,12 @@ class Entry:
         from openrouter_async.transfers import walk
 
         for entry in walk("docs"):
-            print(entry.filename, entry.size, entry.reason or entry.error)
+            print(entry.path, entry.filename, entry.size, entry.reason or entry.error)
         ```
     """
 
     location: str = field(alias="path", converter=_to_text)
-    """The path as text: a million `Path` objects would take as long as the rest of a walk."""
+    """The path as text: path objects would take as long as the rest of a walk."""
     filename: str
     """Name to store it under, with slashes between its parts."""
     size: int | None = None
@@ -38,6 +37,8 @@ class Entry:
     """Modification time in nanoseconds since 1970, at the time of the walk."""
     inode: tuple[int, int] | None = None
     """Device and inode number, the same for each link to a file."""
+    version: str = ""
+    """What a store tells versions of the content apart by, such as an ETag."""
     reason: str | None = None
     """Why it is not uploaded."""
     error: OpenRouterError | None = None
@@ -47,15 +48,3 @@ class Entry:
     def path(self) -> Path:
         """The root as it was passed in, joined with the path below it."""
         return Path(self.location)
-
-    content_type = None
-
-    @property
-    def content(self) -> FileContent:
-        """What is uploaded."""
-        return self.path
-
-    def status(self) -> tuple[int, int, tuple[int, int] | None]:
-        """Return the current size, modification time and inode; blocks to read."""
-        status = os.stat(self.location)  # noqa: PTH116 - pathlib is slower
-        return status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino)

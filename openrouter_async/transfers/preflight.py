@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import IO, Final, cast
+from typing import IO, Any, Final, cast
 from unicodedata import normalize
 
 from .._content.files import file_info, open_regular
@@ -24,6 +24,7 @@ from .._content.readers import is_async
 from .._content.sources import check_file_size
 from ..errors import InvalidRequestError, OpenRouterError, UploadSourceError
 from .entries import Entry
+from .stores import StoreEntry, open_entry
 
 __all__ = ["find_problems"]
 
@@ -85,7 +86,8 @@ def _parse(source: FileSource | NamedSource | Entry) -> NamedSource | None:
     """Return its parts; None if it is skipped, or has no name to store it under."""
     if isinstance(source, Entry):
         skipped = source.error or source.reason
-        return None if skipped else NamedSource(source.path, source.filename, None)
+        content: Any = source if isinstance(source, StoreEntry) else source.path
+        return None if skipped else NamedSource(content, source.filename, None)
     try:
         return name_source(source)
     except UploadSourceError:
@@ -122,6 +124,9 @@ def _check_content(parsed: NamedSource) -> None:
         with open_regular(parsed.path) as file:
             check_file_size(os.fstat(file.fileno()).st_size, _label(parsed))
             _check_type(file, parsed)
+    elif isinstance(content, StoreEntry):
+        with open_entry(content) as file:
+            _check_file(file, parsed)
     elif isinstance(content, bytes | bytearray | memoryview):
         check_file_size(memoryview(content).nbytes, _label(parsed))
         _check_type(io.BytesIO(bytes(content)), parsed)
@@ -179,4 +184,4 @@ def _identity(parsed: NamedSource) -> object:
         return seen.st_dev, seen.st_ino
     if isinstance(parsed.content, bytes | bytearray | memoryview):
         return hashlib.blake2b(bytes(parsed.content)).digest()
-    return object()
+    return parsed.content.location if isinstance(parsed.content, StoreEntry) else object()

@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from .._content.chunks import read_error
 from .._content.threads import run_in_thread
 from .._core.transport import AsyncTransport
-from .._workers import DISK
+from .._workers import Kind, run_in_worker
 from ..errors import (
     InvalidRequestError,
     NotFoundResponseError,
@@ -48,6 +48,7 @@ class SyncPlan:
     """What a run is to do."""
 
     walk: Callable[[], Iterator[Entry]]
+    kind: Kind
     is_wanted: Callable[[str], bool]
     """Whether the selection includes a name at the service."""
     prefix: str
@@ -70,8 +71,8 @@ def start_sync(
     context = prepare_run(transport, Totals(), bulk_options(options))
 
     async def make_run(examiner: SourceExaminer, journal: Journal | None) -> UploadRun:
-        entries = await run_in_thread(read_error, plan.walk)
-        return _SyncRun(context, pull(entries, DISK), examiner, journal, plan)
+        entries = await run_in_worker(plan.kind, plan.walk)
+        return _SyncRun(context, pull(entries, plan.kind), examiner, journal, plan)
 
     stored = StoredFiles(lambda file: plan.is_wanted(file.filename))
     found = upload_outcomes(context, options, make_run, stored=stored, replace=True)

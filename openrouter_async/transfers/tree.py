@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import attrgetter
 from pathlib import Path
@@ -21,9 +21,11 @@ from attrs import frozen
 
 from .._content.names import check_filename
 from .._content.threads import shorten
+from .._workers import DISK, FOREIGN, Kind
 from ..errors import InvalidRequestError, UploadSourceError
 from .entries import Entry
 from .globs import Matches, Patterns, matcher
+from .stores import Listed, Store, is_url
 
 __all__ = ["HIDDEN", "Entry", "check_prefix", "walk"]
 
@@ -64,7 +66,8 @@ def walk(
         ```
 
     Args:
-        root: The folder; it may be a link to one.
+        root: The folder; it may be a link to one, or the URL of one in a store that fsspec knows
+            (``s3://bucket/folder``; extra ``fsspec``).
         include: Patterns of the files to yield; all files if omitted.
         exclude: Patterns of the files to leave out, even if they are included. A folder that
             matches is not entered.
@@ -77,13 +80,22 @@ def walk(
 
     Raises:
         UploadSourceError: The root is not a readable folder.
-        InvalidRequestError: A pattern, the prefix or the root is invalid.
+        InvalidRequestError: A pattern, the prefix or the root is invalid, or a package is missing.
     """
     included, excluded = matcher(include, if_none=True), matcher(exclude)
     prefix = check_prefix(prefix)
+    options = included, excluded, prefix, follow_symlinks, hidden
+    if is_url(root):
+        store = Store(str(root))
+        return _StoreWalk(store.root, Path(), *options, store).run()
     path = _check_root(root)
     real = Path(os.path.realpath(path))
-    return _Walk(path, real, included, excluded, prefix, follow_symlinks, hidden).run()
+    return _Walk(str(path), real, *options).run()
+
+
+def walk_kind(root: object) -> Kind:
+    """Return where to walk: a store may take as long as it likes."""
+    return FOREIGN if is_url(root) else DISK
 
 
 def selection(include: Patterns, exclude: Patterns, prefix: str, *, hidden: bool) -> Matches:
@@ -142,7 +154,7 @@ class _Folder:
     name: str
     """Path below the root, with a slash at its end; empty for the root."""
     identity: tuple[int, int]
-    remaining: list[os.DirEntry[str]]
+    remaining: list[Any]
     """What has not been visited yet, the next one last."""
 
 
@@ -150,7 +162,7 @@ class _Folder:
 class _Walk:
     """Arguments of a walk."""
 
-    root: Path
+    root: str
     real: Path
     """The root with symbolic links resolved."""
     included: Matches
@@ -162,9 +174,9 @@ class _Walk:
     def run(self) -> Iterator[Entry]:
         """Yield the entries as they are found."""
         try:
-            stack = [self._open_folder(str(self.root), "", [])]
+            stack = [self._open_folder(self.root, "", [])]
         except (OSError, UploadSourceError) as error:  # it was readable when `walk` was called
-            yield self._failed(str(self.root), "", error)
+            yield self._failed(self.root, "", error)
             return
         while stack:
             folder = stack[-1]
@@ -183,7 +195,7 @@ class _Walk:
                 yield step
 
     def _visit(
-        self, found: os.DirEntry[str], name: str, stack: Sequence[_Folder]
+        self, found: os.DirEntry[str] | Listed, name: str, stack: Sequence[_Folder]
     ) -> Entry | _Folder | None:
         """Return an entry to yield, a folder to enter, or None for what the patterns leave out."""
         is_link, is_folder = found.is_symlink(), _is_folder(found)
@@ -199,6 +211,9 @@ class _Walk:
             self._check_link(found.path)
         if is_entered:
             return self._open_folder(found.path, full_name, stack)
+        return self._file(found, name)
+
+    def _file(self, found: Any, name: str) -> Entry:  # noqa: ANN401
         status = found.stat()
         if not stat.S_ISREG(status.st_mode):
             return self._entry(found.path, name, reason=_NOT_REGULAR)
@@ -220,16 +235,14 @@ class _Walk:
             msg = f"{path!r} is a symbolic link out of the folder, to {str(target)!r}"
             raise UploadSourceError(msg)
 
-    @staticmethod
-    def _open_folder(path: str, full_name: str, stack: Sequence[_Folder]) -> _Folder:
+    def _open_folder(self, path: str, full_name: str, stack: Sequence[_Folder]) -> _Folder:
         status = os.stat(path)  # noqa: PTH116 - pathlib is slow to parse a deep path
         identity = status.st_dev, status.st_ino
         if any(folder.identity == identity for folder in stack):
             msg = f"{path!r} is a link to a folder that contains it"
             raise UploadSourceError(msg)
         with _scan(path) as found:
-            remaining = sorted(found, key=attrgetter("name"), reverse=True)
-        return _Folder(full_name, identity, remaining)
+            return _Folder(full_name, identity, _last_first(found))
 
     def _failed(self, path: str, name: str, error: OSError | UploadSourceError) -> Entry:
         if isinstance(error, OSError):
@@ -239,6 +252,23 @@ class _Walk:
 
     def _entry(self, path: str, name: str, **found: Any) -> Entry:  # noqa: ANN401
         return Entry(path=path, filename=(self.prefix + name).removesuffix("/"), **found)
+
+
+@frozen
+class _StoreWalk(_Walk):
+    """A walk through a folder in a store."""
+
+    store: Store
+
+    def _open_folder(self, path: str, full_name: str, stack: Sequence[_Folder]) -> _Folder:
+        return _Folder(full_name, (0, 0), _last_first(self.store.list(path)))
+
+    def _file(self, found: Any, name: str) -> Entry:  # noqa: ANN401
+        return self.store.entry(found, self.prefix + name)
+
+
+def _last_first(found: Iterable[Any]) -> list[Any]:
+    return sorted(found, key=attrgetter("name"), reverse=True)
 
 
 def _scan(path: str) -> "os._ScandirIterator[str]":
@@ -253,7 +283,7 @@ def _scan(path: str) -> "os._ScandirIterator[str]":
     return os.scandir(path)
 
 
-def _is_folder(found: os.DirEntry[str]) -> bool:
+def _is_folder(found: os.DirEntry[str] | Listed) -> bool:
     """Whether it is a folder or a link to one."""
     try:
         return found.is_dir()

@@ -23,6 +23,7 @@ from .items import Item
 from .journal import Journal, JournalEntry, Known
 from .seen import Seen
 from .stored import StoredFiles
+from .stores import open_entry, status_of
 
 __all__ = ["SourceExaminer", "UploadItem", "with_prefix"]
 
@@ -67,6 +68,11 @@ class UploadItem(Item):
     def key(self) -> UploadKey:
         """What a lost upload is recognized by at the service."""
         return key_of(self.filename, self.size or 0)
+
+    @property
+    def content(self) -> FileContent:
+        """What is uploaded."""
+        return self.named.path if isinstance(self.named, Entry) else self.named.content
 
     @property
     def is_resendable(self) -> bool:
@@ -130,7 +136,7 @@ class SourceExaminer:
                 normalize("NFC", self._prefix + source.filename),
                 source.size,
                 source.mtime_ns,
-                "",
+                source.version,
                 0,
             ): at
             for at, source in enumerate(sources)
@@ -187,11 +193,12 @@ class SourceExaminer:
         self._identify(item, use_scan=False)
         if item.skip_reason:
             return
-        content = item.named.content
+        content = item.content
         if not self._journal:
             pass
         elif item.entry:
-            item.entry = evolve(item.entry, copy=copy, sha256=self._digest(content))
+            digest = _digest(item.named) if self._checksum else item.entry.sha256
+            item.entry = evolve(item.entry, copy=copy, sha256=digest)
         elif isinstance(content, bytes | bytearray | memoryview):
             digest = hashlib.sha256(content).hexdigest()
             item.entry = JournalEntry(item.filename, item.size or 0, sha256=digest)
@@ -216,7 +223,7 @@ class SourceExaminer:
             if item.skip_reason:
                 return
             if size is None or mtime_ns is None or not use_scan:
-                size, mtime_ns, item.inode = source.status()
+                size, mtime_ns, item.inode = status_of(source)
         elif isinstance(source.content, _PATHS):
             status = os.stat(source.content)  # noqa: PTH116 - pathlib is slower
             size, mtime_ns = status.st_size, status.st_mtime_ns
@@ -225,7 +232,8 @@ class SourceExaminer:
             item.size = _size_in_memory(source.content)
             return
         item.size = size
-        item.entry = JournalEntry(item.filename, size, mtime_ns)
+        version = source.version if isinstance(source, Entry) else ""
+        item.entry = JournalEntry(item.filename, size, mtime_ns, version)
         if self._journal and item.inode and self._journal.is_at(item.inode):
             item.skip_reason = "it is this run's journal"
 
@@ -244,12 +252,6 @@ class SourceExaminer:
             if self._seen.has(item.entry.key, item.inode):
                 item.skip_reason = "the same file came before in this run"
             item.entry = evolve(item.entry, copy=item.entry.copy + 1)
-
-    def _digest(self, path: Any) -> str:  # noqa: ANN401
-        if not self._checksum:
-            return ""
-        with open(path, "rb") as file:  # noqa: PTH123
-            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _look_up(self, items: Sequence[UploadItem]) -> None:
         """Fill in what the journal and the service know about items."""
@@ -296,6 +298,12 @@ def _check_is_no_pattern(path: object) -> None:
     if advice := path_advice(path):
         msg = f"no file has the name {str(path)!r:.100}{advice}"
         raise UploadSourceError(msg)
+
+
+def _digest(source: NamedSource | Entry) -> str:
+    entry = source if isinstance(source, Entry) else Entry(path=source.path or "", filename="")
+    with open_entry(entry) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def _size_in_memory(content: FileContent) -> int | None:

@@ -11,17 +11,18 @@ rounds; without it, it is ``unknown``, and the next run with the same journal fi
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from datetime import datetime
 from typing import Any, Final, cast
 
 from attrs import evolve
 
 from .._content.chunks import read_error
-from .._content.threads import describe, run_in_thread
+from .._content.names import FileContent
+from .._content.threads import describe, run_foreign, run_in_thread
 from .._core.transport import AsyncTransport
 from .._core.uploads_seen import key_of
-from .._workers import DISK, FOREIGN, Kind
+from .._workers import DISK, FOREIGN, Kind, run_in_worker
 from ..errors import (
     OpenRouterError,
     PreflightError,
@@ -43,6 +44,7 @@ from .preflight import find_problems
 from .results import Outcome, Report, summarize
 from .seen import Seen
 from .stored import StoredFiles
+from .stores import StoreEntry, open_entry
 from .tree import check_prefix
 from .upload_items import UPLOADED_EARLIER, SourceExaminer, UploadItem, with_prefix
 
@@ -78,21 +80,24 @@ def start_uploads(
 
 
 async def upload_entries(
-    transport: AsyncTransport, entries: Callable[[], Iterator[Entry]], options: UploadManyOptions
+    transport: AsyncTransport,
+    entries: Callable[[], Iterator[Entry]],
+    kind: Kind,
+    options: UploadManyOptions,
 ) -> Report:
     """Upload what a walk finds; a walk before it counts the files if progress is reported."""
     totals = Totals()
     if options.get("progress"):
-        totals = await _count(await run_in_thread(read_error, entries))
+        totals = await _count(await run_in_worker(kind, entries), kind)
     context = prepare_run(transport, totals, bulk_options(options))
-    found = await run_in_thread(read_error, entries)
+    found = await run_in_worker(kind, entries)
     is_tree = context.progress is None
-    return await summarize(_outcomes(context, found, "", options, DISK, is_tree=is_tree))
+    return await summarize(_outcomes(context, found, "", options, kind, is_tree=is_tree))
 
 
-async def _count(entries: Iterator[Entry]) -> Totals:
+async def _count(entries: Iterator[Entry], kind: Kind) -> Totals:
     items = size = 0
-    async with aclosing(pull(entries, DISK)) as batches:
+    async with aclosing(pull(entries, kind)) as batches:
         async for batch in batches:
             items += len(batch)
             size += sum(entry.size or 0 for entry in batch)
@@ -327,14 +332,11 @@ class UploadRun(Run):
         if self._journal and item.entry:
             await self._journal.start(item.entry, self._service_time(item))
         try:
-            file = await upload_file(
-                self._transport,
-                item.named.content,
-                filename=item.filename,
-                content_type=item.named.content_type,
-                progress=lambda done, _: self._report_bytes(item, done),
-                **self._context.scope,
-            )
+            if isinstance(item.named, StoreEntry):
+                with closing(await run_foreign(read_error, open_entry, item.named)) as content:
+                    file = await self._upload(item, content)
+            else:
+                file = await self._upload(item, item.content)
         except OpenRouterError as error:
             return self._failed(item, error)
         except Exception as error:
@@ -343,6 +345,16 @@ class UploadRun(Run):
             is_sent = item.size is not None and item.bytes_done >= item.size
             return self._failed(item, _source_error(error), is_sent=is_sent)
         return self._finish(item, item.outcome("uploaded", file=file))
+
+    async def _upload(self, item: UploadItem, content: FileContent) -> FileMetadata:
+        return await upload_file(
+            self._transport,
+            content,
+            filename=item.filename,
+            content_type=getattr(item.named, "content_type", None),
+            progress=lambda done, _: self._report_bytes(item, done),
+            **self._context.scope,
+        )
 
     def _failed(
         self, item: UploadItem, error: OpenRouterError, *, is_sent: bool = False
