@@ -7,11 +7,14 @@ task to another worker, which resumes it from the journal.
 import asyncio
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Protocol, Unpack
+from uuid import uuid4
 
 from attrs import evolve
 
@@ -21,14 +24,15 @@ from .errors import InvalidRequestError, OpenRouterError
 from .transfers.entries import Entry
 from .transfers.items import totals_of
 from .transfers.options import UploadManyOptions
-from .transfers.results import Outcome, Report, summarize
+from .transfers.results import Outcome, Report, TransferProgress, summarize
 from .transfers.sharding import shard
 
-__all__ = ["Cluster", "upload_many"]
+__all__ = ["Cluster", "submit_many", "upload_many"]
 
 Sources = Sequence[FileSource | Entry] | Callable[[], Iterable[FileSource | Entry]]
 
-_RETRIES = 3
+_LOOK_AFTER = 0.2
+"""Seconds between two looks of a shard at whether it is still wanted, and its progress."""
 
 
 class Cluster(Protocol):
@@ -46,6 +50,8 @@ class Cluster(Protocol):
     def submit(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...  # noqa: ANN401, D102
     def gather(self, futures: Sequence[Any]) -> Any: ...  # noqa: ANN401, D102
     def cancel(self, futures: Sequence[Any]) -> Any: ...  # noqa: ANN401, D102
+    def subscribe_topic(self, topic: str, handler: Callable[[Any], Any]) -> Any: ...  # noqa: ANN401, D102
+    def unsubscribe_topic(self, topic: str) -> Any: ...  # noqa: ANN401, D102
 
 
 def upload_many(
@@ -54,10 +60,13 @@ def upload_many(
     *,
     journals: str | PathLike[str],
     shards: int = 16,
+    shard_retries: int = 3,
     connect: Callable[[], AsyncOpenRouter] = AsyncOpenRouter,
     **options: Unpack[UploadManyOptions],
 ) -> Report:
     """Upload many files from all workers of a cluster, and return one report.
+
+    An interrupt, or an error that ``progress`` raises, cancels the shards, also those that run.
 
     Example:
         ```python
@@ -72,47 +81,165 @@ def upload_many(
         ```
 
     Args:
-        cluster: A ``distributed.Client``.
+        cluster: A ``distributed.Client``; in a task, that of ``distributed.worker_client()``.
         sources: A sequence, or a function that returns an iterable and is called on each worker,
             so that workers walk a large tree themselves. Paths must be valid on all workers.
-        journals: A folder shared by all workers; it has to exist. A run with the same folder and
-            the same number of shards resumes the last one.
+        journals: A folder shared by all workers; it is created if it does not exist. A run with
+            the same folder and the same number of shards resumes the last one.
         shards: Number of shards to split the sources into; use several for each worker.
+        shard_retries: How often a shard that ended in an error is started again.
         connect: Creates the client on the worker; by default from the worker's environment.
         **options: Those of `openrouter_async.transfers.upload_many`, except ``journal`` and
-            anything that cannot be pickled. ``concurrency`` applies to each shard.
+            anything that cannot be pickled. ``concurrency`` applies to each shard. ``progress`` is
+            called here, for the sum of all shards, about five times a second for each of them.
+            With ``on_error="stop"`` a shard that is stopped cancels the others.
 
     Returns:
-        The merged report. Files that were uploaded before a worker died count as skipped. A
-        source that failed and cannot be pickled is in ``problems`` by its name.
+        The merged report, without the counts of shards that were cancelled. Files that were
+        uploaded before a worker died count as skipped. A source that failed and cannot be pickled
+        is in ``problems`` by its name; what ended a shard is in ``stopped``.
 
     Raises:
         InvalidRequestError: An argument is invalid, or cannot be sent to the workers (an open
             file, a generator, a lock, a client); nothing was submitted.
-        JournalError: A journal is in use, damaged, or for another destination.
     """
+    progress = options.pop("progress", None)
+    if not (progress is None or callable(progress)):
+        msg = f"progress must be a function of a TransferProgress, not {progress!r:.100}"
+        raise InvalidRequestError(msg)
+    topic = f"openrouter_async-{uuid4()}"
+    news: SimpleQueue[Any] = SimpleQueue()
+    futures = _submit(
+        cluster, sources, journals, shards, shard_retries, connect, options, progress and topic
+    )
+    reports: list[Report] = []
+    done: dict[int, tuple[int, int]] = {}
+    try:
+        if progress:
+            cluster.subscribe_topic(topic, news.put)
+        for future in futures:
+            future.add_done_callback(news.put)
+        while len(reports) < shards:
+            found = news.get()
+            if isinstance(found, tuple):
+                _, (index, *counts) = found
+            else:
+                reports.append(report := _report_of(found))
+                index = futures.index(found)
+                counts = [sum(report.counts.values()), report.bytes_done]
+                if report.stopped and options.get("on_error") == "stop":
+                    break
+            if progress:
+                known = done.get(index, (0, 0))  # a shard that is resumed starts at 0
+                done[index] = (max(known[0], counts[0]), max(known[1], counts[1]))
+                progress(_sum_of(done))
+    finally:
+        if progress:
+            cluster.unsubscribe_topic(topic)
+        cluster.cancel(futures)  # what is done is not needed any more
+    return Report.merged(reports)
+
+
+def submit_many(
+    cluster: Cluster,
+    sources: Sources,
+    *,
+    journals: str | PathLike[str],
+    shards: int = 16,
+    shard_retries: int = 3,
+    connect: Callable[[], AsyncOpenRouter] = AsyncOpenRouter,
+    **options: Unpack[UploadManyOptions],
+) -> list[Any]:
+    """Submit an upload of many files, and return the future of each shard's report.
+
+    Cancelling a future, or losing the last reference to it, ends its shard.
+
+    Example:
+        ```python
+        from functools import partial
+
+        import distributed
+        from openrouter_async.dask import submit_many
+        from openrouter_async.transfers import Report, walk
+
+        with distributed.Client("scheduler:8786") as cluster:
+            futures = submit_many(cluster, partial(walk, "/data"), journals="/journals")
+            print(Report.merged(cluster.gather(futures)).counts)
+        ```
+
+    Args:
+        cluster: As in `upload_many`.
+        sources: As in `upload_many`.
+        journals: As in `upload_many`.
+        shards: As in `upload_many`.
+        shard_retries: As in `upload_many`.
+        connect: As in `upload_many`.
+        **options: As in `upload_many`; but ``progress`` is called on the workers.
+
+    Returns:
+        Futures of the cluster's own client.
+
+    Raises:
+        InvalidRequestError: As in `upload_many`.
+    """
+    return _submit(cluster, sources, journals, shards, shard_retries, connect, options, None)
+
+
+def _submit(
+    cluster: Cluster,
+    sources: Sources,
+    journals: str | PathLike[str],
+    shards: int,
+    shard_retries: int,
+    connect: Callable[[], AsyncOpenRouter],
+    options: UploadManyOptions,
+    topic: str | None,
+) -> list[Any]:
     if "journal" in options or type(shards) is not int or shards < 1:
         msg = "shards must be an integer of at least 1, and journals= (a folder) replaces journal="
         raise InvalidRequestError(msg)
+    if type(shard_retries) is not int or shard_retries < 0:
+        msg = f"shard_retries must be an integer of at least 0, not {shard_retries!r:.100}"
+        raise InvalidRequestError(msg)
     _check_arguments(cluster, sources, connect, options)
     folder = Path(os.path.abspath(journals))  # noqa: PTH100 - does not resolve links
-    futures = [
+    return [
         cluster.submit(
             _upload_shard,
             sources,
             (index, shards),
             connect,
             {**options, "journal": folder / f"shard-{index + 1}-of-{shards}.jsonl"},
+            topic,
             pure=False,
-            retries=_RETRIES,
+            retries=shard_retries,
         )
         for index in range(shards)
     ]
-    try:
-        return Report.merged(cluster.gather(futures))
-    except BaseException:
-        cluster.cancel(futures)
-        raise
+
+
+def _sum_of(done: Mapping[int, tuple[int, int]]) -> TransferProgress:
+    items, size = (sum(counts) for counts in zip(*done.values(), strict=True))
+    return TransferProgress(
+        items_done=items,
+        items_total=None,
+        bytes_done=size,
+        bytes_total=None,
+        source=None,
+        item_bytes=0,
+        item_size=None,
+    )
+
+
+def _report_of(future: Any) -> Report:  # noqa: ANN401
+    """Return a shard's report; if it has ended in an error, one that says so."""
+    if future.status == "finished":
+        report: Report = future.result()
+        return report
+    error: Any = future.exception() if future.status == "error" else None
+    if not isinstance(error, OpenRouterError):
+        error = OpenRouterError(f"a shard was {future.status}: {error!r:.200}")
+    return Report(stopped=error)
 
 
 def _pickle() -> Any:  # noqa: ANN401 - it has no types
@@ -177,14 +304,36 @@ def _upload_shard(
     index_and_count: tuple[int, int],
     connect: Callable[[], AsyncOpenRouter],
     options: UploadManyOptions,
+    topic: str | None,
 ) -> Report:
     """Upload one shard; runs in a thread of a worker."""
+    worker: Any = import_module("distributed").get_worker()
+    key = worker.get_current_task()
+    latest: list[TransferProgress] = []
+    if topic:
+        options = {**options, "progress": lambda event: latest.__setitem__(slice(None), [event])}
+    journal = Path(options["journal"] or "")
+    journal.parent.mkdir(parents=True, exist_ok=True)
 
-    async def run() -> Report:
+    async def upload() -> Report:
         all_sources = sources() if callable(sources) else sources
         async with connect() as client:
             outcomes = client.files.upload_many(shard(all_sources, *index_and_count), **options)
-            return await summarize([outcome] async for outcome in outcomes)
+            async with aclosing(outcomes):
+                return await summarize([outcome] async for outcome in outcomes)
+
+    async def run() -> Report:
+        uploading = asyncio.ensure_future(upload())
+        while not uploading.done():
+            await asyncio.wait([uploading], timeout=_LOOK_AFTER)
+            # The worker knows when the future is cancelled, or the caller's process has ended.
+            task = worker.state.tasks.get(key)
+            if task is None or task.state == "cancelled":
+                uploading.cancel()
+            elif topic and latest:
+                event = latest[-1]
+                worker.log_event(topic, (index_and_count[0], event.items_done, event.bytes_done))
+        return await uploading
 
     report = asyncio.run(run())
     return evolve(report, problems=tuple(map(_that_can_be_sent, report.problems)))

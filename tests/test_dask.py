@@ -106,6 +106,85 @@ def test_failures_are_in_the_report(cluster, emulator, connect, tree):
     assert kinds == {errors.UploadSourceError, errors.InvalidRequestError}
 
 
+def test_progress_is_told_here_as_it_comes(cluster, emulator, connect, tree):
+    """The sum of all shards, which never decreases."""
+    emulator.faults({"operation": "upload_file", "delay": 0.02, "times": None})
+    events = []
+    report = bulk.upload_many(
+        cluster,
+        partial(walk, tree),
+        journals=tree.parent / "new" / "journals",
+        shards=3,
+        connect=connect,
+        progress=events.append,
+        concurrency=2,
+    )
+    assert report.counts == {"uploaded": COUNT}
+    done = [(event.items_done, event.bytes_done) for event in events]
+    assert done == sorted(done)
+    assert done[-1] == (COUNT, sum(path.stat().st_size for path in tree.iterdir()))
+    assert len({items for items, _ in done}) > 3
+
+
+def test_an_error_here_ends_the_shards_that_run(cluster, emulator, connect, tree):
+    """As an interrupt does; a later run goes on where they have ended."""
+    emulator.faults({"operation": "upload_file", "delay": 0.05, "times": None})
+    options = {"journals": tree.parent / "journals", "shards": 2, "connect": connect}
+
+    def fail(event):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bulk.upload_many(cluster, partial(walk, tree), **options, progress=fail, concurrency=1)
+    sent = -1
+    while sent != (sent := len(emulator.requests())):
+        time.sleep(0.3)
+    assert sent < COUNT
+    emulator.faults()
+    report = bulk.upload_many(cluster, partial(walk, tree), **options)
+    assert report.ok
+    assert arrived(emulator) == {f"{number:03d}.txt": 1 for number in range(COUNT)}
+
+
+@pytest.mark.parametrize("on_error", ["collect", "stop"])
+def test_a_shard_that_ends_in_an_error_stops_the_others_or_does_not(
+    cluster, emulator, connect, tree, on_error
+):
+    """The report says what has ended it."""
+    emulator.faults({"operation": "upload_file", "delay": 0.02, "times": None})
+    journals = tree.parent / "journals"
+    (journals / "shard-1-of-2.jsonl").write_text("not a journal")
+    report = bulk.upload_many(
+        cluster,
+        partial(walk, tree),
+        journals=journals,
+        shards=2,
+        shard_retries=0,
+        connect=connect,
+        on_error=on_error,
+        concurrency=4,
+    )
+    assert isinstance(report.stopped, errors.JournalError)
+    assert bool(report.counts) is (on_error == "collect")
+
+
+def run_inside(tree, connect):
+    with distributed.worker_client() as own:
+        return bulk.upload_many(
+            own,
+            partial(walk, tree),
+            journals=tree.parent / "journals",
+            shards=3,
+            connect=connect,
+            progress=print,
+        )
+
+
+def test_a_task_may_upload_from_all_workers(cluster, emulator, connect, tree):
+    """It leaves its thread to its shards while it waits."""
+    assert cluster.submit(run_inside, tree, connect).result(60).counts == {"uploaded": COUNT}
+
+
 def unpicklable_sources(paths):
     """Called on a worker: some of these cannot leave it."""
 
@@ -149,7 +228,7 @@ UNSENDABLE = {
     "a path": lambda: {"sources": str(HERE)},
     "an open file": lambda: {"sources": [HERE, ("a.txt", OPEN[0])]},
     "a text file": lambda: {"sources": [OPEN[1]]},
-    "a lock": lambda: {"progress": threading.Lock().acquire},
+    "a lock": lambda: {"retries": threading.Lock()},
     "a client": lambda: {"connect": HELD},
     "a held client": lambda: {"connect": partial(HELD.with_options, timeout=5)},
 }

@@ -170,7 +170,7 @@ def test_the_examples_with_a_cluster_run(surroundings, monkeypatch, tmp_path):
     distributed = pytest.importorskip("distributed")
     (tmp_path / "journals").mkdir()
     codes = [code for code in EXAMPLES if "distributed" in code]
-    assert len(codes) == 2
+    assert len(codes) == 3
     with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local:
         make = distributed.Client
         monkeypatch.setattr(distributed, "Client", lambda _: make(local))
