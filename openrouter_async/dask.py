@@ -164,7 +164,7 @@ def submit_many(
 
         with distributed.Client("scheduler:8786") as cluster:
             futures = submit_many(cluster, partial(walk, "/data"), journals="/journals")
-            print(Report.merged(cluster.gather(futures)).counts)
+            report = Report.merged(cluster.gather(futures))
         ```
 
     Args:

@@ -178,7 +178,10 @@ def test_the_examples_with_a_cluster_run(surroundings, monkeypatch, tmp_path):
             here = code.replace('"/data"', '"docs"').replace('"/journals"', '"journals"')
             names = {}
             exec(here, names)
-            assert "walk" not in names or names["report"].counts == {"uploaded": 1}
+            assert "walk" not in names or names["report"].counts in (
+                {"uploaded": 1},
+                {"skipped": 1},
+            )
     assert len(list(walk("docs"))) == 1
 
 
