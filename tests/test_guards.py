@@ -1,7 +1,7 @@
 """Defects of our dependencies: a test that fails here says that one of them is fixed.
 
 The workaround that the test names can then be removed, once no version that the metadata allows
-has the defect. README lists the workarounds under "What it survives".
+has the defect. README.md beside it lists the workarounds under "What it survives".
 """
 
 import asyncio

@@ -45,9 +45,10 @@ def test_a_module_is_written_in_the_terms_of_http_and_asyncio(module):
     assert found_in(sources()[module].read_text()) - old_keys == set()
 
 
-def test_the_readme_is_too():
-    """It is what users read first."""
-    assert found_in((PACKAGE.parent / "README.md").read_text()) == set()
+@pytest.mark.parametrize("folder", [".", "tests", "benchmarks"])
+def test_the_readme_is_too(folder):
+    """It is what people read first."""
+    assert found_in((PACKAGE.parent / folder / "README.md").read_text()) == set()
 
 
 @pytest.mark.parametrize(

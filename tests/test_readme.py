@@ -1,4 +1,4 @@
-"""Every example in README.md runs exactly as it is written there."""
+"""What README.md shows runs exactly as it is written there, and what it claims is tested."""
 
 import ast
 import inspect
@@ -15,10 +15,16 @@ from openrouter_async import AsyncOpenRouter
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
-FILES = {match[1]: block for block in BLOCKS if (match := re.match(r"# (\w+\.py)\b", block))}
-"""Blocks that begin with a file name."""
-[ENDPOINT] = [block for block in BLOCKS if re.match("# openrouter_async/", block)]
+EXAMPLES = ROOT / "tests" / "examples"
+
+
+def blocks_of(path):
+    """Return the Python code of a Markdown file."""
+    return re.findall(r"^```python\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+
+
+BLOCKS = blocks_of(README)
+[ENDPOINT] = blocks_of(ROOT / "tests" / "README.md")
 """The edits that add an endpoint, each below the path of its file."""
 PROGRAMS = {
     "upload_folder.py": (["docs"], ["1 uploaded"]),
@@ -28,9 +34,17 @@ PROGRAMS = {
     "upload_in_threads.py": ([], ["or_file_", "guide.pdf"]),
 }
 """Their arguments, and parts of their output."""
-SCRIPTS = [b for b in BLOCKS if "asyncio.run(" in b and b not in FILES.values()]
-TESTS = [block for name, block in FILES.items() if name.startswith("test_")]
-SNIPPETS = [block for block in BLOCKS if block not in [*SCRIPTS, *FILES.values(), ENDPOINT]]
+SCRIPTS = [block for block in BLOCKS if "asyncio.run(" in block]
+TESTS = [block for block in BLOCKS if block.startswith("# test_")]
+SNIPPETS = [block for block in BLOCKS if block not in [*SCRIPTS, *TESTS]]
+CLAIMS = {
+    "Uploads stream.": "test_flat.py::test_an_upload_of_100_mib_is_flat",
+    "Retries are safe.": "faults/test_early.py::test_a_body_that_breaks_off_was_not_stored_and_is_sent_again",
+    "A folder is one call.": "cli/test_terminal.py::test_interrupted_upload_is_resumed_by_the_printed_command",
+    "The key stays secret.": "security/test_keys.py::test_no_failure_of_any_operation_shows_the_key",
+    "A local emulator": "emulator/test_durability.py::test_a_restart_keeps_everything",
+}
+"""What the first screen promises, and the test that shows it."""
 
 
 @pytest.mark.parametrize("source", SCRIPTS, ids=range(len(SCRIPTS)))
@@ -45,12 +59,10 @@ def test_a_program_runs(surroundings, name):
     """As a file with that name, in its own process."""
     surroundings.create_file("old.txt", b"what was here\n")
     surroundings.create_file("report.pdf", b"%PDF-1.4\n%%EOF\n")
-    Path(name).write_text(FILES[name])
     arguments, expected = PROGRAMS[name]
-    output = run_program(name, *arguments)
+    output = run_program(EXAMPLES / name, *arguments)
     for text in expected:
         assert text in output
-    assert len(FILES[name].splitlines()) < 25
 
 
 @pytest.mark.parametrize(
@@ -58,9 +70,8 @@ def test_a_program_runs(surroundings, name):
 )
 def test_a_program_runs_again(surroundings, name, expected):
     """Programs that the text describes as safe to run again."""
-    Path(name).write_text(FILES[name])
-    run_program(name, *PROGRAMS[name][0])
-    assert expected in run_program(name, *PROGRAMS[name][0])
+    run_program(EXAMPLES / name, *PROGRAMS[name][0])
+    assert expected in run_program(EXAMPLES / name, *PROGRAMS[name][0])
 
 
 def test_a_workspace_is_set_up_again_with_other_budgets(surroundings):
@@ -68,8 +79,9 @@ def test_a_workspace_is_set_up_again_with_other_budgets(surroundings):
     name = "set_up_workspace.py"
     budgets = '{"lifetime": 5000, "monthly": 500, "weekly": 150, "daily": None}'
     for other in (budgets, '{"lifetime": 50, "monthly": 5, "weekly": None, "daily": 1}', budgets):
-        assert budgets in FILES[name]
-        Path(name).write_text(FILES[name].replace(budgets, other))
+        source = (EXAMPLES / name).read_text()
+        assert budgets in source
+        Path(name).write_text(source.replace(budgets, other))
         output = run_program(name)
         assert ("weekly: $150" in output) is (other == budgets)
         assert ("daily: $1\n" in output) is (other != budgets)
@@ -112,13 +124,37 @@ def test_a_test_passes(pytester, source):
 def test_the_first_screen_shows_how_to_run_the_demo_and_the_tests():
     """The commands that a new user types first."""
     commands = re.findall(r"^python3 -m pip install .*$", README.read_text(), re.MULTILINE)
-    assert len(commands) == 2
     assert "openrouter-async demo" in commands[0]
     assert "nox" in commands[1]
 
 
+def test_every_claim_of_the_first_screen_has_a_test():
+    """The bold words, and a test that exists."""
+    assert re.findall(r"^- \*\*(.*?)\*\*", README.read_text(), re.MULTILINE) == [*CLAIMS]
+    for test in CLAIMS.values():
+        path, _, name = test.partition("::")
+        assert re.search(
+            rf"^(?:async )?def {name}\(", (ROOT / "tests" / path).read_text(), re.MULTILINE
+        )
+
+
+def test_readme_is_short_and_its_links_lead_somewhere():
+    """At most 25 KiB; links are files of the project, or headings."""
+    text = README.read_text()
+    assert len(text.encode()) <= 25 * 1024
+    headings = re.findall(
+        r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE
+    )
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if target.startswith("#"):
+            assert re.sub(r"-1$", "", target[1:]) in anchors, target
+        else:
+            assert (ROOT / target).exists(), target
+
+
 def test_the_example_endpoint_works_on_both_clients(tmp_path):
-    """The edits of "Contributing", applied to a copy of the project, pass the test among them."""
+    """The edits of tests/README.md, applied to a copy of the project, pass the test among them."""
     for part in ("openrouter_async", "tests/conftest.py", "tests/support", "pyproject.toml"):
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         (tmp_path / part).parent.mkdir(exist_ok=True)

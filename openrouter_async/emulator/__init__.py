@@ -1,4 +1,4 @@
-"""A local OpenRouter: the Files and Workspaces APIs, for development and tests without an account.
+r"""A local OpenRouter: the Files and Workspaces APIs, for development and tests without an account.
 
 `run_emulator` serves it on a real socket from a background thread, `serve` from the current
 thread, and `create_app` returns the bare ASGI application. Needs the extra ``emulator``.
@@ -11,6 +11,31 @@ Example:
         with OpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
             client.files.upload(b"hello", filename="hello.txt")
     ```
+
+Tests in any language set faults, keys and settings by the admin routes, from the same machine only,
+with the token that the command prints or takes as ``--admin-token``:
+
+```sh
+ADMIN=http://127.0.0.1:8787/_emulator AUTH="Authorization: Bearer my-token"
+JSON="Content-Type: application/json"
+curl -X PUT $ADMIN/faults -H "$AUTH" -H "$JSON" \
+    -d '{"rules": [{"operation": "upload_file", "status": 429, "times": 2}]}'
+curl $ADMIN/faults -H "$AUTH"               # the rules, and how many requests each has met
+curl -X DELETE $ADMIN/faults -H "$AUTH"
+curl $ADMIN/requests -H "$AUTH"             # the latest 1,000 requests, their bodies and statuses
+curl -X POST "$ADMIN/files?filename=report.pdf" -H "$AUTH" \
+    --data-binary @report.pdf               # a downloadable file
+curl -X POST "$ADMIN/files?container_id=sess_abc&filename=plot.png" -H "$AUTH" \
+    --data-binary @report.pdf
+curl -X PUT $ADMIN/spend -H "$AUTH" -H "$JSON" \
+    -d '{"a-workspace-id-or-key-hash": 12.5}'    # US dollars
+curl -X POST $ADMIN/keys -H "$AUTH" -H "$JSON" -d '{"key": "sk-mine", "management": true}'
+curl -X DELETE $ADMIN/keys -H "$AUTH" -H "$JSON" -d '{"key": "sk-mine"}'
+curl -X PUT $ADMIN/providers -H "$AUTH" -H "$JSON" -d '{"openai": true}'
+curl -X PUT $ADMIN/settings -H "$AUTH" -H "$JSON" \
+    -d '{"max_page": 10, "default_workspace_deletion": true}'
+curl -X POST $ADMIN/reset -H "$AUTH"        # deletes everything stored and set
+```
 """
 
 try:

@@ -1,6 +1,23 @@
 """The Files API: one function per operation, over `AsyncTransport`.
 
 Source of limits and rules: the Files section of OpenRouter's OpenAPI document.
+
+Beside paths, bytes, files and iterators, `upload_file` takes what other libraries read from, chunk
+by chunk and without an adapter:
+
+| source | name | length | sent again on a retry |
+|---|---|---|---|
+| ``UploadFile`` of Starlette and FastAPI | its own | measured | from its initial position |
+| ``BodyPartReader`` of aiohttp (a part of a form) | its own | unknown | no |
+| ``StreamReader``, ``request.stream()`` | ``filename=`` | unknown | no |
+| a streamed ``httpx.Response``, ``aiter_bytes()`` | ``filename=`` | from headers | no |
+| ``anyio.AsyncFile``, files of fsspec | its own | measured | from its initial position |
+
+They are recognised by their methods: an awaitable ``read(size)``, with or without ``seek`` and
+``tell``; a coroutine function ``read_chunk(size)``; ``aiter_bytes()`` and ``headers``. The source's
+content type is used too. A source that is bound to an event loop (a request's stream) needs the
+async client in that loop. A part with a transfer encoding is decoded if that is base64, and refused
+otherwise.
 """
 
 from datetime import datetime

@@ -119,16 +119,16 @@ def test_a_closed_stderr_does_not_stop_the_emulator(start):
     assert process.wait(timeout=10) == 0
 
 
-def test_the_containers_in_readme_reach_each_other(start, tmp_path, monkeypatch):
+def test_the_containers_of_the_compose_file_reach_each_other(start, tmp_path, monkeypatch):
     """The emulator with the arguments of the compose file, and a client with its environment."""
     address = address_of_this_machine()
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    command = re.search(r"exec openrouter-async (emulator .*)\"$", readme, re.MULTILINE)[1]
+    compose = (Path(__file__).parents[1] / "examples" / "compose.yaml").read_text()
+    command = re.search(r"exec openrouter-async (emulator .*)\"$", compose, re.MULTILINE)[1]
     command = command.replace("/var/lib/openrouter", str(tmp_path / "data"))
     process = start("-m", "openrouter_async", *command.split(), "--port", "0", "--json")
     port = urlsplit(json.loads(process.stdout.readline())["base_url"]).port
     environment = dict(
-        re.findall(r"^      (OPENROUTER_\w+): \"?([^\"\n]+)\"?$", readme, re.MULTILINE)
+        re.findall(r"^      (OPENROUTER_\w+): \"?([^\"\n]+)\"?$", compose, re.MULTILINE)
     )
     assert environment.keys() == {
         "OPENROUTER_BASE_URL",

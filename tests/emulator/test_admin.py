@@ -1,6 +1,7 @@
 """The admin routes: access, control and inspection."""
 
 import asyncio
+import inspect
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+import openrouter_async.emulator
 from openrouter_async.emulator import Emulator, create_app, run_emulator
 from openrouter_async.emulator.control.request_log import LoggedRequest, RequestLog
 
@@ -257,12 +259,12 @@ def test_the_root_says_what_this_is_and_where_the_admin_routes_are(emulator: Emu
     assert emulator.admin_token not in response.text
 
 
-def test_the_curl_lines_in_readme_work(tmp_path: Path) -> None:
+def test_the_curl_lines_of_the_documentation_work(tmp_path: Path) -> None:
     """They use every admin route."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    (script,) = re.findall(r"^```sh\n(ADMIN=.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    text = inspect.getdoc(openrouter_async.emulator)
+    (script,) = re.findall(r"^```sh\n(ADMIN=.*?)^```", text, re.MULTILINE | re.DOTALL)
     with run_emulator(tmp_path / "data", admin_token="my-token") as emulator:
         url = emulator.base_url.removesuffix("/api/v1")
         script = script.replace("http://127.0.0.1:8787", url).replace("curl ", "curl -sS --fail ")

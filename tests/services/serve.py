@@ -3,6 +3,7 @@
 import sys
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from socket import socket
 
 import uvicorn
@@ -10,6 +11,7 @@ from aiohttp import web
 
 
 def main(name, descriptor):
+    sys.path.append(str(Path(__file__).parent.parent / "examples"))
     service = import_module(name)
     listener = socket(fileno=int(descriptor))
     if hasattr(service, "make_app"):

@@ -11,13 +11,12 @@ from importlib import import_module
 import httpx
 import pytest
 from aiohttp import web
-from processes import HERE, becomes_true, run_service
+from processes import becomes_true, run_service
 
 from openrouter_async import errors
 
 MIB = 1_048_576
 NAMES = ["fastapi_service", "aiohttp_service"]
-README = HERE.parent.parent / "README.md"
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -331,13 +330,3 @@ async def test_the_end_of_the_application_closes_the_client(
         outbox.start()
         last = [state async for state in outbox.watch()][-1]
     assert last == {"status": "done", "counts": {"uploaded": 1}}
-
-
-# What is shown of it
-
-
-@pytest.mark.parametrize("name", ["outbox", "fastapi_service"])
-def test_the_readme_shows_it_as_it_is(name):
-    """These are the files that the tests above run."""
-    source = (HERE / f"{name}.py").read_text()
-    assert f"```python\n{source}```\n" in README.read_text()

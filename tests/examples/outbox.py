@@ -1,4 +1,5 @@
-# outbox.py
+"""Upload a folder in the background of a service, in any framework."""
+
 import asyncio
 from collections.abc import AsyncIterator
 

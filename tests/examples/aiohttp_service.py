@@ -1,4 +1,5 @@
-# aiohttp_service.py: run it with "python aiohttp_service.py"
+"""The same service with aiohttp: ``python aiohttp_service.py``."""
+
 import json
 from collections.abc import AsyncIterator
 

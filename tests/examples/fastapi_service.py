@@ -1,4 +1,5 @@
-# fastapi_service.py: run it with "uvicorn fastapi_service:app --timeout-graceful-shutdown 5"
+"""A service: ``uvicorn fastapi_service:app --timeout-graceful-shutdown 5``."""
+
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
