@@ -24,7 +24,7 @@ from .api_key import APIKey
 from .attempt import Attempt
 from .codec import DecodeError, decode
 from .headers import check_headers
-from .hooks import Hooks
+from .hooks import Hooks, Pace
 from .keywords import unknown_keyword
 from .operation import Operation, Repeat
 from .options import CallOptions, Timeout, check_retries, to_timeout
@@ -64,6 +64,7 @@ class Settings:
     hooks: Hooks
     total: float | None = None
     """The total timeout that the caller set, where ``timeout`` has only the rest of it."""
+    pace: Pace | None = None
 
     def merged(self, options: CallOptions) -> "Settings":
         """Return these settings with a call's own options in their place.

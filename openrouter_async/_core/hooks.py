@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from attrs import field, fields, frozen
 
@@ -14,6 +14,7 @@ __all__ = [
     "CallEvent",
     "DoneEvent",
     "Hooks",
+    "Pace",
     "RequestEvent",
     "ResponseEvent",
     "ResultEvent",
@@ -259,6 +260,22 @@ def check_hooks(hooks: object) -> Hooks:
         msg = f"hooks must be Hooks({allowed}), not {hooks!r:.100}"
         raise InvalidRequestError(msg)
     return hooks
+
+
+class Pace(Protocol):
+    """What paces the attempts of many calls; unlike hooks it needs no events, which take time."""
+
+    async def before_attempt(self) -> None:
+        """Wait until an attempt may start."""
+        ...
+
+    def note_response(self, method: str, status_code: int) -> None:
+        """Take note of a response."""
+        ...
+
+    async def before_retry(self, error: Exception) -> None:
+        """Wait until an attempt may be repeated."""
+        ...
 
 
 async def notify(hook: Callable[[Event], Awaitable[None] | None], event: Event) -> None:

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from .._http.messages import HasPoolStats
 from ..errors import OpenRouterError
 from .attempt import Attempt
-from .call import Call
+from .call import Call, Settings
 from .hooks import (
     CallEvent,
     DoneEvent,
@@ -121,16 +121,16 @@ async def started(response: Response, hooks: Hooks, began: float) -> None:
 
 
 async def retrying(
-    attempt: Attempt, hooks: Hooks, error: OpenRouterError, elapsed: float, wait: float
+    attempt: Attempt, settings: Settings, error: OpenRouterError, elapsed: float, wait: float
 ) -> None:
-    """Log that another attempt follows, and call ``on_retry``."""
+    """Log that another attempt follows, call ``on_retry``, and wait until it may be made."""
     _logger.debug(
         "%s %s: attempt %d failed (%s), the next follows in %.3f s",
         *attempt.describe().values(),
         type(error).__name__,
         wait,
     )
-    if hooks.on_retry:
+    if settings.hooks.on_retry:
         event = RetryEvent(
             **attempt.describe(),
             error=error,
@@ -138,4 +138,6 @@ async def retrying(
             elapsed=elapsed,
             wait=wait,
         )
-        await notify(hooks.on_retry, event)
+        await notify(settings.hooks.on_retry, event)
+    if settings.pace:
+        await settings.pace.before_retry(error)

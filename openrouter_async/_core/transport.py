@@ -197,7 +197,7 @@ class AsyncTransport:
                 retry_after = getattr(failure, "retry_after", None)
                 wait = backoff.next_wait(retry_after, time.monotonic())
             if wait is not None:
-                await retrying(attempt, hooks, failure, time.monotonic() - began, wait)
+                await retrying(attempt, call.settings, failure, time.monotonic() - began, wait)
                 await anyio.sleep(wait)
             if lost and call.reconcile:
                 found = await _reconcile(call.reconcile, began, attempt, failure)
@@ -210,14 +210,18 @@ class AsyncTransport:
     async def _attempt(self, call: Call[T], attempt: Attempt) -> T:
         """Send the request once and read its response, before the call's deadline."""
         began = time.monotonic()
-        hooks = call.settings.hooks
+        hooks, pace = call.settings.hooks, call.settings.pace
         answered = False
         with attempt.limit():
+            if pace:
+                await pace.before_attempt()
             added = await starting(attempt, hooks) if hooks.on_request else None
             response = await self._send(call, attempt, added)
             answered = True
             try:
                 log_response(response, began)
+                if pace:
+                    pace.note_response(attempt.method, response.status_code)
                 if hooks.on_response:
                     await started(response, hooks, began)
                 if response.is_success:

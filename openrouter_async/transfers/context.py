@@ -6,13 +6,13 @@ from typing import Any, Final, TypedDict
 
 from attrs import evolve, fields, frozen
 
-from .._core.hooks import Hooks, RequestEvent, notify
+from .._core.hooks import Hooks, notify
 from .._core.options import CallOptions
 from .._core.transport import AsyncTransport
 from .._values import to_text
 from ..errors import InvalidRequestError
 from ..models import FileProvider
-from .items import Totals, current_item
+from .items import Totals
 from .options import BulkOptions, OnError
 from .results import OnProgress
 from .throttle import Throttle
@@ -75,11 +75,11 @@ def prepare_run(transport: AsyncTransport, totals: Totals, options: BulkOptions)
     )
     callback_errors: list[Exception] = []
     workspace_id = options.get("workspace_id")
-    hooks = throttle.hooks(_counting_attempts(_watched(settings.hooks, callback_errors)))
+    hooks = _watched(settings.hooks, callback_errors)
     reading = asyncio.Event()
     reading.set()
     return RunContext(
-        transport=transport.with_settings(evolve(settings, hooks=hooks)),
+        transport=transport.with_settings(evolve(settings, hooks=hooks, pace=throttle)),
         throttle=throttle,
         concurrency=concurrency,
         on_error=on_error,
@@ -121,13 +121,3 @@ def _watched(hooks: Hooks, errors: list[Exception]) -> Hooks:
 
     found = {field.name: getattr(hooks, field.name) for field in fields(Hooks)}
     return Hooks(**{name: hook and watched(hook) for name, hook in found.items()})
-
-
-def _counting_attempts(inner: Hooks) -> Hooks:
-    async def on_request(event: RequestEvent) -> None:
-        if item := current_item.get():
-            item.attempts += 1
-        if inner.on_request:
-            await notify(inner.on_request, event)
-
-    return evolve(inner, on_request=on_request)

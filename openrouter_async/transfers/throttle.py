@@ -1,7 +1,7 @@
 """The pace of a bulk run: items at once, pauses that all workers share, and a budget of retries.
 
-Four mechanisms work together, all of them through hooks, so that everything the transport sends
-is paced and no worker has to know about it:
+Four mechanisms work together. The transport asks for each attempt, so everything that it sends is
+paced and no worker has to know about it:
 
 - `SlotLimiter` with `AdaptiveLimit`: at most ``limit`` items run at once. The limit halves when
   the service throttles, shrinks when it slows down, and otherwise grows by one per round of
@@ -36,10 +36,8 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Final
 
-from attrs import evolve
-
-from .._core.hooks import Hooks, RequestEvent, ResponseEvent, RetryEvent, notify
 from ..errors import NoAnswerError, ResponseError
+from .items import current_item
 
 __all__ = ["Throttle"]
 
@@ -368,49 +366,40 @@ class Throttle:
         """Seconds since the first failure to reach the service after the last contact."""
         return 0.0 if self._unreachable_since is None else _now() - self._unreachable_since
 
-    def hooks(self, inner: Hooks) -> Hooks:
-        """Return hooks that pace each attempt, and call the inner ones when it may start."""
+    async def before_attempt(self) -> None:
+        """Wait until an attempt of this task's item, or of no item, may start."""
+        slot = self._own_slot()
+        if slot:
+            await slot.acquire()
+        await self._pass_gate(slot)
+        if slot:
+            slot.sent = self._limit.decreases, _now()
+        if item := current_item.get():
+            item.attempts += 1
 
-        async def on_request(event: RequestEvent) -> None:
-            slot = self._own_slot()
-            if slot:
-                await slot.acquire()
-            await self._pass_gate(slot)
-            if inner.on_request:
-                await notify(inner.on_request, event)
-            if slot:
-                slot.sent = self._limit.decreases, _now()
-
-        async def on_response(event: ResponseEvent) -> None:
-            self._note_response(event)
-            if inner.on_response:
-                await notify(inner.on_response, event)
-
-        async def on_retry(event: RetryEvent) -> None:
-            self.note_failure(event.error)
-            if slot := self._own_slot():
-                slot.release()
-            if inner.on_retry:
-                await notify(inner.on_retry, event)
-            await self._budget.spend()
-
-        return evolve(inner, on_request=on_request, on_response=on_response, on_retry=on_retry)
+    async def before_retry(self, error: Exception) -> None:
+        """Give the slot to others, and wait for a token of the budget."""
+        self.note_failure(error)
+        if slot := self._own_slot():
+            slot.release()
+        await self._budget.spend()
 
     def _own_slot(self) -> ItemSlot | None:
         """Return the slot of this task's item; None for requests outside any item."""
         slot = _current_slot.get()
         return slot if slot and slot.throttle is self else None
 
-    def _note_response(self, event: ResponseEvent) -> None:
+    def note_response(self, method: str, status_code: int) -> None:
+        """Take note of a response: the service is reachable, and perhaps slow or overloaded."""
         self.note_contact()
-        is_success = event.status_code < _FIRST_ERROR
+        is_success = status_code < _FIRST_ERROR
         if is_success:
             self._budget.earn()
         if slot := self._own_slot():
             decreases, started = slot.sent
             if is_success:
-                size_class = slot.size_class(event.method)
+                size_class = slot.size_class(method)
                 self._limit.succeeded(size_class, _now() - started, decreases)
-            elif event.status_code in _THROTTLED:
+            elif status_code in _THROTTLED:
                 self._limit.throttled(decreases)
             self._limiter.wake_waiters()

@@ -22,10 +22,7 @@ from support.servers import http_response
 from openrouter_async import (
     AsyncOpenRouter,
     Hooks,
-    RequestEvent,
-    ResponseEvent,
     RetryConfig,
-    RetryEvent,
     errors,
 )
 from openrouter_async._core.error_response import error_from_response
@@ -74,30 +71,20 @@ def refusal(status, retry_after=None):
 class Service:
     """Requests as the transport makes them, to a service with given response times."""
 
-    def __init__(self, throttle, others=None):
-        self.hooks = throttle.hooks(others or Hooks())
+    def __init__(self, throttle):
+        self.throttle = throttle
         self.sent = []
 
-    async def attempt(self, status=200, *, took=0.01, number=1, method="POST"):
+    async def attempt(self, status=200, *, took=0.01, method="POST"):
         """One request and its response."""
-        shown = {"method": method, "url": URL, "attempt": number}
-        await self.hooks.on_request(RequestEvent(**shown))
+        await self.throttle.before_attempt()
         self.sent.append(now())
         await asyncio.sleep(took)
-        await self.hooks.on_response(ResponseEvent(**shown, status_code=status, elapsed=took))
+        self.throttle.note_response(method, status)
 
-    async def retry(self, error, *, wait=0.0, number=1):
+    async def retry(self, error, *, wait=0.0):
         """What the transport does before it retries a request."""
-        event = RetryEvent(
-            method="POST",
-            url=URL,
-            attempt=number,
-            error=error,
-            status_code=getattr(error, "status_code", None),
-            elapsed=0.1,
-            wait=wait,
-        )
-        await self.hooks.on_retry(event)
+        await self.throttle.before_retry(error)
         await asyncio.sleep(wait)
 
 
@@ -242,7 +229,7 @@ def test_an_item_that_waits_for_its_retry_gives_its_slot_to_others():
             async with throttle.slot():
                 await service.attempt(500)
                 await service.retry(refusal(500), wait=5)
-                await service.attempt(number=2)
+                await service.attempt()
                 events.append(("first", round(now() - start)))
 
         async def second():
@@ -269,7 +256,7 @@ def test_a_cancelled_retry_does_not_release_its_slot_twice():
             async with throttle.slot():
                 await service.attempt(500)
                 await service.retry(refusal(500), wait=1)
-                await service.attempt(number=2)
+                await service.attempt()
 
         for moment in (0.5, 3):
             task = asyncio.create_task(failing())
@@ -495,7 +482,7 @@ def test_a_retry_after_pauses_all_items_and_they_start_again_one_by_one():
             async with throttle.slot():
                 await service.attempt(429, took=1)
                 await service.retry(refusal(429, 10), wait=10)
-                await service.attempt(number=2)
+                await service.attempt()
 
         start = now()
         await many(16, throttled)
@@ -523,7 +510,7 @@ def test_after_a_pause_half_of_the_items_start_as_the_limit_is_halved():
             async with throttle.slot():
                 await service.attempt(429, took=1)
                 await service.retry(refusal(429, 10), wait=10)
-                await service.attempt(number=2, took=100)
+                await service.attempt(took=100)
 
         start = now()
         await many(16, throttled)
@@ -677,7 +664,7 @@ def test_successes_pay_for_retries():
         for _ in range(500):
             await service.attempt(500, took=0)
             await service.retry(refusal(500))
-            await service.attempt(number=2, took=0)
+            await service.attempt(took=0)
             await service.attempt(took=0)
         assert now() == start
 
@@ -749,63 +736,6 @@ def test_tokens_are_never_negative_nor_more_than_the_capacity(capacity, steps):
     run(main())
 
 
-# Hooks
-
-
-@pytest.mark.parametrize("kind", ["plain", "async"])
-def test_the_callers_hooks_are_called_too(kind):
-    """Each once, with its event; ``on_request`` when the request may start."""
-    events = []
-
-    def plain(event):
-        events.append((type(event), now()))
-
-    async def awaited(event):
-        await asyncio.sleep(0)
-        plain(event)
-
-    hook = plain if kind == "plain" else awaited
-
-    async def main():
-        throttle = Throttle(4)
-        service = Service(throttle, Hooks(on_request=hook, on_response=hook, on_retry=hook))
-        start = now()
-        async with throttle.slot():
-            await service.attempt(429, took=1)
-            await service.retry(refusal(429, 5))
-            await service.attempt(number=2, took=1)
-        return [(kind, round(moment - start)) for kind, moment in events]
-
-    assert run(main()) == [
-        (RequestEvent, 0),
-        (ResponseEvent, 1),
-        (RetryEvent, 1),
-        (RequestEvent, 6),
-        (ResponseEvent, 7),
-    ]
-
-
-def test_a_callers_hook_that_raises_loses_no_slot():
-    """Its error ends the call, as without a throttle."""
-
-    def broken(event):
-        raise KeyError
-
-    async def failing(throttle, service):
-        async with throttle.slot():
-            await service.retry(refusal(500))
-            await service.attempt(number=2)
-
-    async def main():
-        throttle = Throttle(2)
-        for others in (Hooks(on_request=broken), Hooks(on_retry=broken)):
-            with pytest.raises(KeyError):
-                await failing(throttle, Service(throttle, others))
-            assert throttle._limiter.borrowed == 0
-
-    run(main())
-
-
 def test_requests_outside_the_items_hold_no_slot():
     """A listing runs while all slots are taken, and its responses do not change the limit."""
 
@@ -823,7 +753,7 @@ def test_requests_outside_the_items_hold_no_slot():
         await service.attempt(method="GET")
         await service.attempt(429, method="GET")
         await service.retry(refusal(429, 2), wait=2)
-        await service.attempt(method="GET", number=2)
+        await service.attempt(method="GET")
 
     run(main())
 
@@ -848,11 +778,9 @@ def test_a_run_inside_another_has_its_own_pace():
 # With the service
 
 
-def paced(client, throttle, others=None):
+def paced(client, throttle):
     """Return a client's transport, paced by a throttle."""
-    transport = client.transport
-    hooks = throttle.hooks(others or transport.settings.hooks)
-    return transport.with_settings(evolve(transport.settings, hooks=hooks))
+    return client.transport.with_settings(evolve(client.transport.settings, pace=throttle))
 
 
 async def upload_all(transport, throttle, count, workers=16):
@@ -906,14 +834,33 @@ async def test_a_throttled_service_gets_every_file_once(emulator):
     emulator.faults(Fault(operation="upload_file", status=429, retry_after=1, times=16))
     throttle, limits = Throttle(16), []
     watch = Hooks(on_retry=lambda _: limits.append(throttle.limit))
-    async with AsyncOpenRouter(emulator.management_key, server_url=emulator.base_url) as client:
+    async with AsyncOpenRouter(
+        emulator.management_key, server_url=emulator.base_url, hooks=watch
+    ) as client:
         start = now()
-        files = await upload_all(paced(client, throttle, watch), throttle, 48)
+        files = await upload_all(paced(client, throttle), throttle, 48)
         assert 1 <= now() - start < 15
         assert sorted(file.filename for file in files) == sorted(f"{n}.txt" for n in range(48))
         stored = [file.filename async for file in client.files.list()]
     assert sorted(stored) == sorted(file.filename for file in files)
     assert limits == [8] * 16
+
+
+@pytest.mark.parametrize("name", ["on_request", "on_response", "on_retry"])
+async def test_a_callers_hook_that_raises_loses_no_slot(emulator, name):
+    """Its error ends the call, as without a throttle."""
+
+    def broken(event):
+        raise KeyError
+
+    emulator.faults(Fault(operation="upload_file", status=429))
+    throttle = Throttle(2)
+    async with AsyncOpenRouter(
+        emulator.management_key, server_url=emulator.base_url, hooks=Hooks(**{name: broken})
+    ) as client:
+        with pytest.raises(KeyError):
+            await upload_all(paced(client, throttle), throttle, 1, workers=1)
+    assert throttle._limiter.borrowed == 0
 
 
 async def test_a_throttle_that_is_raised_pauses_the_others(emulator):
