@@ -288,9 +288,14 @@ class Run:
                 if self._stop_reason is not None:
                     return self._not_started(item)
                 decreases = throttle.decreases
-                result = await self._handle_as_current(item)
+                item.started = item.started or time.monotonic()
+                token = current_item.set(item)
+                try:
+                    result = await self._handle(item)
+                finally:
+                    current_item.reset(token)
             error = result and result.outcome.error
-            if not (_is_shortage(error) and self._may_repeat(item)):
+            if error is None or not (_is_shortage(error) and self._may_repeat(item)):
                 break
             self._note_shortage(decreases)
             item.repeats += 1
@@ -298,14 +303,6 @@ class Run:
         if error is not None:
             self._check_for_fatal(error)
         return result
-
-    async def _handle_as_current(self, item: Item) -> Result | None:
-        item.started = item.started or time.monotonic()
-        token = current_item.set(item)
-        try:
-            return await self._handle(item)
-        finally:
-            current_item.reset(token)
 
     def _may_repeat(self, item: Item) -> bool:
         is_final = getattr(item.source, "error", None) is not None  # a walk has waited, too
@@ -367,7 +364,7 @@ class Run:
             raise
 
 
-def _is_shortage(error: OpenRouterError | None) -> bool:
+def _is_shortage(error: OpenRouterError) -> bool:
     """Whether there was no file descriptor left for a file or a connection; nothing was sent."""
     # By the text, as a connection's error does not keep its cause.
     unsent = isinstance(error, UploadSourceError | DownloadTargetError | ConnectionFailedError)

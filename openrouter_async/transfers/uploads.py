@@ -11,14 +11,13 @@ rounds; without it, it is ``unknown``, and the next run with the same journal fi
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import aclosing, closing
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Final, cast
 
 from attrs import evolve
 
 from .._content.chunks import read_error
-from .._content.names import FileContent
 from .._content.threads import describe, run_foreign, run_in_thread
 from .._core.transport import AsyncTransport
 from .._core.uploads_seen import key_of
@@ -331,12 +330,18 @@ class UploadRun(Run):
     async def _send(self, item: UploadItem) -> Result | None:
         if self._journal and item.entry:
             await self._journal.start(item.entry, self._service_time(item))
+        file = None
         try:
             if isinstance(item.named, StoreEntry):
-                with closing(await run_foreign(read_error, open_entry, item.named)) as content:
-                    file = await self._upload(item, content)
-            else:
-                file = await self._upload(item, item.content)
+                file = await run_foreign(read_error, open_entry, item.named)
+            stored = await upload_file(
+                self._transport,
+                item.content if file is None else file,
+                filename=item.filename,
+                content_type=getattr(item.named, "content_type", None),
+                progress=lambda done, _: self._report_bytes(item, done),
+                **self._context.scope,
+            )
         except OpenRouterError as error:
             return self._failed(item, error)
         except Exception as error:
@@ -344,17 +349,10 @@ class UploadRun(Run):
                 raise
             is_sent = item.size is not None and item.bytes_done >= item.size
             return self._failed(item, _source_error(error), is_sent=is_sent)
-        return self._finish(item, item.outcome("uploaded", file=file))
-
-    async def _upload(self, item: UploadItem, content: FileContent) -> FileMetadata:
-        return await upload_file(
-            self._transport,
-            content,
-            filename=item.filename,
-            content_type=getattr(item.named, "content_type", None),
-            progress=lambda done, _: self._report_bytes(item, done),
-            **self._context.scope,
-        )
+        finally:
+            if file is not None:
+                file.close()
+        return self._finish(item, item.outcome("uploaded", file=stored))
 
     def _failed(
         self, item: UploadItem, error: OpenRouterError, *, is_sent: bool = False
