@@ -20,7 +20,7 @@ from .entries import Entry
 
 __all__ = ["Listed", "Store", "StoreEntry", "is_url", "open_entry", "status_of"]
 
-_URL: Final = re.compile(r"[a-z][\w+.-]*(::|://)", re.ASCII | re.IGNORECASE)
+_URL: Final = re.compile(r"[a-z][\w+.-]+(://|::.*://)", re.ASCII | re.IGNORECASE)
 _BLOCK: Final = 4 << 20
 """Bytes that are read at once; some stores would read 50 MiB of each file."""
 _TIMES: Final = ("LastModified", "last_modified", "mtime", "updated", "date_time", "created")

@@ -1,15 +1,18 @@
 """Folders in stores that fsspec knows: walked, uploaded and synced like those on the disk."""
 
 import io
+import pickle
 import sys
 import zipfile
 from contextlib import aclosing
+from pathlib import Path
 
 import fsspec
 import pytest
 
 from openrouter_async import RetryConfig, errors
 from openrouter_async.transfers import find_problems, walk
+from openrouter_async.transfers.stores import is_url, open_entry
 
 CONTENT = {"a.txt": b"one", "deep/er/b.txt": b"two" * 300_000, "deep/.hidden": b"x", "c.tmp": b"c"}
 WANTED = ["a.txt", "deep/er/b.txt"]
@@ -106,6 +109,14 @@ def test_problems_of_files_in_a_store_are_found(tmp_path):
         "'b.bin'",
         "'empty.txt'",
     ]
+
+
+def test_an_entry_of_a_store_is_read_in_another_process(url):
+    """As by a worker of a cluster; a folder with colons in its name is none."""
+    (entry,) = pickle.loads(pickle.dumps(list(walk(url, include="a.txt"))))
+    with open_entry(entry) as file:
+        assert file.read() == CONTENT["a.txt"]
+    assert not any(map(is_url, ["a::b", "C://folder", "folder/s3://", Path("s3://x")]))
 
 
 @pytest.mark.parametrize(
