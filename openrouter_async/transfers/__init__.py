@@ -4,8 +4,8 @@ The runs are methods of the clients: ``client.files.upload_many``, ``upload_tree
 ``download_many`` and ``delete_many``. This package has their options and results, and helpers for
 finding, checking and sharding files. It consists of three layers:
 
-- what a caller sees: ``api``, ``options``, ``results``, and the helpers ``tree``, ``globs``,
-  ``sharding``, ``preflight`` and ``progress``;
+- what a caller sees: ``api``, ``options``, ``results``, and the helpers ``tree`` (with
+  ``stores``), ``globs``, ``sharding``, ``preflight`` and ``progress``;
 - what each kind of run does: ``uploads`` (with ``upload_items``, ``lost_uploads`` and the
   journal), ``syncing``, ``downloads``, ``deletes``;
 - what all runs have in common: ``engine``, ``items``, ``context``, ``throttle``.

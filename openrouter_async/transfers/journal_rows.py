@@ -29,7 +29,7 @@ CREATE TABLE files (
     name TEXT,          -- stored under this name, in Unicode's form NFC
     size INTEGER,       -- bytes
     mtime_ns INTEGER,   -- nanoseconds since 1970; -1 without a modification time
-    sha256 TEXT,        -- hexadecimal; empty without a checksum
+    sha256 TEXT,        -- hexadecimal, or what a store calls its version; empty without
     copy INTEGER,       -- 0; 1 and so on for other files with equal name, size and time
     state TEXT,         -- started, uploaded, failed, unknown, deleted
     started INTEGER,    -- microseconds since 1970; while started or unknown
@@ -125,7 +125,7 @@ class JournalEntry:
     mtime_ns: int = -1
     """Modification time in nanoseconds since 1970."""
     sha256: str = ""
-    """Of the content, in hexadecimal."""
+    """Of the content, in hexadecimal; or a store's own word for the version, such as an ETag."""
     copy: int = 0
     """Tells files apart that one run has found with equal name, size and time."""
 
