@@ -7,6 +7,7 @@ task to another worker, which resumes it from the journal.
 import asyncio
 import io
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from importlib import import_module
@@ -32,7 +33,7 @@ __all__ = ["Cluster", "submit_many", "upload_many"]
 Sources = Sequence[FileSource | Entry] | Callable[[], Iterable[FileSource | Entry]]
 
 _LOOK_AFTER = 0.2
-"""Seconds between two looks of a shard at whether it is still wanted, and its progress."""
+"""Seconds between two looks of a shard at whether it is still wanted, and two reports of it."""
 
 
 class Cluster(Protocol):
@@ -108,12 +109,20 @@ def upload_many(
         msg = f"progress must be a function of a TransferProgress, not {progress!r:.100}"
         raise InvalidRequestError(msg)
     topic = f"openrouter_async-{uuid4()}"
-    news: SimpleQueue[Any] = SimpleQueue()
-    futures = _submit(
-        cluster, sources, journals, shards, shard_retries, connect, options, progress and topic
+    if progress:
+        options["progress"] = _Reporter(topic)
+    futures = submit_many(
+        cluster,
+        sources,
+        journals=journals,
+        shards=shards,
+        shard_retries=shard_retries,
+        connect=connect,
+        **options,
     )
+    news: SimpleQueue[Any] = SimpleQueue()
     reports: list[Report] = []
-    done: dict[int, tuple[int, int]] = {}
+    done: dict[str, tuple[int, int]] = {}
     try:
         if progress:
             cluster.subscribe_topic(topic, news.put)
@@ -122,16 +131,16 @@ def upload_many(
         while len(reports) < shards:
             found = news.get()
             if isinstance(found, tuple):
-                _, (index, *counts) = found
+                _, (key, *counts) = found
             else:
                 reports.append(report := _report_of(found))
-                index = futures.index(found)
+                key = found.key
                 counts = [sum(report.counts.values()), report.bytes_done]
                 if report.stopped and options.get("on_error") == "stop":
                     break
             if progress:
-                known = done.get(index, (0, 0))  # a shard that is resumed starts at 0
-                done[index] = (max(known[0], counts[0]), max(known[1], counts[1]))
+                known = done.get(key, (0, 0))  # a shard that is resumed starts at 0
+                done[key] = (max(known[0], counts[0]), max(known[1], counts[1]))
                 progress(_sum_of(done))
     finally:
         if progress:
@@ -182,19 +191,6 @@ def submit_many(
     Raises:
         InvalidRequestError: As in `upload_many`.
     """
-    return _submit(cluster, sources, journals, shards, shard_retries, connect, options, None)
-
-
-def _submit(
-    cluster: Cluster,
-    sources: Sources,
-    journals: str | PathLike[str],
-    shards: int,
-    shard_retries: int,
-    connect: Callable[[], AsyncOpenRouter],
-    options: UploadManyOptions,
-    topic: str | None,
-) -> list[Any]:
     if "journal" in options or type(shards) is not int or shards < 1:
         msg = "shards must be an integer of at least 1, and journals= (a folder) replaces journal="
         raise InvalidRequestError(msg)
@@ -210,7 +206,6 @@ def _submit(
             (index, shards),
             connect,
             {**options, "journal": folder / f"shard-{index + 1}-of-{shards}.jsonl"},
-            topic,
             pure=False,
             retries=shard_retries,
         )
@@ -218,7 +213,7 @@ def _submit(
     ]
 
 
-def _sum_of(done: Mapping[int, tuple[int, int]]) -> TransferProgress:
+def _sum_of(done: Mapping[str, tuple[int, int]]) -> TransferProgress:
     items, size = (sum(counts) for counts in zip(*done.values(), strict=True))
     return TransferProgress(
         items_done=items,
@@ -299,19 +294,35 @@ def _check_can_be_sent(what: str, value: object) -> None:
     raise InvalidRequestError(msg) from None
 
 
+def _worker() -> Any:  # noqa: ANN401
+    return import_module("distributed").get_worker()
+
+
+class _Reporter:
+    """Passes a shard's progress on to those who listen to a topic; a few times a second."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._next = 0.0
+
+    def __call__(self, event: TransferProgress) -> None:
+        if (now := time.monotonic()) < self._next:
+            return
+        self._next = now + _LOOK_AFTER
+        worker = _worker()
+        counts = worker.get_current_task(), event.items_done, event.bytes_done
+        worker.log_event(self._topic, counts)
+
+
 def _upload_shard(
     sources: Sources,
     index_and_count: tuple[int, int],
     connect: Callable[[], AsyncOpenRouter],
     options: UploadManyOptions,
-    topic: str | None,
 ) -> Report:
     """Upload one shard; runs in a thread of a worker."""
-    worker: Any = import_module("distributed").get_worker()
+    worker = _worker()
     key = worker.get_current_task()
-    latest: list[TransferProgress] = []
-    if topic:
-        options = {**options, "progress": lambda event: latest.__setitem__(slice(None), [event])}
     journal = Path(options["journal"] or "")
     journal.parent.mkdir(parents=True, exist_ok=True)
 
@@ -330,9 +341,6 @@ def _upload_shard(
             task = worker.state.tasks.get(key)
             if task is None or task.state == "cancelled":
                 uploading.cancel()
-            elif topic and latest:
-                event = latest[-1]
-                worker.log_event(topic, (index_and_count[0], event.items_done, event.bytes_done))
         return await uploading
 
     report = asyncio.run(run())
