@@ -191,6 +191,13 @@ def contract(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Use the emulator's console in headless Chromium or Chrome, if there is one."""
+    session.install("-e", ".[emulator]", *group("test"), *group("browser"))
+    session.run("pytest", "-q", "tests/browser/browser_console.py", *session.posargs)
+
+
+@nox.session
 def services(session: nox.Session) -> None:
     """Put services on this SDK and one on the vendor's client under load, and compare them.
 

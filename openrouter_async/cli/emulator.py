@@ -3,6 +3,7 @@
 import errno
 import logging
 import shlex
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["emulator"]
 
-_JSON_FIELDS = ("base_url", "api_key", "management_key", "admin_token")
+_JSON_FIELDS = ("base_url", "api_key", "management_key", "admin_token", "console_url")
 
 
 @command
@@ -52,10 +53,17 @@ def emulator(
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Allow an address that other machines can reach.")
     ] = False,
+    no_console: Annotated[
+        bool, typer.Option("--no-console", help="Serve no pages for people.")
+    ] = False,
+    open_browser: Annotated[
+        bool, typer.Option("--open", help="Open the console in the browser.")
+    ] = False,
 ) -> int:
     """Run a local OpenRouter service for development and tests.
 
-    It needs no account, and stops on Ctrl-C. Each request is a line on stderr, unless --quiet.
+    It needs no account, and stops on Ctrl-C. Each request is a line on stderr, unless --quiet. The
+    console shows requests, files, workspaces and faults in a browser.
     """
     with requires_extra("emulator"):
         from ..emulator import serve
@@ -68,11 +76,12 @@ def emulator(
                 data,
                 host=host,
                 port=port,
-                on_start=partial(_print_start, output),
+                on_start=partial(_start, output, open_browser),
                 api_key=api_key,
                 management_key=management_key,
                 admin_token=admin_token,
                 allow_remote=allow_remote,
+                console=not no_console,
             )
     except (OSError, RuntimeError, ValueError) as error:
         output.error(_explain(error, host, port))
@@ -114,8 +123,14 @@ class _NoteHandler(logging.Handler):
             self._output.note(line)
 
 
+def _start(output: Output, open_browser: bool, running: "Emulator") -> None:
+    """Print the URL, the keys, and lines to paste into a shell; open the console."""
+    _print_start(output, running)
+    if open_browser and running.console_url:
+        webbrowser.open(running.console_url)
+
+
 def _print_start(output: Output, running: "Emulator") -> None:
-    """Print the URL, the keys, and lines to paste into a shell."""
     if output.as_json:
         output.show({name: getattr(running, name) for name in _JSON_FIELDS})
         return
@@ -126,6 +141,7 @@ OpenRouter emulator at {running.base_url}
   API key         {running.api_key}
   Management key  {running.management_key}
   Admin token     {running.admin_token}  (for the admin API below /_emulator)
+  Console         {running.console_url or "off"}
 
 To use it, paste:
 

@@ -46,7 +46,7 @@ try:
     from .state import EmulatorOptions
 except ModuleNotFoundError as error:
     _missing = str(error.name).partition(".")[0]
-    if _missing not in {"python_multipart", "starlette", "uvicorn"}:
+    if _missing not in {"jinja2", "python_multipart", "starlette", "uvicorn"}:
         raise
     _message = f"the OpenRouter emulator needs {_missing}: pip install 'openrouter_async[emulator]'"
     raise ModuleNotFoundError(_message, name=error.name) from None

@@ -71,8 +71,15 @@ def app_for(
 ) -> Starlette:
     """Return the application; without ``lifespan`` the caller opens and closes ``state``."""
     routes = _api_routes()
+    pages, sessions = [], None
+    if state.console:  # imported only now: it needs Jinja and the whole client
+        from .console.pages import console_routes
+        from .console.session import Sessions
+
+        sessions = Sessions(state.admin_token)
+        pages = console_routes(sessions)
     app = Starlette(
-        routes=[Route("/", _index), *routes, *ADMIN_ROUTES],
+        routes=[Route("/", _index), *routes, *ADMIN_ROUTES, *pages],
         middleware=[Middleware(RequestMiddleware, state=state, routes=routes)],
         exception_handlers={ApiError: _api_error, HTTPException: _routing_error},
         lifespan=lifespan,
@@ -80,6 +87,7 @@ def app_for(
     # The service answers 404 to a path with a trailing slash; it does not redirect.
     app.router.redirect_slashes = False
     app.state.emulator = state
+    app.state.sessions = sessions
     return app
 
 

@@ -38,6 +38,8 @@ class EmulatorOptions(TypedDict, total=False):
     """Token of the routes below ``/_emulator``; a random one unless set."""
     allow_remote: bool
     """Whether other machines may connect."""
+    console: bool
+    """Whether there are pages for people below ``/_emulator/``."""
     max_file_bytes: int
     """Size limit of a file in bytes; the service's 100 MiB unless set."""
     quota_bytes: int
@@ -69,6 +71,7 @@ class EmulatorState:
     management_key: str = field(default="sk-or-v1-emulator-management", repr=False)
     admin_token: str = field(default=None, converter=_token_or_random, repr=False)
     allow_remote: bool = False
+    console: bool = False
     max_file_bytes: int = 100 * 1024 * 1024
     quota_bytes: int = 10 * 1024 * 1024 * 1024
     store: Store = field(init=False)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from attrs import evolve
 
 from openrouter_async import OpenRouter
 from openrouter_async.emulator import Emulator
@@ -26,10 +27,10 @@ def serving(monkeypatch):
     """Replaces `serve` by a function that starts, records its arguments, and may raise."""
     calls = []
 
-    def replace(error=None):
+    def replace(error=None, running=RUNNING):
         def serve(data, *, on_start, **options):
             calls.append({"data": data, **options})
-            on_start(RUNNING)
+            on_start(running)
             if error is not None:
                 raise error
 
@@ -208,8 +209,22 @@ def test_options_reach_the_emulator(run, serving, tmp_path):
             "management_key": "m",
             "admin_token": "t",
             "allow_remote": True,
+            "console": True,
         }
     ]
+
+
+def test_the_console_can_be_off_or_opened(run, serving, monkeypatch):
+    """Its link goes to the browser that the machine prefers."""
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    calls = serving(running=evolve(RUNNING, console_url="http://127.0.0.1:8787/link"))
+    assert "http://127.0.0.1:8787/link" in run("emulator").output
+    assert opened == []
+    run("emulator", "--open")
+    assert opened == ["http://127.0.0.1:8787/link"]
+    run("emulator", "--no-console")
+    assert [call["console"] for call in calls] == [True, True, False]
 
 
 def test_early_interrupt_is_not_an_error(run, serving):
@@ -239,6 +254,7 @@ def test_url_and_keys_are_printed_as_json(run, serving):
         "api_key": "sk-one",
         "management_key": "sk-two",
         "admin_token": "token",
+        "console_url": None,
     }
     assert "Stopped" not in run("emulator", "--quiet").output
 

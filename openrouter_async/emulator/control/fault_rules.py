@@ -232,11 +232,20 @@ class FaultRules:
     """The active rules in their order; at most one applies to a request."""
 
     def __init__(self) -> None:
-        self._rules: Sequence[_CountedRule] = ()
+        self._rules: list[_CountedRule] = []
 
     def replace(self, faults: Iterable[Fault]) -> None:
         """Replace all rules and restart their counts."""
-        self._rules = [_CountedRule(fault, random.Random(fault.seed)) for fault in faults]
+        self._rules = []
+        self.add(faults)
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        """Add rules behind the active ones, which keep their counts."""
+        self._rules += [_CountedRule(fault, random.Random(fault.seed)) for fault in faults]
+
+    def remove(self, number: int) -> None:
+        """Remove the rule with this number, counted from 0; none if there is no such rule."""
+        del self._rules[number : number + 1]
 
     def match(self, operation: str | None) -> Fault | None:
         """Return the rule that applies to a request that has just arrived."""

@@ -21,9 +21,11 @@ from ..store.spool import Spool
 from .fault_rules import Fault
 from .request_log import LoggedRequest
 
-__all__ = ["ADMIN", "RequestMiddleware"]
+__all__ = ["ADMIN", "INTERNAL", "RequestMiddleware"]
 
 ADMIN = "/_emulator"
+INTERNAL = "openrouter_async.emulator.internal"
+"""Key in the scope of requests that the emulator's own pages send: not logged, and no faults."""
 _LOG = logging.getLogger("openrouter_async.emulator")
 _NOT_OPEN = (
     "the emulator is not open: the application's lifespan has not run, or has ended; enter it with"
@@ -59,8 +61,11 @@ class RequestMiddleware:
         try:
             await self._serve_safely(logged, logged.wrap_receive(receive), logged.wrap_send(send))
         finally:
-            logged.release_scope()
-            _LOG.info("%s, %.0f ms", logged.summary(), (time.monotonic() - began) * 1000)
+            is_own = INTERNAL in scope or _is_console(scope)
+            logged.end()
+            if not is_own:
+                self._state.request_log.notify()
+                _LOG.info("%s, %.0f ms", logged.summary(), (time.monotonic() - began) * 1000)
 
     def _operation(self, scope: Scope) -> str | None:
         names = (route.name for route in self._routes if route.matches(scope)[0] is Match.FULL)
@@ -133,7 +138,13 @@ class RequestMiddleware:
 def _is_control(scope: Scope) -> bool:
     """Return whether a request is about the emulator, so that no fault rule applies to it."""
     is_index = (scope["method"], scope["path"]) == ("GET", "/")
-    return is_index or scope["path"].startswith(f"{ADMIN}/")
+    return INTERNAL in scope or is_index or scope["path"].startswith(f"{ADMIN}/")
+
+
+def _is_console(scope: Scope) -> bool:
+    """Return whether a request is for a page of the console, which is not worth a line."""
+    path = scope["path"]
+    return bool(path == f"{ADMIN}/" or path.startswith(f"{ADMIN}/console/"))
 
 
 def _has_loopback_host(scope: Scope) -> bool:

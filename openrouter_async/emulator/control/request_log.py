@@ -1,7 +1,10 @@
 """The request log: one `LoggedRequest` for each request, without its secrets."""
 
+import asyncio
+import contextlib
 import json
 import secrets
+import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -40,6 +43,11 @@ class LoggedRequest:
     status: int | None = None
     """Status of the response; None if the connection was closed without one."""
     fault: Fault | None = None
+    started: float = field(factory=time.time)
+    """Seconds since the epoch."""
+    ended: float | None = None
+    response_bytes: int = 0
+    """Number of bytes of the response's body."""
     _json: bytearray = field(factory=bytearray, repr=False)
 
     def headers(self) -> Iterator[tuple[str, str]]:
@@ -47,6 +55,18 @@ class LoggedRequest:
         for raw_name, raw_value in self.scope["headers"]:
             name = raw_name.decode("latin-1")
             yield name, _REDACTED if name in _SECRET_HEADERS else raw_value.decode("latin-1")
+
+    @property
+    def target(self) -> str:
+        """The path and query as received."""
+        query = self.scope["query_string"]
+        raw: bytes = self.scope["raw_path"] + (b"?" + query if query else b"")
+        return raw.decode("latin-1")
+
+    @property
+    def user_agent(self) -> str:
+        """What the client says it is."""
+        return next((value for name, value in self.headers() if name == "user-agent"), "")
 
     @property
     def content_type(self) -> str:
@@ -77,12 +97,14 @@ class LoggedRequest:
                 self.status = message["status"]
                 header = (b"x-request-id", self.request_id.encode())
                 message = {**message, "headers": [*message.get("headers", []), header]}
+            self.response_bytes += len(message.get("body", b""))
             await send(message)
 
         return logging_send
 
-    def release_scope(self) -> None:
+    def end(self) -> None:
         """Keep only what the log shows of the scope, which refers to the connection."""
+        self.ended = time.time()
         self.scope = {name: self.scope[name] for name in _LOGGED_SCOPE}
 
     def to_json(self) -> dict[str, Any]:
@@ -96,7 +118,7 @@ class LoggedRequest:
             "query": parse_qsl(query, keep_blank_values=True),
             "headers": list(self.headers()),
             "body_bytes": self.body_bytes,
-            "json": self._parsed_json(),
+            "json": self.json_body(),
             "upload": self.upload,
             "status": self.status,
             "fault": self.fault and self.fault.to_json(),
@@ -104,15 +126,14 @@ class LoggedRequest:
 
     def summary(self) -> str:
         """Return the request and its outcome in a line."""
-        query = self.scope["query_string"]
-        target = self.scope["raw_path"] + (b"?" + query if query else b"")
         outcome = self.status or "closed without a response"
         return (
-            f"{self.scope['method']} {target.decode('latin-1')!s:.200} {outcome}"
+            f"{self.scope['method']} {self.target:.200} {outcome}"
             f"{' (fault rule)' if self.fault else ''}"
         )
 
-    def _parsed_json(self) -> Any:  # noqa: ANN401
+    def json_body(self) -> Any:  # noqa: ANN401
+        """Return the body if it is JSON of at most 64 KiB, secrets redacted; else None."""
         try:
             return json.loads(self._json, object_pairs_hook=_redacted)
         except (ValueError, RecursionError):
@@ -128,14 +149,36 @@ class RequestLog:
 
     def __init__(self, limit: int = 1000) -> None:
         self._requests: deque[LoggedRequest] = deque(maxlen=limit)
+        self._watchers: set[asyncio.Event] = set()
 
     def add(self, request: LoggedRequest) -> None:
         """Log a request that has just arrived."""
         self._requests.append(request)
+        self.notify()
+
+    def notify(self) -> None:
+        """Wake those who watch, as a request has arrived or ended."""
+        for watcher in self._watchers:
+            watcher.set()
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[asyncio.Event]:
+        """Yield an event that is set at each change; the one who waits clears it."""
+        event = asyncio.Event()
+        self._watchers.add(event)
+        try:
+            yield event
+        finally:
+            self._watchers.discard(event)
+
+    def latest(self) -> list[LoggedRequest]:
+        """Return the requests, oldest first."""
+        return list(self._requests)
 
     def clear(self) -> None:
         """Forget all requests."""
         self._requests.clear()
+        self.notify()
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return all requests as JSON."""

@@ -50,6 +50,8 @@ class Emulator:
     """Key for all operations."""
     admin_token: str = field(repr=False)
     """Token of the admin routes."""
+    console_url: str | None = field(default=None, repr=False)
+    """Link that opens the console in a browser, once; None without the option ``console``."""
 
     def create_file(
         self, filename: str, content: bytes, workspace_id: str | None = None

@@ -11,9 +11,11 @@ from types import FrameType
 from typing import Unpack
 
 import uvicorn
+from starlette.applications import Starlette
 
 from ..._http.proxies import is_loopback
 from ..app import API_PREFIX, app_for
+from ..control.middleware import ADMIN
 from ..state import EmulatorOptions, EmulatorState
 from .handle import Emulator
 from .sockets import ClosableH11Protocol
@@ -28,10 +30,10 @@ _START_TIMEOUT = 10
 class _Server(uvicorn.Server):
     """Uvicorn that is stopped by `stop` instead of its own signal handlers, and without delay."""
 
-    def __init__(self, state: EmulatorState) -> None:
+    def __init__(self, app: Starlette) -> None:
         super().__init__(
             uvicorn.Config(
-                app_for(state),
+                app,
                 http=ClosableH11Protocol,
                 ws="none",
                 loop="asyncio",
@@ -202,17 +204,21 @@ def _open_emulator(
     with socket.create_server((host, port), family=family) as listener:
         state.open()
         try:
-            yield _Server(state), listener, _handle(state, host, listener)
+            app = app_for(state)
+            yield _Server(app), listener, _handle(state, app, host, listener)
         finally:
             state.close()
 
 
-def _handle(state: EmulatorState, host: str, listener: socket.socket) -> Emulator:
+def _handle(state: EmulatorState, app: Starlette, host: str, listener: socket.socket) -> Emulator:
     reachable = _LOOPBACK_FOR.get(host, host)
     if ":" in reachable:
         reachable = f"[{reachable}]"
+    root = f"http://{reachable}:{listener.getsockname()[1]}"
+    link = app.state.sessions and app.state.sessions.new_link()
     return Emulator(
-        base_url=f"http://{reachable}:{listener.getsockname()[1]}{API_PREFIX}",
+        base_url=root + API_PREFIX,
+        console_url=f"{root}{ADMIN}/console/login?link={link}" if link else None,
         api_key=state.api_key,
         management_key=state.management_key,
         admin_token=state.admin_token,
