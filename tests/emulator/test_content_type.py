@@ -18,7 +18,8 @@ def kind(tmp_path: Path, content: bytes) -> str | None:
     """Return the media type of the content."""
     path = tmp_path / "content"
     path.write_bytes(content)
-    return detect(path)
+    with path.open("rb") as file:
+        return detect(file)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,8 @@ def test_office_documents_are_recognised_by_their_parts(
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("[Content_Types].xml", "<x/>")
         archive.writestr(f"{folder}/document.xml", "<x/>")
-    found = detect(path)
+    with path.open("rb") as file:
+        found = detect(file)
     assert (found and found.rpartition("officedocument.")[2]) == expected
 
 

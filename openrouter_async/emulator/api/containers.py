@@ -97,7 +97,6 @@ async def promote_container_file(request: Request) -> JSONResponse:
         with await state.store.run(lambda: path.open("rb", buffering=0)) as file:
             while chunk := await state.store.run(lambda: file.read(CHUNK_SIZE)):
                 await spool.write(chunk)
-        await spool.finish()
         scope = StorageScope(row["workspace_id"], OPENROUTER)
         stored = await store_file(state, scope, spool, Part(row["path"]), downloadable=True)
     return JSONResponse(file_json(stored, OPENROUTER))
@@ -113,8 +112,7 @@ async def create_container_file(
         db.execute("INSERT OR REPLACE INTO container_files VALUES (?, ?, ?, ?, ?, ?)", values)
         return _row(db, workspace_id, container_id, path)
 
-    row = await state.store.run(lambda: state.store.commit(spool.path, insert))
-    return to_json(row)
+    return to_json(await state.store.run(lambda: spool.commit(insert)))
 
 
 def to_json(row: sqlite3.Row) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import csv
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from typing import IO
 
 from ..._content.filetypes import TEXT, media_type
 
@@ -31,17 +31,15 @@ _MARKDOWN = re.compile(
 )
 
 
-def detect(path: Path) -> str | None:
+def detect(file: IO[bytes]) -> str | None:
     """Return the media type of a file, None if the service does not accept it."""
-    with path.open("rb") as file:
-        found = media_type(file)
-        if found != TEXT:
-            return found
-        file.seek(0)
-        head = file.read(_SAMPLE)
+    found = media_type(file)
+    if found != TEXT:
+        return found
+    file.seek(0)
     # The sample may end inside a character.
-    sample = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
-    return _text_type(sample, whole=path.stat().st_size <= _SAMPLE)
+    sample = codecs.getincrementaldecoder("utf-8-sig")().decode(file.read(_SAMPLE))
+    return _text_type(sample, whole=not file.read(1))
 
 
 def _text_type(sample: str, *, whole: bool) -> str:

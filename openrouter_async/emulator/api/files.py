@@ -55,10 +55,12 @@ _DEFAULT_LIMIT, _MAX_LIMIT = 100, 1000
 @handles(LIST_FILES)
 async def list_files(request: Request) -> JSONResponse:
     """Return a page of files, oldest first."""
-    state = state_of(request)
-    storage = await _storage_scope(state, request)
-    listing = _listing(state, request, storage)
-    page, has_more = await state.store.transact(lambda db: rows.list_page(db, storage, listing))
+
+    def work(db: sqlite3.Connection) -> tuple[StorageScope, list[sqlite3.Row], bool]:
+        storage = _storage_scope(db, request)
+        return storage, *rows.list_page(db, storage, _listing(request, storage))
+
+    storage, page, has_more = await state_of(request).store.transact(work)
     shape = shape_for(storage, request.headers)
     return JSONResponse(page_json(page, shape, has_more=has_more or _repeats_cursor(request)))
 
@@ -67,7 +69,7 @@ async def list_files(request: Request) -> JSONResponse:
 async def upload_file(request: Request) -> JSONResponse:
     """Store an uploaded file and return it."""
     state = state_of(request)
-    storage = await _storage_scope(state, request)
+    storage = await state.store.transact(lambda db: _storage_scope(db, request))
     shape = shape_for(storage, request.headers)
     fields = PURPOSE if shape == "openai" else ()
     async with Spool(state.store) as spool:
@@ -79,18 +81,26 @@ async def upload_file(request: Request) -> JSONResponse:
 @handles(DELETE_FILE)
 async def delete_file(request: Request) -> JSONResponse:
     """Delete a file and return the confirmation."""
-    state = state_of(request)
-    storage = await _storage_scope(state, request)
-    file_id = request.path_params["file_id"]
-    blob = await state.store.transact(lambda db: rows.delete(db, storage, file_id))
-    await state.store.run(lambda: state.store.remove_blobs([blob]))
+    store, file_id = state_of(request).store, request.path_params["file_id"]
+
+    def work() -> StorageScope:
+        def delete(db: sqlite3.Connection) -> tuple[StorageScope, str]:
+            storage = _storage_scope(db, request)
+            return storage, rows.delete(db, storage, file_id)
+
+        storage, blob = store.transact_now(delete)
+        store.remove_blobs([blob])
+        return storage
+
+    storage = await store.run(work)
     return JSONResponse(confirmation_json(file_id, shape_for(storage, request.headers)))
 
 
 @handles(RETRIEVE_FILE)
 async def retrieve_file(request: Request) -> JSONResponse:
     """Return a file's metadata."""
-    storage, row = await _find_row(request)
+    store = state_of(request).store
+    storage, row = await store.transact(lambda db: _find_row(db, request))
     return JSONResponse(file_json(row, shape_for(storage, request.headers)))
 
 
@@ -98,7 +108,7 @@ async def retrieve_file(request: Request) -> JSONResponse:
 async def download_file(request: Request) -> Response:
     """Return the content of a file that the service created."""
     store = state_of(request).store
-    _, row = await _find_row(request)
+    _, row = await store.transact(lambda db: _find_row(db, request))
     if not row["downloadable"]:
         raise ApiError(400, "File is not downloadable: only files created by the service are")
     return ContentResponse(store, row)
@@ -144,7 +154,6 @@ async def read_upload(
         if spool.size > limit:
             raise ApiError(413, f"File exceeds the maximum size of {limit} bytes")
     part = reader.part()
-    await spool.finish()
     request.state.logged.upload = {
         "filename": part.filename,
         "headers": part.headers,
@@ -173,43 +182,42 @@ async def store_file(
         raise ApiError(400, f"filename: {problem}")
     if spool.size == 0:
         raise ApiError(400, "File is empty")
-    mime_type = await state.store.run(lambda: detect(spool.path))
-    if mime_type is None and not downloadable:
-        raise ApiError(400, "Unsupported file type")
-    # The service itself creates files of any type.
-    mime_type = mime_type or "application/octet-stream"
-    purpose = part.fields.get("purpose")
-    file = NewFile(part.filename, mime_type, spool.size, downloadable, purpose)
-    return await state.store.run(
-        lambda: state.store.commit(
-            spool.path, lambda db, blob: rows.insert(db, storage, file, blob, state.quota_bytes)
+
+    def work() -> sqlite3.Row:
+        with spool.open() as content:
+            mime_type = detect(content)
+        if mime_type is None and not downloadable:
+            raise ApiError(400, "Unsupported file type")
+        # The service itself creates files of any type.
+        mime_type = mime_type or "application/octet-stream"
+        purpose = part.fields.get("purpose")
+        file = NewFile(part.filename, mime_type, spool.size, downloadable, purpose)
+        return spool.commit(
+            lambda db, blob: rows.insert(db, storage, file, blob, state.quota_bytes)
         )
-    )
+
+    return await state.store.run(work)
 
 
-async def _find_row(request: Request) -> tuple[StorageScope, sqlite3.Row]:
-    state = state_of(request)
-    storage = await _storage_scope(state, request)
-    file_id = request.path_params["file_id"]
-    return storage, await state.store.transact(lambda db: rows.find(db, storage, file_id))
+def _find_row(db: sqlite3.Connection, request: Request) -> tuple[StorageScope, sqlite3.Row]:
+    storage = _storage_scope(db, request)
+    return storage, rows.find(db, storage, request.path_params["file_id"])
 
 
-async def _storage_scope(state: EmulatorState, request: Request) -> StorageScope:
+def _storage_scope(db: sqlite3.Connection, request: Request) -> StorageScope:
     """Return the storage that the request names, if its key has access to it."""
     wanted = uuid_or_none(request.query_params, "workspace_id")
     provider = choice(request.query_params, "provider", *PROVIDERS)
-    workspace_id = await state.store.transact(
-        lambda db: workspaces.accessible_id(db, request.state.key, wanted)
-    )
-    if provider is not None and provider not in state.settings.providers:
+    workspace_id = workspaces.accessible_id(db, request.state.key, wanted)
+    if provider is not None and provider not in state_of(request).settings.providers:
         raise ApiError(400, f"provider: the account has no API key for {provider}")
     return StorageScope(workspace_id, provider or OPENROUTER)
 
 
-def _listing(state: EmulatorState, request: Request, storage: StorageScope) -> Listing:
+def _listing(request: Request, storage: StorageScope) -> Listing:
     query = request.query_params
     limit = integer(query, "limit", _DEFAULT_LIMIT, 1, _MAX_LIMIT)
-    limit = min(limit, state.settings.max_page or limit)
+    limit = min(limit, state_of(request).settings.max_page or limit)
     starts = [name for name in ("cursor", "after", "after_id", "before_id") if name in query]
     if len(starts) > 1:
         raise ApiError(400, f"{' and '.join(starts)} cannot be given together")

@@ -47,7 +47,6 @@ async def _received(request: Request, state: EmulatorState) -> AsyncIterator[tup
     async with Spool(state.store) as spool:
         async for chunk in request.stream():
             await spool.write(chunk)
-        await spool.finish()
         yield workspace_id, spool
 
 
