@@ -245,15 +245,13 @@ def test_a_synced_store_equals_the_folder_despite_kills(tmp_path, table):
 
 
 @pytest.fixture
-def sink():
+def sink(tmp_path, monkeypatch):
     """Run a fast server that accepts uploads and stores nothing."""
-    command = [sys.executable, "-m", "benchmarks.server"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/api/v1"
-        process.stdin.close()
-        process.terminate()
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.processes import Cores, run_server
+
+    with run_server(Cores(), tmp_path) as server:
+        yield f"{server.base}/api/v1"
 
 
 @pytest.mark.parametrize(("count", "size"), [(100_000, 4096), (20, 100 << 20)])
