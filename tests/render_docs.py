@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 from urllib.parse import unquote
 
 import attrs
@@ -27,9 +27,8 @@ from support import reference
 
 import openrouter_async
 from openrouter_async import Operation, client, namespaces, transfers
+from openrouter_async.operations import plans
 from openrouter_async.transfers import api as calls
-
-NAMESPACES = tuple(namespaces.NAMESPACES.values())
 
 annotated = pdoc.doc.formatannotation
 all_bases = pdoc.doc.Class.bases.func
@@ -47,7 +46,8 @@ def main(folder: Path) -> None:
         module._var_docstrings.update(
             {n: said[n] for n in getattr(module.obj, "__all__", ()) if n in said}
         )
-    render.configure(docformat="google", show_source=False)
+    templates = Path(__file__).parent / "reference"
+    render.configure(docformat="google", show_source=False, template_directory=templates)
     render.env.filters["to_markdown"] = to_markdown
     render.env.filters["linkify"] = linkify
     shutil.rmtree(folder, ignore_errors=True)
@@ -77,15 +77,33 @@ def prepare() -> None:
             adopt(doc.thing)
         if doc.name and "." not in doc.name:  # perhaps imported when it was asked for
             setattr(sys.modules[doc.module], doc.name, shown(doc.thing))
-    for namespace in NAMESPACES:
+    for space, namespace in namespaces.NAMESPACES.items():
         for name, value in reference.members(namespace).items():
-            setattr(namespace, name, as_method(namespace, name, value.__wrapped__))
-    for module in (calls, namespaces):  # where pdoc looks it up
-        module.Entry = transfers.Entry
+            method = as_method(namespace, name, value.__wrapped__)
+            method.__doc__ = with_calls(method.__doc__, f"client.{space}.{name}(…)", method)
+            setattr(namespace, name, method)
+    for module in (calls, namespaces):  # where pdoc looks them up
+        module.Entry, module.Change = transfers.Entry, plans.Change
     client.AsyncOpenRouter.__init__.__signature__ = shortened(client.AsyncOpenRouter.__init__)
     inspect.formatannotation = pdoc.doc.formatannotation = format_annotation
     pdoc.doc.Class.bases = property(public_bases)
     pdoc.doc.Class.decorators = ()
+
+
+def with_calls(text: str, call: str, method: Callable[..., Any]) -> str:
+    """A docstring that shows behind its first paragraph how each client calls the method."""
+    returns = method.__annotations__["return"]
+    kind = (get_origin(returns) or returns).__name__
+    before, after = {
+        "Pager": ("for item in ", ":"),
+        "AsyncGenerator": ("for outcome in ", ":"),
+        "Download": ("with ", " as download:"),
+    }.get(kind, ("", ""))
+    waits = "await " if inspect.iscoroutinefunction(method) else f"async {before}"
+    rows = [("async", f"{waits}{call}{after}"), ("sync", f"{before}{call}{after}")]
+    table = "\n".join(f"| {client} | ``{line}`` |" for client, line in rows)
+    summary, blank, rest = inspect.cleandoc(text).partition("\n\n")
+    return f"{summary}\n\n| client | call |\n|---|---|\n{table}{blank}{rest}"
 
 
 def shown(thing: object) -> object:

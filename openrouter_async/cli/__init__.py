@@ -1,6 +1,6 @@
 """The command line: Typer and rich on top of the public client.
 
-This module imports nothing, so that `__main__` can report a missing ``cli`` extra.
+This module imports nothing, so that a missing extra ``cli`` can be reported.
 
 With ``--json`` each line of stdout is one object. Files, workspaces, budgets, members, keys and
 container files are the models' ``to_dict()``, with fields beside the documented ones if the service

@@ -25,7 +25,6 @@ FIRST = ("namespaces", "models", "errors", "transfers", "operations")
 """Where most readers look first; the other pages follow by name."""
 NO_PAGE = {
     "client": "its names are those of openrouter_async",
-    "cli": "the commands have --help",
 }
 if not find_spec("opentelemetry"):
     NO_PAGE["otel"] = "it cannot be imported without its extra"
