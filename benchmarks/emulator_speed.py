@@ -25,7 +25,7 @@ from openrouter_async.emulator.store.workspaces import default_id, ensure_defaul
 
 __all__ = ["main"]
 
-_ROUNDS: Final = 1
+_ROUNDS: Final = 3
 _CONNECTIONS: Final = 16
 _STORED: Final = 200_000
 _KEY: Final = "sk-or-v1-emulator"

@@ -50,6 +50,7 @@ PURPOSE: Final = ("purpose",)
 """The part that OpenAI's SDK sends beside the file."""
 CHUNK_SIZE: Final = 256 * 1024
 _DEFAULT_LIMIT, _MAX_LIMIT = 100, 1000
+_BRIEF: Final = 64 * 1024
 
 
 @handles(LIST_FILES)
@@ -92,7 +93,7 @@ async def delete_file(request: Request) -> JSONResponse:
         store.remove_blobs([blob])
         return storage
 
-    storage = await store.run(work)
+    storage = await store.run(work, brief=True)
     return JSONResponse(confirmation_json(file_id, shape_for(storage, request.headers)))
 
 
@@ -196,7 +197,7 @@ async def store_file(
             lambda db, blob: rows.insert(db, storage, file, blob, state.quota_bytes)
         )
 
-    return await state.store.run(work)
+    return await state.store.run(work, brief=spool.size <= _BRIEF)
 
 
 def _find_row(db: sqlite3.Connection, request: Request) -> tuple[StorageScope, sqlite3.Row]:

@@ -1,9 +1,11 @@
 """The outermost layer of the application: logs each request and applies fault rules to it."""
 
 import asyncio
+import functools
 import logging
 import re
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from urllib.parse import unquote
 
@@ -43,7 +45,10 @@ class RequestMiddleware:
     def __init__(self, app: ASGIApp, state: EmulatorState, routes: Sequence[Route]) -> None:
         self._app = app
         self._state = state
-        self._routes = routes
+        self._routes: dict[str, list[Route]] = defaultdict(list)
+        for route in routes:
+            for method in route.methods or ():
+                self._routes[method].append(route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -68,7 +73,8 @@ class RequestMiddleware:
                 _LOG.info("%s, %.0f ms", logged.summary(), (time.monotonic() - began) * 1000)
 
     def _operation(self, scope: Scope) -> str | None:
-        names = (route.name for route in self._routes if route.matches(scope)[0] is Match.FULL)
+        routes = self._routes.get(scope["method"], ())
+        names = (route.name for route in routes if route.matches(scope)[0] is Match.FULL)
         return next(names, None)
 
     async def _serve_safely(self, logged: LoggedRequest, receive: Receive, send: Send) -> None:
@@ -149,6 +155,11 @@ def _is_console(scope: Scope) -> bool:
 
 def _has_loopback_host(scope: Scope) -> bool:
     host = next((v.decode("latin-1") for n, v in scope["headers"] if n == b"host"), "")
+    return _is_loopback_host(host)
+
+
+@functools.lru_cache(maxsize=64)
+def _is_loopback_host(host: str) -> bool:
     match = _HOST.fullmatch(host)
     return match is not None and is_loopback((match[1] or match[2]).lower())
 

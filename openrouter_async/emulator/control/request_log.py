@@ -71,8 +71,8 @@ class LoggedRequest:
     @property
     def content_type(self) -> str:
         """The declared media type of the body, in lower case, without parameters."""
-        values = (value for name, value in self.headers() if name == "content-type")
-        return next(values, "").partition(";")[0].strip().lower()
+        values = (value for name, value in self.scope["headers"] if name == b"content-type")
+        return next(values, b"").decode("latin-1").partition(";")[0].strip().lower()
 
     def wrap_receive(self, receive: Receive) -> Receive:
         """Return ``receive`` with the body being logged."""

@@ -28,7 +28,7 @@ class Spool:
         self._hash = hashlib.sha256()
         self._file: io.FileIO | None = None
         self.size = 0
-        self.path = store.new_partial()
+        self._path = store.new_partial()
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,18 +56,18 @@ class Spool:
         if self._file is None:
             return io.BytesIO(self._pending)
         self._flush()
-        return self.path.open("rb")
+        return self._path.open("rb")
 
     def commit(self, insert: Callable[[sqlite3.Connection, str], T]) -> T:
         """Store the content and its row; to be called in a thread of the store."""
         with self._flush() as file:
             self._store.sync(file.fileno())
-        row = self._store.commit(self.path, insert)
+        row = self._store.commit(self._path, insert)
         self._file = None
         return row
 
     def _flush(self) -> io.FileIO:
-        self._file = file = self._file or io.FileIO(self.path, "x")
+        self._file = file = self._file or io.FileIO(self._path, "x")
         self._hash.update(self._pending)
         with memoryview(self._pending) as pending:
             written = 0
@@ -79,4 +79,4 @@ class Spool:
     def _discard(self) -> None:
         assert self._file is not None
         self._file.close()
-        self.path.unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)
