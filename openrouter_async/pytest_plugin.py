@@ -8,6 +8,9 @@ With ``--openrouter-loopback-only``, or ``openrouter_loopback_only = true`` in p
 test fails if a client of this package, without a transport of the caller's, sends a request to any
 other host than this machine.
 
+The report of a failed test that used ``openrouter_emulator`` shows the last requests that reached
+it, unless ``openrouter_show_requests = false`` is set in the ini file.
+
 Example:
     ```python
     # test_upload.py
@@ -51,6 +54,8 @@ __all__ = [
 
 
 _OPTION: Final = "openrouter_loopback_only"
+_SHOW_REQUESTS: Final = "openrouter_show_requests"
+_SHOWN: Final = 20
 _OPTION_HELP: Final = "fail tests whose OpenRouter clients send requests to other machines"
 
 
@@ -122,6 +127,8 @@ def async_openrouter_client(openrouter_emulator: "Emulator") -> "AsyncOpenRouter
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that keeps tests off the network."""
     parser.addini(_OPTION, _OPTION_HELP, type="bool", default=False)
+    show_help = "show the emulator's last requests in the reports of failed tests"
+    parser.addini(_SHOW_REQUESTS, show_help, type="bool", default=True)
     group = parser.getgroup("openrouter_async")
     group.addoption("--openrouter-loopback-only", action="store_true", help=_OPTION_HELP)
 
@@ -130,6 +137,25 @@ def pytest_configure(config: pytest.Config) -> None:
     """Apply the option."""
     if config.getoption(_OPTION) or config.getini(_OPTION):
         config.pluginmanager.register(_LoopbackOnly(config))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the emulator's last requests in the report of a failed test."""
+    report = yield
+    emulator = getattr(item, "funcargs", {}).get("openrouter_emulator")
+    if call.when == "call" and report.failed and emulator and item.config.getini(_SHOW_REQUESTS):
+        lines = map(_request_line, emulator.requests()[-_SHOWN:])
+        report.sections.append(("OpenRouter emulator: last requests", "\n".join(lines) or "none"))
+    return report
+
+
+def _request_line(request: dict[str, Any]) -> str:
+    operation, status = request["operation"] or "no operation", request["status"] or "no response"
+    fault = f", by the rule {request['fault']}" if request["fault"] else ""
+    return f"{request['method']} {request['path']} ({operation}): {status}{fault}"
 
 
 class _LoopbackOnly:

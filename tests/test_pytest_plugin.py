@@ -141,6 +141,32 @@ def test_it(prepared, openrouter_emulator_session, openrouter_emulator, number):
 """
 
 
+FAILING_TEST = """
+def test_it(openrouter_environment, openrouter_client):
+    openrouter_environment.faults({"operation": "upload_file", "status": 429, "retry_after": "0"})
+    openrouter_client.files.upload(b"words", filename="a.txt")
+    assert False
+"""
+
+
+def test_a_failed_test_shows_the_last_requests_unless_the_ini_file_says_no(
+    pytester: pytest.Pytester,
+) -> None:
+    """Also those of a fixture that uses the emulator; without the key."""
+    pytester.makepyfile(FAILING_TEST)
+    arguments = ("-p", "no:asyncio", *_NAMED)
+    shown = pytester.runpytest_subprocess(*arguments).stdout
+    shown.fnmatch_lines(
+        [
+            "*OpenRouter emulator: last requests*",
+            "POST /api/v1/files (upload_file): 429, by the rule *'status': 429*",
+            "POST /api/v1/files (upload_file): 200",
+        ]
+    )
+    pytester.makeini("[pytest]\nopenrouter_show_requests = false\n")
+    pytester.runpytest_subprocess(*arguments).stdout.no_fnmatch_line("*last requests*")
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_session_shares_an_emulator(pytester: pytest.Pytester, workers: int) -> None:
     """With xdist, each process has one."""

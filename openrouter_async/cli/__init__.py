@@ -17,6 +17,7 @@ sends any. The others are:
 - ``api``: the response as it came.
 - ``doctor``: ``check``, ``status`` (``ok``, ``failed``, ``not checked``), ``detail``.
 - ``emulator``: ``base_url``, ``api_key``, ``management_key``, ``admin_token``.
+- ``emulator requests`` and ``faults``: as the admin routes show them.
 - ``demo``: ``step``, ``status`` (``ok``, ``failed``, ``not run``), ``detail``, ``seconds``.
 """
 

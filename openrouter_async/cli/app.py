@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import budgets, containers, files, keys, members, plans, workspaces
+from . import budgets, containers, emulator_admin, files, keys, members, plans, workspaces
 from ._extras import epilog
 from .api import api
 from .budget import budget
@@ -83,16 +83,22 @@ _containers.command("promote")(containers.promote)
 _organization = _group("List the organisation's members (needs a management key).")
 _organization.command("members")(containers.list_members)
 
+_emulator = typer.Typer()
+_emulator.callback(invoke_without_command=True)(emulator_admin.or_subcommand(emulator))
+_emulator.command("requests")(emulator_admin.requests)
+_emulator.command("faults")(emulator_admin.faults)
+_emulator.command("reset")(emulator_admin.reset)
+
 app.add_typer(_files, name="files")
 app.add_typer(_containers, name="containers")
 app.add_typer(_keys, name="keys")
 app.add_typer(_organization, name="organization")
 app.add_typer(_workspaces, name="workspaces")
+app.add_typer(_emulator, name="emulator")
 app.command()(api)
 app.command()(budget)
 app.command()(journal)
 app.command()(doctor)
-app.command()(emulator)
 app.command()(demo)
 
 

@@ -16,6 +16,7 @@ from ._command import command
 from ._errors import FAILED
 from ._extras import requires_extra
 from ._output import Output
+from .emulator_admin import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from ..emulator import Emulator
@@ -47,7 +48,9 @@ def emulator(
     admin_token: Annotated[
         str | None,
         typer.Option(
-            metavar="TOKEN", help="Accept this token for the admin routes; a random one if omitted."
+            envvar=TOKEN_VARIABLE,
+            metavar="TOKEN",
+            help="Accept this token for the admin routes; a random one if omitted.",
         ),
     ] = None,
     allow_remote: Annotated[

@@ -282,3 +282,39 @@ def test_a_file_as_data_directory_is_not_blamed_on_the_address(run, tmp_path):
     result = run("emulator", "--port", "0", "--data", str(file))
     expected = f"openrouter-async: {file} is a file: the emulator needs a directory for its data\n"
     assert (result.exit_code, result.stderr) == (1, expected)
+
+
+def test_a_running_emulator_is_controlled_from_the_shell(cli, emulator):
+    """With the token as an option or in the environment; the admin routes get nothing invalid."""
+    token = {"OPENROUTER_EMULATOR_TOKEN": emulator.admin_token}
+    rule = '{"operation": "upload_file", "status": 429, "retry_after": "0"}'
+    assert cli("emulator", "faults", rule, **token).exit_code == 0
+    with OpenRouter(emulator.api_key, server_url=emulator.base_url) as client:
+        client.files.upload(b"words", filename="a.txt")
+    shown = cli("emulator", "faults", "--admin-token", emulator.admin_token).stdout
+    assert shown.split("\t")[:2] == ["upload_file", "429"]
+    sent = cli("emulator", "requests", "--json", **token).stdout.splitlines()
+    assert [json.loads(line)["status"] for line in sent] == [429, 200]
+    assert cli("emulator", "faults", "--clear", **token).stdout == ""
+    assert cli("emulator", "reset", "--yes", **token).exit_code == 0
+    assert emulator.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "token", "message"),
+    [
+        (["requests"], "", "set OPENROUTER_EMULATOR_TOKEN"),
+        (["requests"], "secret\n", "a header cannot carry"),
+        (["requests"], "secret", "The admin token is missing or wrong"),
+        (["requests", "--url", "http://192.0.2.1/api/v1"], "secret", "URL of this machine"),
+        (["requests", "--url", "http://127.0.0.1:1/api/v1"], "secret", "no emulator responds"),
+        (["faults", "{"], "secret", "a rule must be JSON"),
+        (["faults", '{"status": 7}'], "secret", "rules[0]: 'status' must be"),
+        (["faults", "--clear", "{}"], "secret", "--clear cannot be combined"),
+    ],
+)
+def test_what_cannot_control_an_emulator_is_one_line(cli, arguments, token, message):
+    result = cli("emulator", *arguments, OPENROUTER_EMULATOR_TOKEN=token)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert message in result.stderr
+    assert "secret" not in result.output

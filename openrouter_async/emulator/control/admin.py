@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from ..._core.checks import is_number
 from ..._http.proxies import is_loopback
+from ..._version import __version__
 from ..api.auth import Key, bearer_token, digest, same_secret
 from ..api.containers import create_container_file
 from ..api.errors import ApiError
@@ -181,6 +182,11 @@ async def _reset(_: Request, state: EmulatorState) -> object:
     return {"reset": True}
 
 
+async def _health(_: Request) -> JSONResponse:
+    """Return that the emulator serves; for a container's health check, so without a token."""
+    return JSONResponse({"status": "ok", "version": __version__})
+
+
 def _route(path: str, method: str, handler: Handler) -> Route:
     async def endpoint(request: Request) -> JSONResponse:
         state = state_of(request)
@@ -200,6 +206,7 @@ def _authorize(request: Request, state: EmulatorState) -> None:
 
 
 ADMIN_ROUTES = (
+    Route(f"{ADMIN}/health", _health, methods=["GET"]),
     _route("files", "POST", _create_file),
     _route("spend", "PUT", _set_spend),
     _route("faults", "PUT", _set_faults),
