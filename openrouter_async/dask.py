@@ -323,7 +323,7 @@ def _upload_shard(
     """Upload one shard; runs in a thread of a worker."""
     worker = _worker()
     key = worker.get_current_task()
-    journal = Path(options["journal"] or "")
+    journal = Path(options.get("journal") or "")
     journal.parent.mkdir(parents=True, exist_ok=True)
 
     async def upload() -> Report:

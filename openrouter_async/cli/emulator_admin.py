@@ -131,7 +131,7 @@ def _ask(url: str, admin_token: str, question: "Callable[[Emulator], T]") -> T:
             Emulator(base_url=url, api_key="", management_key="", admin_token=admin_token)
         )
     except (OSError, http.client.HTTPException, json.JSONDecodeError, LookupError) as error:
-        msg = f"no emulator responds at {parts.hostname}:{parts.port or 80}: {error}"
+        msg = f"no emulator responds at {url!r:.100}: {error}"
         raise UsageError(msg) from None
     except ValueError as error:
         raise UsageError(str(error)) from None
