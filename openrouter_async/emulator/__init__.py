@@ -17,6 +17,7 @@ with the token that the command prints or takes as ``--admin-token``:
 
 ```sh
 ADMIN=http://127.0.0.1:8787/_emulator AUTH="Authorization: Bearer my-token"
+curl $ADMIN/health  # needs no token
 JSON="Content-Type: application/json"
 curl -X PUT $ADMIN/faults -H "$AUTH" -H "$JSON" \
     -d '{"rules": [{"operation": "upload_file", "status": 429, "times": 2}]}'

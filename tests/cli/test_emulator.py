@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from attrs import evolve
+from support.console import Console
 
 from openrouter_async import OpenRouter
 from openrouter_async.emulator import Emulator
@@ -142,6 +143,39 @@ def test_the_containers_of_the_compose_file_reach_each_other(start, tmp_path, mo
         monkeypatch.delenv(name)
     with OpenRouter() as client:
         assert client.files.upload(b"words", filename="a.txt").size_bytes == 5
+
+
+def test_the_image_is_healthy_and_ends_in_time_although_streams_are_open(start):
+    """With the commands of the Dockerfile: a page that waits for events, and half an upload."""
+    dockerfile = (Path(__file__).parents[1] / "examples" / "Dockerfile").read_text()
+    found = re.findall(
+        r"^(?:ENTRYPOINT|CMD|HEALTHCHECK .*CMD) (.*)$", dockerfile.replace("\\\n", ""), re.MULTILINE
+    )
+    (_, _, check), (_, *entry), options = map(json.loads, found)
+    process = start("-m", "openrouter_async", *entry, *options, "--port", "0", "--json")
+    started = json.loads(process.stdout.readline())
+    address = urlsplit(started["base_url"]).netloc
+    exec(check.replace("127.0.0.1:8787", address), {})
+    upload = (
+        f"POST /api/v1/files HTTP/1.1\r\nHost: {address}\r\nContent-Length: 99\r\n"
+        f"Authorization: Bearer {started['api_key']}\r\n"
+        "Content-Type: multipart/form-data; boundary=XX\r\n\r\n--XX"
+    )
+    with (
+        Console(started["console_url"]) as console,
+        console.client.stream("GET", f"{console.root}console/events") as events,
+        socket.create_connection(address.split(":")) as connection,
+    ):
+        assert events.status_code == 200
+        connection.sendall(upload.encode())
+        emulator = Emulator(**started)
+        while not emulator.requests():
+            pass
+        sent = time.monotonic()
+        process.terminate()
+        process.communicate(timeout=10)
+        assert time.monotonic() - sent < 2
+        assert process.returncode == 0
 
 
 def address_of_this_machine():

@@ -254,7 +254,7 @@ def test_the_root_says_what_this_is_and_where_the_admin_routes_are(emulator: Emu
     assert about["about"].startswith("OpenRouter emulator of openrouter_async ")
     assert about["api"].startswith("/api/v1 ")
     assert "POST /_emulator/reset" in about["admin_routes"]
-    assert len(about["admin_routes"]) == 11
+    assert len(about["admin_routes"]) == 12
     assert emulator.requests() == []
     assert emulator.admin_token not in response.text
 
