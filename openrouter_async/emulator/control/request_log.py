@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-import secrets
+import random
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ class LoggedRequest:
     operation: str | None
     """Name of the operation; None if none has this method and path."""
     scope: Scope = field(repr=False)
-    request_id: str = field(factory=lambda: f"req_{secrets.token_hex(12)}")
+    request_id: str = field(factory=lambda: f"req_{random.getrandbits(96):024x}")
     body_bytes: int = 0
     """Number of bytes of the body that were read; the server discards the rest."""
     complete: bool = False

@@ -56,7 +56,10 @@ class Store:
         """
         self.directory = _prepare_directory(self._given)
         self._partial, self._blobs = self.directory / "partial", self.directory / "blobs"
-        self._threads = ThreadPoolExecutor(4, thread_name_prefix="openrouter-emulator-store")
+        name = "openrouter-emulator-store"
+        self._threads = ThreadPoolExecutor(4, name)
+        # There is one transaction at a time, so more threads would only wait for each other.
+        self._transactions = ThreadPoolExecutor(1, name)
         try:
             self._connect()
             self.transact_now(seed)
@@ -73,6 +76,7 @@ class Store:
     def close(self) -> None:
         """Wait for running work and unlock the directory; remove a temporary one."""
         self._threads.shutdown()
+        self._transactions.shutdown()
         if hasattr(self, "_connection"):
             self._connection.close()
         if self._given is None:
@@ -86,7 +90,10 @@ class Store:
 
     async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` in one transaction, as brief work."""
-        return await self.run(lambda: self.transact_now(work), brief=True)
+        if self._given is None:
+            return self.transact_now(work)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._transactions, self.transact_now, work)
 
     def transact_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``work`` in one transaction, in the current thread."""
