@@ -41,9 +41,13 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "erase")
     # More processes than cores: the tests mostly wait.
     parallel = ("-q", "-n", "5")
-    # What these run is covered by the others as well, and without tracing they take less time.
-    untraced = ("tests/faults", "tests/model", "tests/security")
-    traced = session.posargs or [f"--ignore={folder}" for folder in untraced]
+    # What these run is covered by the others as well, or runs in processes of its own, which are
+    # not traced; and without tracing they take less time.
+    folders = ("faults", "model", "security", "services", "cli/test_terminal.py")
+    modules = ("plugin", "user_project", "readme", "benchmarks")
+    untraced = [f"tests/{folder}" for folder in folders]
+    untraced += [str(path) for name in modules for path in Path("tests").glob(f"test_*{name}.py")]
+    traced = session.posargs or [f"--ignore={path}" for path in untraced]
     session.run("coverage", "run", "-m", "pytest", *parallel, *traced)
     session.run("coverage", "combine")
     session.run("coverage", "report")

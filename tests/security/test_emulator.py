@@ -10,10 +10,12 @@ import socket
 import sqlite3
 from contextlib import closing, suppress
 from urllib.parse import quote, urlsplit
+from urllib.request import urlopen
 
 import pytest
 from support.calls import ENDPOINTS
 
+from openrouter_async import __version__
 from openrouter_async.emulator import run_emulator
 from openrouter_async.emulator.control.admin import ADMIN_ROUTES
 
@@ -29,8 +31,12 @@ PLACES = {
 }
 """What stands in paths."""
 UUID = "00000000-0000-4000-8000-000000000000"
+HEALTH = "/_emulator/health"
 ADMIN = [
-    (method, route.path) for route in ADMIN_ROUTES for method in sorted(route.methods - {"HEAD"})
+    (method, route.path)
+    for route in ADMIN_ROUTES
+    for method in sorted(route.methods - {"HEAD"})
+    if route.path != HEALTH
 ]
 API = [(e.method, f"/api/v1{e.path}") for e in ENDPOINTS.values()]
 
@@ -325,6 +331,14 @@ def test_no_admin_route_serves_a_stranger(emulator, door, store, who):
         assert status == 401, (method, path)
         assert emulator.admin_token.encode() not in body
     assert (store(), emulator.fault_status()) == (before, faults)
+
+
+def test_the_health_check_needs_no_token_and_says_nothing_else(emulator):
+    """It is the only admin route without one."""
+    url = emulator.base_url.removesuffix("/api/v1") + HEALTH
+    with urlopen(url) as response:
+        assert json.load(response) == {"status": "ok", "version": __version__}
+    assert len(ADMIN) == len(ADMIN_ROUTES) - 1
 
 
 def test_no_api_key_opens_an_admin_route(emulator, door):
