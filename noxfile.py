@@ -43,16 +43,10 @@ def tests(session: nox.Session) -> None:
     parallel = ("-q", "-n", "5")
     # What these run is covered by the others as well, or runs in processes of its own, which are
     # not traced; and without tracing they take less time.
-    names = (
-        "faults",
-        "model",
-        "security",
-        "services",
-        "cli/test_terminal.py",
-        "test_benchmarks.py",
-    )
-    more = ("test_pytest_plugin.py", "test_readme.py", "test_user_project.py")
-    untraced = [f"tests/{name}" for name in (*names, *more)]
+    folders = ("faults", "model", "security", "services", "cli/test_terminal.py")
+    modules = ("benchmarks", "pytest_plugin", "readme", "user_project")
+    untraced = [f"tests/{folder}" for folder in folders]
+    untraced += [f"tests/test_{module}.py" for module in modules]
     traced = session.posargs or [f"--ignore={path}" for path in untraced]
     session.run("coverage", "run", "-m", "pytest", *parallel, *traced)
     session.run("coverage", "combine")
