@@ -246,6 +246,31 @@ def test_a_change_is_an_event_and_the_emulator_ends_with_an_open_stream(sdk, emu
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("console/workspaces/spend", {"workspace_id": "x", "usd": "nan"}),
+        ("console/workspaces/spend", {"usd": "1"}),
+        ("console/workspaces/delete", {}),
+        ("console/files/delete", {"file_id": "or_file_x"}),
+        ("console/faults", {"operation": "*", "status": "many"}),
+        ("console/faults/preset", {"preset": "none such"}),
+    ],
+    ids=str,
+)
+def test_a_form_that_is_not_right_is_refused_in_words(console, path, values):
+    response = console.submit(path, values)
+    assert response.status_code == 400
+    assert 'role="alert"' in response.text
+
+
+@pytest.mark.parametrize("space", ["x", "00000000-0000-4000-8000-000000000000"])
+def test_a_file_for_no_workspace_is_refused(console, space):
+    content = {"file": ("a.txt", b"words")}
+    response = console.submit("console/files", {"workspace_id": space}, content)
+    assert response.status_code == 400
+
+
 def test_without_the_option_there_are_no_pages(console):
     with run_emulator() as plain:
         assert plain.console_url is None

@@ -1,5 +1,6 @@
 """What the pages show and change of the account, by the SDK's own client."""
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast, get_args
@@ -132,16 +133,16 @@ def _change(
 ) -> Callable[[Request, dict[str, str]], Awaitable[None]]:
     async def handler(request: Request, values: dict[str, str]) -> None:
         async with client(request) as opened:
-            try:
-                await change(opened, values)
-            except KeyError as error:
-                raise ApiError(400, f"{error.args[0]}: missing in the form") from None
+            await change(opened, values)
 
     return handler
 
 
 async def _spend(request: Request, values: dict[str, str]) -> None:
-    state_of(request).spend[values["workspace_id"]] = float(values["usd"])
+    usd = float(values["usd"])
+    if not math.isfinite(usd):
+        raise ApiError(400, "usd: must be a finite number")
+    state_of(request).spend[values["workspace_id"]] = usd
 
 
 CHANGES: Final = {

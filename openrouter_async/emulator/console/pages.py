@@ -4,7 +4,7 @@ import asyncio
 import platform
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Never
 from urllib.parse import urlencode
 
 import starlette
@@ -15,19 +15,21 @@ from starlette.routing import Route
 from ..._version import __version__
 from ...errors import OpenRouterError
 from ...operations import find_operations
-from ..api.auth import same_secret
+from ..api.auth import Key, same_secret
 from ..api.errors import ApiError
 from ..api.files import ContentResponse, read_upload, store_file
 from ..api.shapes import OPENROUTER
+from ..api.validate import uuid_or_none
 from ..control.fault_rules import parse_rules
 from ..control.middleware import ADMIN
 from ..state import EmulatorState, state_of
 from ..store import files as file_rows
+from ..store import workspaces as workspace_rows
 from ..store.files import StorageScope
 from ..store.spool import Spool
 from . import account
 from .present import as_curl, as_python, link_retries, render
-from .session import Sessions, check_origin, protect
+from .session import Sessions, check_machine, check_origin, protect
 
 __all__ = ["console_routes"]
 
@@ -99,6 +101,7 @@ def _page(name: str, request: Request, *, status: int = 200, **values: Any) -> R
 
 async def _login(request: Request, sessions: Sessions) -> Response:
     """Start a session by a link (GET) or by the admin token in the form (POST)."""
+    check_machine(request)
     if request.method == "POST":
         check_origin(request)
         async with request.form() as form:
@@ -199,7 +202,10 @@ async def _upload(request: Request, state: EmulatorState, token: str) -> Respons
         fields = ("token", "workspace_id", "made")
         part = await read_upload(request, spool, state.max_file_bytes, fields)
         _check_token(part.fields.get("token", ""), token)
-        workspace_id = part.fields["workspace_id"]
+        wanted = uuid_or_none(part.fields, "workspace_id")
+        workspace_id = await state.store.transact(
+            lambda db: workspace_rows.accessible_id(db, Key(digest=b""), wanted)
+        )
         scope = StorageScope(workspace_id, OPENROUTER)
         await store_file(state, scope, spool, part, downloadable="made" in part.fields)
     query = urlencode({"workspace_id": workspace_id})
@@ -266,12 +272,19 @@ async def _reset(request: Request, _: dict[str, str]) -> None:
     await state_of(request).reset()
 
 
+class _Values(dict[str, str]):
+    """The fields of a form; one that is missing is an error in the form."""
+
+    def __missing__(self, name: str) -> Never:
+        raise ApiError(400, f"{name}: missing in the form")
+
+
 def _form(change: Callable[[Request, dict[str, str]], Awaitable[None]], page: str) -> Page:
     """Return the handler of a form: it checks the token, makes the change and shows the page."""
 
     async def handler(request: Request, _: EmulatorState, token: str) -> Response:
         async with request.form() as form:
-            values = {name: str(value) for name, value in form.items()}
+            values = _Values({name: str(value) for name, value in form.items()})
         _check_token(values.pop("token", ""), token)
         await change(request, values)
         kept = {"workspace_id": values["workspace_id"]} if "workspace_id" in values else {}

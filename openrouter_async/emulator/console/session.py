@@ -18,7 +18,7 @@ from ..._http.proxies import is_loopback
 from ..api.auth import same_secret
 from ..api.errors import ApiError
 
-__all__ = ["Sessions", "check_origin", "protect"]
+__all__ = ["Sessions", "check_machine", "check_origin", "protect"]
 
 _HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
@@ -76,14 +76,23 @@ def _cookie_name(port: int | None) -> str:
     return f"openrouter_emulator_{port or 80}"
 
 
-def check_origin(request: Request) -> None:
-    """Refuse requests of other machines and of other origins' pages.
+def check_machine(request: Request) -> None:
+    """Refuse requests of other machines.
 
     Raises:
         ApiError: 403.
     """
     if request.client is None or not is_loopback(request.client.host):
         raise ApiError(403, "The console responds only to this machine")
+
+
+def check_origin(request: Request) -> None:
+    """Refuse requests of other machines and of other origins' pages.
+
+    Raises:
+        ApiError: 403.
+    """
+    check_machine(request)
     site = request.headers.get("sec-fetch-site", "none")
     origin = request.headers.get("origin")
     if site not in {"none", "same-origin"} or (
