@@ -117,7 +117,12 @@ def check_contents(wheel: Path, sdist: Path) -> None:
     code = {str(p.relative_to(ROOT)) for p in (ROOT / "openrouter_async").rglob("*.py")}
     assert code <= names, code - names
     other = {name for name in names - code if ".dist-info/" not in name}
-    assert other == {"openrouter_async/py.typed"}, other
+    console = "openrouter_async/emulator/console/"
+    pages = {
+        name for name in other if name.startswith((f"{console}templates/", f"{console}static/"))
+    }
+    assert other - pages == {"openrouter_async/py.typed"}, other
+    assert f"{console}templates/start.html" in pages
     with tarfile.open(sdist) as archive:
         tops = {name.split("/")[1] for name in archive.getnames() if "/" in name}
         held = {name.partition("/")[2] for name in archive.getnames()}
