@@ -183,7 +183,7 @@ def check_bare(bare: Environment) -> None:
     assert bare.run("python", "-m", "openrouter_async", "--version") == version
     assert bare.run("openrouter-async", "--version") == version
     said = bare.run("openrouter-async", "--help")
-    assert "what is not installed: pathspec, rich, typer" in said, said
+    assert "packages that are not installed: pathspec, rich, typer" in said, said
     assert "pip install 'openrouter_async[cli]'" in said, said
     said = bare.run("openrouter-async", "files", "ls", status=2)
     assert "pip install 'openrouter_async[cli]'" in said, said
