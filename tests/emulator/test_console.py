@@ -166,6 +166,21 @@ def test_requests_are_shown_with_their_retries(emulator, console, sdk):
     assert f"curl -X GET {emulator.base_url}/files/{stored.id}" in shown
 
 
+def test_a_request_cannot_put_code_into_the_text_to_copy(emulator, console, sdk):
+    """Names of parameters are the sender's; values keep their types, and file names are quoted."""
+    headers = {"authorization": f"Bearer {emulator.management_key}"}
+    httpx.get(f'{emulator.base_url}/files?limit)%20or%20print("x")%20%23=1', headers=headers)
+    httpx.get(f"{emulator.base_url}/files?class=1", headers=headers)
+    sdk.workspaces.create(name="2024", slug="year")
+    sdk.files.upload(b"words", filename="a;type=x,b.txt")
+    *hostile, created, uploaded = [
+        console.page(f"console/requests/{request['request_id']}") for request in emulator.requests()
+    ]
+    assert not any("As Python" in page for page in hostile)
+    assert "name=&#39;2024&#39;" in created
+    assert "file=@&#34;./a;type=x,b.txt&#34;" in uploaded
+
+
 def test_what_the_console_does_is_not_in_the_log(emulator, console, caplog):
     caplog.set_level("INFO", "openrouter_async.emulator")
     for page in PAGES:

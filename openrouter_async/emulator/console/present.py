@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from datetime import datetime
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
@@ -62,7 +63,9 @@ def as_curl(logged: LoggedRequest, base_url: str) -> str:
             words += ["-H", f"{name}: {value}"]
     body = logged.json_body()
     if logged.upload:
-        words += ["-F", f"file=@{logged.upload['filename'].rpartition('/')[2]}"]
+        name = logged.upload["filename"].rpartition("/")[2]
+        quoted = name.replace("\\", "\\\\").replace('"', '\\"')  # curl reads ; and , otherwise
+        words += ["-F", f'file=@"./{quoted}"']
     elif body is not None:
         words += ["--json", json.dumps(body, ensure_ascii=False)]
     return f'{shlex.join(words)} -H "Authorization: Bearer $OPENROUTER_API_KEY"'
@@ -81,12 +84,14 @@ def as_python(logged: LoggedRequest) -> str:
     if logged.upload:
         filename = logged.upload["filename"]
         arguments += [repr(filename.rpartition("/")[2]), f"filename={filename!r}"]
-    given: dict[str, Any] = dict(parse_qsl(logged.target.partition("?")[2]))
+    query = parse_qsl(logged.target.partition("?")[2])
+    given: dict[str, Any] = {key: int(v) if v.isdecimal() else v for key, v in query}
     body = logged.json_body()
     given |= body if isinstance(body, dict) else {}
-    arguments += [
-        f"{key}={int(value) if str(value).isdecimal() else value!r}" for key, value in given.items()
-    ]
+    # The sender chose the names: only a plain one is written, as the text is made to be run.
+    if any(not key.isidentifier() or not key.isascii() or iskeyword(key) for key in given):
+        return ""
+    arguments += [f"{key}={value!r}" for key, value in given.items()]
     return f"await client.{method}({', '.join(arguments)})"
 
 
